@@ -1,0 +1,53 @@
+# The front door. `make` alone prints what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test fast check soak clean
+
+PY ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mergeq needs Python 3.11 or newer; name one, for example: make PY=python3.12"; exit 1; }
+	@$(PY) -c 'import ensurepip' 2>/dev/null && $(PY) -m venv $(VENV) \
+	  || { rm -rf $(VENV); $(PY) -m venv --without-pip $(VENV) && $(PY) -m pip --python $(BIN)/python install --quiet pip; } 2>/dev/null \
+	  || { rm -rf $(VENV); echo "Python's venv module is missing; install it: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mergeq into $(VENV) …"
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.develop: $(VENV)/.runtime
+	@echo "installing the development tools into $(VENV) …"
+	@$(PIP) install --constraint constraints.txt --upgrade pip
+	@$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+setup: $(VENV)/.develop ## create .venv with mergeq and the development tools
+
+demo: $(VENV)/.runtime ## watch pull requests land in a GitHub of its own (ARGS='--once' to stop when done)
+	@$(BIN)/mergeq demo $(ARGS)
+
+fast: $(VENV)/.develop ## the core's tests, a few seconds (ARGS passes pytest flags)
+	@$(BIN)/python -m pytest -q tests/core $(ARGS)
+
+test: $(VENV)/.develop ## every test that needs no extra software (ARGS passes pytest flags)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100
+
+check: $(VENV)/.develop ## formatting, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+soak: test ## the long-running suites; grows with the product
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m journey --count-as-soak $(ARGS)
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
