@@ -1,0 +1,115 @@
+"""Which contexts of a commit count, and whether those that count are green."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from mergeq.core.pull import Context, Result
+
+
+class Pattern(Protocol):
+    """A compiled RE2 expression (T1.3): searched, not anchored."""
+
+    @property
+    def pattern(self) -> str: ...
+
+    def search(self, text: str, /) -> object: ...
+
+
+class EmptyContexts(StrEnum):
+    """What a head on which nothing has reported means: `hold` it (ours), or `allow` it (Tide's)."""
+
+    HOLD = "hold"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPolicy:
+    """Which contexts are required and which do not count (T1.58). Lists are sets of names; unset booleans inherit."""
+
+    required: frozenset[str] = frozenset()
+    required_if_present: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    optional_patterns: tuple[Pattern, ...] = field(default=(), compare=False)
+    skip_unknown: bool | None = None
+
+    def narrowed_by(self, narrower: "ContextPolicy") -> "ContextPolicy":
+        """This policy with a narrower level's applied: lists are united, a set boolean wins (T1.59)."""
+        return ContextPolicy(
+            required=self.required | narrower.required,
+            required_if_present=self.required_if_present | narrower.required_if_present,
+            optional=self.optional | narrower.optional,
+            optional_patterns=self.optional_patterns + narrower.optional_patterns,
+            skip_unknown=self.skip_unknown if narrower.skip_unknown is None else narrower.skip_unknown,
+        )
+
+    def counts(self, name: str) -> bool:
+        """Whether a context that is present must be green; the first rule that applies decides (T1.62)."""
+        if name in self.optional or any(pattern.search(name) for pattern in self.optional_patterns):
+            return False
+        if name in self.required or name in self.required_if_present:
+            return True
+        return not self.skip_unknown
+
+    def overlap(self) -> str:
+        """What contradicts itself in this policy, as one phrase; empty when nothing does (T1.61)."""
+        for first, second, said in (
+            (self.required, self.optional, "required and optional"),
+            (self.required, self.required_if_present, "required and required if present"),
+            (self.optional, self.required_if_present, "optional and required if present"),
+        ):
+            if both := first & second:
+                return f"contexts {', '.join(sorted(both))} are defined as {said}"
+        for names, said in ((self.required, "required"), (self.required_if_present, "required if present")):
+            for pattern in self.optional_patterns:
+                if match := next((name for name in sorted(names) if pattern.search(name)), None):
+                    return f'optional context regex "{pattern.pattern}" matches {said} context {match}'
+        return ""
+
+
+def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
+    """The newest report of each (app, name), in first-seen order: superseded runs are dropped, nothing is collapsed across apps (D18).
+
+    Status contexts of one name differ only in case on GitHub when they are the same context, so names compare case-insensitively there.
+    """
+    newest: dict[tuple[str | None, str], Context] = {}
+    for context in contexts:
+        key = (context.app, context.name if context.app else context.name.lower())
+        seen = newest.get(key)
+        if seen is None or (context.at, context.serial) >= (seen.at, seen.serial):
+            newest[key] = context
+    return tuple(newest.values())
+
+
+def unsuccessful(contexts: Iterable[Context], policy: ContextPolicy, ours: str) -> tuple[Context, ...]:
+    """The contexts that keep a head from being green, sorted by name: counting and not SUCCESS, or required and absent (T1.64, T3.12, T3.13).
+
+    `ours` is the name of our own status context, which is never judged (T3.15). A name reported by several apps must be green from all.
+    """
+    present = [context for context in latest(contexts) if context.name.lower() != ours.lower()]
+    names = {context.name for context in present}
+    bad = [context for context in present if context.result is not Result.SUCCESS and policy.counts(context.name)]
+    bad += [Context(name, Result.EXPECTED) for name in policy.required - names if name.lower() != ours.lower()]
+    return tuple(sorted(bad, key=lambda context: (context.name, context.app or "")))
+
+
+def resolve(levels: Iterable[ContextPolicy]) -> ContextPolicy:
+    """One policy out of its levels, broadest first (T1.59)."""
+    resolved = ContextPolicy()
+    for level in levels:
+        resolved = resolved.narrowed_by(level)
+    return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """Prow's `context_options`: a policy for everyone, and narrower ones by org, ``org/repo`` and ``org/repo:branch`` (T1.58)."""
+
+    everyone: ContextPolicy = ContextPolicy()
+    narrower: Mapping[str, ContextPolicy] = field(default_factory=dict)
+
+    def for_branch(self, org: str, repo: str, branch: str) -> ContextPolicy:
+        """The policy in force on a branch."""
+        keys = (org, f"{org}/{repo}", f"{org}/{repo}:{branch}")
+        return resolve((self.everyone, *(self.narrower[key] for key in keys if key in self.narrower)))

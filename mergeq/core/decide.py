@@ -1,0 +1,70 @@
+"""What to do with a branch now, and why."""
+
+from dataclasses import dataclass
+
+from mergeq.core.pool import BranchSettings, Pool, ranked
+from mergeq.core.pull import Blocker, Method
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing, because of `why`."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Do nothing, because open issues stop the branch (T4.2)."""
+
+    blockers: tuple[Blocker, ...]
+
+    @property
+    def why(self) -> str:
+        """The blocking issues, named."""
+        return "blocked by " + ", ".join(f"issue #{blocker.number}" for blocker in self.blockers)
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Land one pull request with exactly this head by this method."""
+
+    number: int
+    head_sha: str
+    method: Method
+    why: str
+
+
+Action = Wait | Blocked | Merge
+
+
+def decide(pool: Pool, settings: BranchSettings) -> Action:
+    """The one action for a pool in `head` mode, in Tide's order (T4.3): blockers, then the first green member, else wait.
+
+    A pool with a gap in its facts waits and says what could not be read (D8).
+    """
+    if pool.partial:
+        return Wait(f"not everything could be read from GitHub: {pool.partial}")
+    if pool.blockers:
+        return Blocked(pool.blockers)
+    for member in ranked(pool.members, settings):
+        if member.method is not None:
+            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(pool, settings))
+    return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+
+
+def wire_name(action: Action) -> str:
+    """Tide's name of an action (T4)."""
+    match action:
+        case Wait():
+            return "WAIT"
+        case Blocked():
+            return "BLOCKED"
+        case Merge():
+            return "MERGE"
+
+
+def _why(pool: Pool, settings: BranchSettings) -> str:
+    waiting = len(pool.members) - 1
+    place = "highest priority" if settings.priority else f"first by {settings.order.value}"
+    return f"green and admitted; {place} of {len(pool.members)}" if waiting else "green and admitted"

@@ -1,0 +1,46 @@
+"""History records: what was done to a branch, on which base, and how it ended (T8.2, extended)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How an action ended."""
+
+    LANDED = "LANDED"
+    REFUSED = "REFUSED"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pull request that an action was about (T8.3)."""
+
+    number: int
+    author: str
+    sha: str
+    title: str
+    head_ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRecord:
+    """One non-idle action and its outcome.
+
+    `id` is unique and also the id of the saved action it ends: recording twice changes nothing. `time` is seconds since the epoch.
+    `tested_tree` is None when base and pull request were not tested together (D3).
+    """
+
+    id: str
+    branch: str
+    time: float
+    action: str
+    base_sha: str
+    targets: tuple[Target, ...]
+    outcome: Outcome
+    err: str = ""
+    landed_sha: str | None = None
+    landed_tree: str | None = None
+    tested_tree: str | None = None
+    approvers: tuple[str, ...] = ()
+    config: str = ""

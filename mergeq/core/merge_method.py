@@ -1,0 +1,59 @@
+"""How a pull request is merged: by configuration, or by a label on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mergeq.core.contexts import Pattern
+from mergeq.core.pull import Branch, Method, PullRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NestedMethods:
+    """The nested form below one org: a method for a whole repository (or ``*``), or one per branch expression (T1.48)."""
+
+    whole: Mapping[str, Method] = field(default_factory=dict)
+    by_branch: Mapping[str, tuple[tuple[Pattern, Method], ...]] = field(default_factory=dict)
+
+    def entry(self, repo: str) -> str:
+        """The key that speaks for `repo`: its own, which hides ``*`` completely (T1.52)."""
+        return repo if repo in self.whole or repo in self.by_branch else "*"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeMethods:
+    """Everything the configuration says about merge methods.
+
+    `flat` has the keys ``org``, ``org/repo`` and ``org/repo@branch``. An empty label never matches (T1.56).
+    """
+
+    flat: Mapping[str, Method] = field(default_factory=dict)
+    nested: Mapping[str, NestedMethods] = field(default_factory=dict)
+    squash_label: str = ""
+    rebase_label: str = ""
+    merge_label: str = ""
+
+    def for_branch(self, branch: Branch) -> Method:
+        """The configured method of a branch; the first hit of T1.51 wins, else merge."""
+        nested = self.nested.get(branch.org, NestedMethods())
+        entry = nested.entry(branch.repo)
+        if method := self.flat.get(f"{branch.full_repo}@{branch.name}"):
+            return method
+        for pattern, method in nested.by_branch.get(entry, ()):
+            if pattern.search(branch.name):
+                return method
+        return self.flat.get(branch.full_repo) or nested.whole.get(entry) or self.flat.get(branch.org) or Method.MERGE
+
+    def of(self, pull: PullRequest) -> Method | None:
+        """The method for one pull request: a method label beats the configuration; None when labels contradict each other (T1.56, T3.8)."""
+        wanted = (
+            (self.squash_label.lower(), Method.SQUASH),
+            (self.rebase_label.lower(), Method.REBASE),
+            (self.merge_label.lower(), Method.MERGE),
+        )
+        chosen = []
+        for label in pull.labels:
+            if method := next((method for text, method in wanted if text and text == label.lower()), None):
+                chosen.append(method)
+        if not chosen:
+            return self.for_branch(pull.branch)
+        return chosen[0] if len(chosen) == 1 else None

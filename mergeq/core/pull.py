@@ -1,0 +1,161 @@
+"""What GitHub says, as values: branches, pull requests, their contexts, blockers. Nothing here judges."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+_BRANCH = re.compile(r"(?P<org>[^/:\s]+)/(?P<repo>[^/:\s]+):(?P<name>\S+)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Branch:
+    """A base branch, written ``ORG/REPO:BRANCH`` (T0.1). `name` is without ``refs/heads/`` and may hold slashes."""
+
+    org: str
+    repo: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``ORG/REPO:BRANCH``; ValueError says what was wrong with the text."""
+        match = _BRANCH.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not of the form ORG/REPO:BRANCH")
+        return cls(match["org"], match["repo"], match["name"])
+
+    @property
+    def full_repo(self) -> str:
+        """``ORG/REPO``."""
+        return f"{self.org}/{self.repo}"
+
+    def __str__(self) -> str:
+        return f"{self.org}/{self.repo}:{self.name}"
+
+
+class Mergeable(StrEnum):
+    """GitHub's lazily computed opinion on conflicts. UNKNOWN is normal and is not a refusal (T3.6, Q14)."""
+
+    MERGEABLE = "MERGEABLE"
+    CONFLICTING = "CONFLICTING"
+    UNKNOWN = "UNKNOWN"
+
+
+class Result(StrEnum):
+    """What one context says about a commit. EXPECTED: required, and nothing has reported it yet."""
+
+    SUCCESS = "SUCCESS"
+    PENDING = "PENDING"
+    FAILURE = "FAILURE"
+    ERROR = "ERROR"
+    EXPECTED = "EXPECTED"
+
+
+class Method(StrEnum):
+    """A merge method."""
+
+    MERGE = "merge"
+    SQUASH = "squash"
+    REBASE = "rebase"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One report on one commit: a commit status (`app` None) or a check run of an app.
+
+    `at` is when it started to run or was posted, in seconds since the epoch; 0.0 when GitHub does not say. `serial` is GitHub's id of
+    a check run and breaks ties of `at`.
+    """
+
+    name: str
+    result: Result
+    app: str | None = None
+    at: float = 0.0
+    serial: int = 0
+    description: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """An open pull request as read from GitHub at one moment.
+
+    `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded from them (D8).
+    `labels` keep GitHub's spelling. Times are seconds since the epoch.
+    """
+
+    org: str
+    repo: str
+    number: int
+    base: str
+    head_sha: str
+    head_ref: str
+    title: str
+    author: str
+    labels: tuple[str, ...] = ()
+    contexts: tuple[Context, ...] | None = ()
+    milestone: str | None = None
+    is_draft: bool = False
+    is_open: bool = True
+    mergeable: Mergeable = Mergeable.UNKNOWN
+    merge_state: str = "UNKNOWN"
+    can_be_rebased: bool = False
+    review_decision: str | None = None
+    in_merge_queue: bool = False
+    url: str = ""
+    updated_at: float = 0.0
+    approvers: tuple[str, ...] = ()
+
+    @property
+    def branch(self) -> Branch:
+        """The base branch this pull request wants to reach."""
+        return Branch(self.org, self.repo, self.base)
+
+    def __str__(self) -> str:
+        return f"{self.org}/{self.repo}#{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The settings of a repository that limit merging."""
+
+    allowed_methods: frozenset[Method] = frozenset(Method)
+    is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """An open issue with the blocker label (T7). `branches` empty: it blocks every branch of its repository."""
+
+    number: int
+    title: str
+    url: str
+    branches: frozenset[str] = frozenset()
+
+    def applies_to(self, branch: str) -> bool:
+        """Whether this issue stops `branch` (T7.7; names compare exactly, T7.5)."""
+        return not self.branches or branch in self.branches
+
+
+@dataclass(frozen=True, slots=True)
+class BranchFacts:
+    """Everything gathered about one branch at one moment: the input of every decision about it.
+
+    `base_sha` is the tip of the base. `pulls` are its open pull requests in any order. `partial` names what could not be read of the
+    branch as a whole; a branch with such a gap does not act (D8).
+    """
+
+    branch: Branch
+    base_sha: str
+    pulls: tuple[PullRequest, ...] = ()
+    repository: Repository = Repository()
+    blockers: tuple[Blocker, ...] = ()
+    partial: str = ""
+
+
+_BRANCH_TOKEN = re.compile(r"\bbranch:[^\w-]*([\w./-]+)\b", re.IGNORECASE | re.ASCII)
+
+
+def blocker(number: int, title: str, url: str) -> Blocker:
+    """A blocker issue, with the ``branch:NAME`` tokens of its title understood and taken out of it (T7.4-T7.6)."""
+    return Blocker(number, _BRANCH_TOKEN.sub("", title), url, frozenset(_BRANCH_TOKEN.findall(title)))

@@ -1,0 +1,225 @@
+"""Tide's queries: which pull requests a maintainer wants merged, what one of them still lacks, and the search that finds them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mergeq.core.contexts import ContextPolicy, unsuccessful
+from mergeq.core.pull import Branch, PullRequest, Result
+from mergeq.core.reason import Clause, Reason
+
+_FLOOR = datetime(2007, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One entry of `tide.queries`, its keys spelt as Tide spells them in snake case (T1.28-T1.37)."""
+
+    orgs: tuple[str, ...] = ()
+    repos: tuple[str, ...] = ()
+    excluded_repos: tuple[str, ...] = ()
+    author: str = ""
+    labels: tuple[str, ...] = ()
+    missing_labels: tuple[str, ...] = ()
+    included_branches: tuple[str, ...] = ()
+    excluded_branches: tuple[str, ...] = ()
+    milestone: str = ""
+    review_approved_required: bool = False
+
+    def covers(self, org: str, full_repo: str) -> bool:
+        """Whether this query speaks about a repository (T1.43)."""
+        if org in self.orgs:
+            return full_repo not in self.excluded_repos
+        return full_repo in self.repos
+
+    def admits_branch(self, name: str) -> bool:
+        """Whether this query lets pull requests merge into the branch `name`."""
+        return name not in self.excluded_branches and (not self.included_branches or name in self.included_branches)
+
+    def search_terms(self) -> tuple[str, ...]:
+        """The search without its scope (T2.3, parts 1-8)."""
+        return (
+            "is:pr",
+            "state:open",
+            "archived:false",
+            *([f'author:"{self.author}"'] if self.author else ()),
+            *(f'-base:"{branch}"' for branch in self.excluded_branches),
+            *(f'base:"{branch}"' for branch in self.included_branches),
+            *("label:" + ",".join(f'"{label}"' for label in entry.split(",")) for entry in self.labels),
+            *(f'-label:"{label}"' for label in self.missing_labels),
+            *([f'milestone:"{self.milestone}"'] if self.milestone else ()),
+            *(["review:approved"] if self.review_approved_required else ()),
+        )
+
+    def searches(self) -> tuple[str, ...]:
+        """The searches as sent: one ``org:`` or one ``repo:`` each, because GitHub reads several as AND (D11, Q21)."""
+        terms = " ".join(self.search_terms())
+        by_org = (
+            f'{terms} org:"{org}"'
+            + "".join(f' -repo:"{repo}"' for repo in self.excluded_repos if repo.startswith(f"{org}/"))
+            for org in self.orgs
+        )
+        return (*by_org, *(f'{terms} repo:"{repo}"' for repo in self.repos))
+
+
+def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
+    """Searches for every open pull request of the configured orgs and repositories, whatever its labels (T6.33), each scope once."""
+    scopes: dict[str, None] = {}
+    for query in queries:
+        scopes.update(dict.fromkeys(f'org:"{org}"' for org in query.orgs))
+        scopes.update(dict.fromkeys(f'repo:"{repo}"' for repo in query.repos))
+    return tuple(f"is:pr state:open archived:false {scope}" for scope in scopes)
+
+
+def updated_between(start: float, end: float) -> str:
+    """The search term for a window of update times in seconds since the epoch, always in UTC and never before 2007 (T2.6, T2.7 repaired)."""
+    first, last = (max(datetime.fromtimestamp(at, UTC), _FLOOR) for at in (start, end))
+    return f"updated:{first:%Y-%m-%dT%H:%M:%SZ}..{last:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def lacking(entry: str, labels: frozenset[str]) -> bool:
+    """Whether a label entry, alternatives split by commas (T1.32), is not met by labels given in lower case."""
+    return labels.isdisjoint(entry.lower().split(","))
+
+
+def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
+    """What `pull` lacks to be admitted by `query`, in the order of T6.13-T6.19; empty exactly when it is admitted.
+
+    Labels compare case-insensitively, as GitHub's do (D18). Contexts that could not be read are the pool's concern and add nothing here.
+    """
+    reasons: list[Reason] = []
+    if not query.admits_branch(pull.base):
+        reasons.append(
+            Reason(
+                Clause.BRANCH,
+                f"a base branch this query allows ({_branches(query)})",
+                f"the base is {pull.base}",
+                "the author",
+                "change the base branch of the pull request, or add the branch to the query",
+                2000,
+                (pull.base,),
+            )
+        )
+    author = query.author.lower().removeprefix("@")
+    if author and pull.author.lower().removeprefix("@") != author:
+        reasons.append(
+            Reason(
+                Clause.AUTHOR,
+                f"to be by {author}",
+                f"it is by {pull.author}",
+                "nobody: the author is fixed",
+                "open it as that author",
+                1000,
+                (author,),
+            )
+        )
+    if query.milestone and pull.milestone != query.milestone:
+        reasons.append(
+            Reason(
+                Clause.MILESTONE,
+                f"the milestone {query.milestone}",
+                f"its milestone is {pull.milestone or 'not set'}",
+                "a member of the repository",
+                f"set the milestone {query.milestone}",
+                100,
+                (query.milestone,),
+            )
+        )
+    present = frozenset(label.lower() for label in pull.labels)
+    if missing := sorted(entry for entry in query.labels if lacking(entry, present)):
+        spoken = tuple(entry.replace(",", " or ") for entry in missing)
+        reasons.append(
+            Reason(
+                Clause.LABELS,
+                f"the label{'s' * (len(spoken) > 1)} {', '.join(spoken)}",
+                f"its labels are {', '.join(sorted(pull.labels)) or 'none'}",
+                "a reviewer or member, usually by a command to the review bot",
+                f"add {', '.join(spoken)}",
+                len(missing),
+                spoken,
+            )
+        )
+    if forbidden := sorted(label for label in query.missing_labels if label.lower() in present):
+        reasons.append(
+            Reason(
+                Clause.FORBIDDEN_LABELS,
+                f"not to have the label{'s' * (len(forbidden) > 1)} {', '.join(forbidden)}",
+                "it has",
+                "whoever set the label",
+                f"remove {', '.join(forbidden)}",
+                len(forbidden),
+                tuple(forbidden),
+            )
+        )
+    bad = unsuccessful(pull.contexts or (), contexts, ours) if pull.contexts is not None else ()
+    if bad:
+        names = tuple(sorted({context.name for context in bad}))
+        weight = sum(2 if context.result is Result.EXPECTED else 1 for context in bad)
+        reasons.append(
+            Reason(
+                Clause.CONTEXTS,
+                f"{', '.join(names)} to be green on {pull.head_sha[:7]}",
+                "; ".join(f"{context.name} {_spoken(context.result)}" for context in bad),
+                "the author, or whoever runs that CI",
+                "push a fix, or re-run what failed for another reason",
+                weight,
+                names,
+            )
+        )
+    if query.review_approved_required and pull.review_decision != "APPROVED":
+        reasons.append(
+            Reason(
+                Clause.REVIEW,
+                "an approving review that satisfies GitHub",
+                f"GitHub's review decision is {(pull.review_decision or 'none').replace('_', ' ').lower()}",
+                "a reviewer with write access",
+                "approve the pull request on GitHub",
+                50,
+            )
+        )
+    return tuple(reasons)
+
+
+def closest(queries: Iterable[Query], pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
+    """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of equals wins."""
+    best: tuple[Reason, ...] | None = None
+    for query in queries:
+        reasons = unmet(query, pull, contexts, ours)
+        if best is None or _distance(reasons) < _distance(best):
+            best = reasons
+    if best is not None:
+        return best
+    return (
+        Reason(
+            Clause.NO_QUERY,
+            "a query that covers this repository",
+            f"no query names {pull.org}/{pull.repo}",
+            "the owner of the configuration",
+            "add the repository to `tide.queries`",
+        ),
+    )
+
+
+def applicable(queries: Iterable[Query], branch: Branch) -> tuple[Query, ...]:
+    """The queries that speak about the repository of a branch, in configured order."""
+    return tuple(query for query in queries if query.covers(branch.org, branch.full_repo))
+
+
+def _distance(reasons: Iterable[Reason]) -> int:
+    return sum(reason.weight for reason in reasons)
+
+
+def _branches(query: Query) -> str:
+    if query.included_branches:
+        return ", ".join(query.included_branches)
+    return "any but " + ", ".join(query.excluded_branches)
+
+
+def _spoken(result: Result) -> str:
+    return {
+        Result.SUCCESS: "is green",
+        Result.PENDING: "is still running",
+        Result.FAILURE: "failed",
+        Result.ERROR: "ended with an error",
+        Result.EXPECTED: "has not reported yet",
+    }[result]

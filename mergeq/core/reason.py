@@ -1,0 +1,46 @@
+"""One thing that keeps a pull request from merging, said once and shown everywhere (D7)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Clause(StrEnum):
+    """Which requirement is not met. The order is the order in which Tide's status text looks for one to tell (T3.7, T6.12)."""
+
+    CLOSED = "closed"
+    CONFLICT = "conflict"
+    METHOD_LABELS = "method-labels"
+    REBASE = "rebase"
+    METHOD_DISALLOWED = "method-disallowed"
+    GITHUB_BLOCKED = "github-blocked"
+    MERGE_QUEUE = "merge-queue"
+    ARCHIVED = "archived"
+    DRAFT = "draft"
+    NO_QUERY = "no-query"
+    BRANCH = "branch"
+    AUTHOR = "author"
+    MILESTONE = "milestone"
+    LABELS = "labels"
+    FORBIDDEN_LABELS = "forbidden-labels"
+    CONTEXTS_UNREADABLE = "contexts-unreadable"
+    NO_CONTEXTS = "no-contexts"
+    CONTEXTS = "contexts"
+    REVIEW = "review"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a pull request is not in the pool.
+
+    `needed` and `observed` are sentence parts for a person; `items` are the labels or contexts meant, sorted. `weight` is Tide's
+    distance (T6.13-T6.20): it picks the query that is closest, it never admits. `who` can change it, `remedy` says what would.
+    """
+
+    clause: Clause
+    needed: str
+    observed: str
+    who: str
+    remedy: str
+    weight: int = 1
+    items: tuple[str, ...] = ()

@@ -1,0 +1,99 @@
+"""The words of the commit status: Tide's texts (T6), computed from the one list of reasons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Pool, Standing
+from mergeq.core.reason import Clause, Reason
+
+_LIMIT = 140
+_LIST_WIDTH = 50
+_ERRORS = frozenset(
+    {
+        Clause.CLOSED,
+        Clause.CONFLICT,
+        Clause.METHOD_LABELS,
+        Clause.REBASE,
+        Clause.METHOD_DISALLOWED,
+        Clause.GITHUB_BLOCKED,
+        Clause.MERGE_QUEUE,
+        Clause.ARCHIVED,
+        Clause.REFUSED,
+    }
+)
+
+_TEXTS = {
+    Clause.CLOSED: " PR is not open.",
+    Clause.CONFLICT: " PR has a merge conflict.",
+    Clause.METHOD_LABELS: " PR has conflicting merge method override labels",
+    Clause.REBASE: " PR can't be rebased",
+    Clause.METHOD_DISALLOWED: ' Merge type "{}" disallowed by repo settings',
+    Clause.GITHUB_BLOCKED: " PR is blocked from merging by GitHub (check branch protection, required reviews, or rulesets)",
+    Clause.MERGE_QUEUE: " GitHub's own merge queue serves this branch.",
+    Clause.ARCHIVED: " The repository is archived.",
+    Clause.DRAFT: " PR is a draft.",
+    Clause.NO_QUERY: "",
+    Clause.BRANCH: " Merging to branch {} is forbidden.",
+    Clause.AUTHOR: " Must be by author {}.",
+    Clause.MILESTONE: " Must be in milestone {}.",
+    Clause.CONTEXTS_UNREADABLE: " The CI results of this commit could not be read.",
+    Clause.NO_CONTEXTS: " No CI has reported on this commit.",
+    Clause.REVIEW: " PullRequest is missing sufficient approving GitHub review(s)",
+    Clause.REFUSED: " GitHub refused: {}",
+}
+_LISTS = {
+    Clause.LABELS: (" Needs {} label.", " Needs {} labels."),
+    Clause.FORBIDDEN_LABELS: (" Should not have {} label.", " Should not have {} labels."),
+    Clause.CONTEXTS: (" Job {} has not succeeded.", " Jobs {} have not succeeded."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A commit status: `state` is success, pending or error, never failure (T6.2); `description` holds at most 140 characters."""
+
+    state: str
+    description: str
+
+
+def describe(standing: Standing, pool: Pool, settings: BranchSettings) -> Status:
+    """The status of one pull request; the first that applies of T6.4-T6.9. A blocked branch says so to its members too (T12.25)."""
+    first = min(standing.reasons, key=lambda reason: list(Clause).index(reason.clause), default=None)
+    if first is not None and first.clause in _ERRORS:
+        return Status("error", _cut("Not mergeable." + phrase(first)))
+    if pool.blockers:
+        return Status("error", _cut("Not mergeable." + blocked_phrase([blocker.number for blocker in pool.blockers])))
+    if first is not None:
+        return Status("pending", _cut("Not mergeable." + phrase(first)))
+    if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
+        return Status("success", "In merge pool (despite BLOCKED).")
+    return Status("success", "In merge pool.")
+
+
+def blocked_phrase(numbers: Sequence[int]) -> str:
+    """The blocking issues of a branch, as T6.5 words them."""
+    return f" Merging is blocked by issue{'s' * (len(numbers) > 1)} {', '.join(str(number) for number in numbers)}."
+
+
+def phrase(reason: Reason) -> str:
+    """The text of one reason, with a leading blank (T3.6-T3.10, T6.13-T6.20); NO_QUERY says nothing (T6.7)."""
+    if reason.clause in _LISTS:
+        return _listed(*_LISTS[reason.clause], reason.items)
+    return _TEXTS[reason.clause].format(*reason.items)
+
+
+def _listed(singular: str, plural: str, items: Sequence[str]) -> str:
+    """As many items as fit Tide's width, at least one; the number follows what is shown (T6.20a)."""
+    shown, width = [items[0]], len(items[0].encode())
+    for item in items[1:]:
+        if width + len(item.encode()) > _LIST_WIDTH:
+            break
+        shown.append(item)
+        width += 2 + len(item.encode())
+    return (plural if len(shown) > 1 else singular).format(", ".join(shown))
+
+
+def _cut(text: str) -> str:
+    """At most 140 characters that GitHub takes: nothing beyond the basic plane, cut by character (T6.24, Q74)."""
+    plain = "".join(char if ord(char) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return plain if len(plain) <= _LIMIT else plain[: _LIMIT - 3] + "..."
