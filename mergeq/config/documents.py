@@ -1,0 +1,183 @@
+"""YAML files as plain values that remember where they stood, so that every complaint can name its line.
+
+Built on the C parser's events: unlike PyYAML's own loaders it takes the repeated anchors of real Prow files.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+_MAX_BYTES = 8_000_000
+_MAX_NODES = 500_000
+_MAX_DEPTH = 60
+_TAGS = {
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "map", "seq")
+}
+
+Path_ = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: one line per problem, each `file:line:column: what; what to do`."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML file: its `value`, and where each key path of it stands."""
+
+    file: str
+    value: Any
+    marks: dict[Path_, tuple[int, int]] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def where(self, path: Path_) -> str:
+        """``file:line:column`` of the nearest thing that has a position at or above `path`."""
+        for end in range(len(path), -1, -1):
+            if mark := self.marks.get(path[:end]):
+                return f"{self.file}:{mark[0]}:{mark[1]}"
+        return self.file
+
+
+def read(file: Path) -> Document:
+    """Read one YAML file. Raises ConfigError with one line for anything that cannot be read as one plain document."""
+    name = str(file)
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    return parse(raw, name)
+
+
+def parse(raw: bytes, name: str) -> Document:
+    """As `read`, for bytes that are already there."""
+    if len(raw) > _MAX_BYTES:
+        raise ConfigError(f"{name}: is {len(raw)} bytes; split it, the limit is {_MAX_BYTES}")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    builder = _Builder(name, yaml.parse(text, Loader=yaml.CSafeLoader))
+    try:
+        value = builder.document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        spot = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise ConfigError(f"{spot}: is not YAML: {error.problem or error.context}; mend the syntax there") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: is not YAML: {error}; mend the syntax") from error
+    return Document(name, value, builder.marks, tuple(builder.notes))
+
+
+class _Builder:
+    """Turns events into values. Aliases share the value they name; what they would expand to is counted and bounded."""
+
+    def __init__(self, name: str, events: Iterator[Any]) -> None:
+        self.name = name
+        self.events = events
+        self.marks: dict[Path_, tuple[int, int]] = {}
+        self.notes: list[str] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._resolver: Any = yaml.SafeLoader("")
+        self._nodes = 0
+
+    def document(self) -> Any:
+        value: Any = None
+        seen = False
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if seen:
+                    self._fail(event, "a second document starts here", "keep one document per file")
+                seen = True
+            elif not isinstance(event, yaml.StreamStartEvent | yaml.StreamEndEvent | yaml.DocumentEndEvent):
+                value, _ = self._node(event, ())
+        return value
+
+    def _node(self, event: Any, path: Path_) -> tuple[Any, int]:
+        """One node and how many nodes it expands to."""
+        if len(path) > _MAX_DEPTH:
+            self._fail(event, "nests too deeply", f"keep below {_MAX_DEPTH} levels")
+        self.marks.setdefault(path, (event.start_mark.line + 1, event.start_mark.column + 1))
+        match event:
+            case yaml.AliasEvent():
+                if event.anchor not in self._anchors:
+                    self._fail(
+                        event, f"the alias *{event.anchor} names nothing above it", f"define &{event.anchor} first"
+                    )
+                value, size = self._anchors[event.anchor]
+                self._count(event, size)
+                return value, size
+            case yaml.ScalarEvent():
+                built = self._scalar(event), 1
+            case yaml.SequenceStartEvent():
+                built = self._sequence(path)
+            case yaml.MappingStartEvent():
+                built = self._mapping(path)
+            case _:
+                self._fail(event, f"unexpected {type(event).__name__}", "mend the syntax")
+        self._count(event, 1)
+        if event.anchor:
+            self._anchors[event.anchor] = built
+        return built
+
+    def _sequence(self, path: Path_) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        size = 1
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            value, expanded = self._node(event, (*path, len(items)))
+            items.append(value)
+            size += expanded
+        return items, size
+
+    def _mapping(self, path: Path_) -> tuple[dict[str, Any], int]:
+        own: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        size = 1
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self._fail(event, "a key must be plain text", "write the key as a word or a quoted string")
+            key = event.value
+            value, expanded = self._node(next(self.events), (*path, key))
+            size += 1 + expanded
+            if key == "<<" and event.style is None:
+                for base in value if isinstance(value, list) else [value]:
+                    if not isinstance(base, dict):
+                        self._fail(event, "<< must be given a mapping", "merge a mapping, usually *NAME")
+                    merged = {**base, **merged}
+                continue
+            if key in own:
+                mark: Any = event.start_mark
+                self.notes.append(
+                    f"{self.name}:{mark.line + 1}:{mark.column + 1}: the key {key!r} stands twice here and the last "
+                    "one is used; remove one"
+                )
+            own[key] = value
+        return {**merged, **own}, size
+
+    def _scalar(self, event: Any) -> Any:
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag not in _TAGS:
+            self._fail(event, f"the tag {tag} is not allowed", "write the value without a tag")
+        if tag.endswith((":timestamp", ":merge")):
+            return event.value
+        try:
+            return self._resolver.construct_object(yaml.ScalarNode(tag, event.value), deep=True)
+        except (ValueError, yaml.YAMLError):
+            self._fail(event, f"{event.value!r} does not fit its tag {tag}", "quote it, or mend the value")
+
+    def _count(self, event: Any, size: int) -> None:
+        self._nodes += size
+        if self._nodes > _MAX_NODES:
+            self._fail(event, f"expands to more than {_MAX_NODES} values", "use fewer aliases")
+
+    def _fail(self, event: Any, what: str, remedy: str) -> NoReturn:
+        mark = event.start_mark
+        raise ConfigError(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {what}; {remedy}")
