@@ -1,0 +1,130 @@
+"""The composition root: settings become the services that every entry point works with."""
+
+import logging
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import structlog
+from rq import Queue
+from rq.serializers import JSONSerializer
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from mergeq.config import ConfigError, Configuration, Settings, load
+from mergeq.github import GitHub
+from mergeq.processes import EmbeddedRedis
+from mergeq.store import Store
+
+QUEUE = "mergeq"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a shell works with. `now()` is seconds since the epoch and `sleep` takes seconds; both may be virtual (D14)."""
+
+    settings: Settings
+    config: Configuration
+    github: GitHub
+    store: Store
+    queue: Queue
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+    log: FilteringBoundLogger
+
+    @staticmethod
+    def new_id() -> str:
+        """A fresh name for a decision: 12 hexadecimal digits."""
+        return secrets.token_hex(6)
+
+
+def services(
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,  # noqa: TID251 -- the one place where the clock comes from
+    sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 -- and the one where waiting does
+) -> Services:
+    """Everything, ready to work. Raises ConfigError with a line for each thing that is missing."""
+    problems = []
+    if not settings.github_token:
+        problems.append("GITHUB_TOKEN: is not set; give it a token that may read pull requests, merge and set statuses")
+    if not settings.config_paths:
+        problems.append("MERGEQ_CONFIG: is not set; name a configuration with --config PATH")
+    if not settings.redis_url:
+        problems.append("MERGEQ_REDIS_URL: is not set; name a Redis, or let `mergeq run` start one")
+    if problems:
+        raise ConfigError(*problems)
+    connection = connect(settings.redis_url)
+    return Services(
+        settings=settings,
+        config=load(settings.config_paths),
+        github=GitHub(
+            token=settings.github_token,
+            api_url=settings.github_api_url,
+            graphql_url=settings.graphql_url,
+            sleep=sleep,
+        ),
+        store=Store(connection),
+        queue=Queue(QUEUE, connection=connection, serializer=JSONSerializer),
+        now=now,
+        sleep=sleep,
+        log=logger(settings),
+    )
+
+
+def connect(url: str) -> "redis.Redis":
+    """A connection to Redis that has answered once. Raises ConfigError."""
+    try:
+        connection = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3)
+        connection.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise ConfigError(
+            f"MERGEQ_REDIS_URL: Redis does not answer there ({type(error).__name__}); start it, or mend the URL"
+        ) from None
+    return connection
+
+
+def embedded_redis(settings: Settings) -> EmbeddedRedis:
+    """A real Redis of our own, its data under the state folder, as a child of this process (D15). Raises ConfigError."""
+    return EmbeddedRedis(settings.state_dir / "redis")
+
+
+def logger(settings: Settings) -> FilteringBoundLogger:
+    """Structured logging to stderr: one line per act, without secrets, as JSON or for a console."""
+    secret = [settings.github_token, *settings.webhook_secrets]
+
+    def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {key: _redacted(value, secret) for key, value in event.items()}
+
+    tail: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if settings.log_format == "json"
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            *tail,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    log: FilteringBoundLogger = structlog.get_logger()
+    return log
+
+
+def _redacted(value: Any, secret: list[str]) -> Any:
+    if not isinstance(value, str):
+        return value
+    for text in secret:
+        if text:
+            value = value.replace(text, "[redacted]")
+    return value

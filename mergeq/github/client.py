@@ -1,0 +1,296 @@
+"""The client: every call is a read, which may be repeated, or a write, which never is (D6)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, cast
+
+import github as pygithub
+import requests
+from gql import Client, GraphQLRequest
+from gql.client import SyncClientSession
+from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
+from gql.transport.requests import RequestsHTTPTransport
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from mergeq.core.pull import Blocker, Branch, BranchFacts, Method, PullRequest, Repository
+from mergeq.core.status import Status
+from mergeq.github import documents, parse
+
+_TIMEOUT = 30
+_READ_ATTEMPTS = 4
+_AGENT = "mergeq"
+
+
+class Unreadable(Exception):
+    """A read failed for good; the text says what could not be read and why, and holds no secret."""
+
+
+class MergeVerdict(StrEnum):
+    """What is known after asking GitHub to merge (D6).
+
+    MERGED: it answered 200. MOVED: the head is another (409). RACED: the base moved, or GitHub says so (Q6). REFUSED: GitHub said no
+    and nothing happened. UNKNOWN: it may or may not have happened (5xx, time-out, reset).
+    """
+
+    MERGED = "merged"
+    MOVED = "moved"
+    RACED = "raced"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeAnswer:
+    """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED."""
+
+    verdict: MergeVerdict
+    text: str
+    sha: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where the base is now."""
+
+    merged: bool
+    is_open: bool
+    head_sha: str
+    base_sha: str
+    landed_sha: str | None = None
+    landed_tree: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """One pull request and its surroundings, read right before a write (D23)."""
+
+    pull: PullRequest | None
+    repository: Repository
+    base_sha: str
+    blockers: tuple[Blocker, ...] | None
+
+
+class GitHub:
+    """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a fork."""
+
+    def __init__(self, *, token: str, api_url: str, graphql_url: str, sleep: Callable[[float], None]) -> None:
+        self._token = token
+        self._api_url = api_url
+        self._graphql_url = graphql_url
+        self._sleep = sleep
+        self._local = threading.local()
+
+    # reads
+
+    def nominate(self, search: str) -> Iterator[Branch]:
+        """The base branches of the pull requests that a search finds, each once. Search may be stale: it only nominates (D11)."""
+        seen: set[Branch] = set()
+        cursor: str | None = None
+        while True:
+            page = self._read(documents.NOMINATE, {"query": search, "cursor": cursor}, f"the search {search!r}")[
+                "search"
+            ]
+            for node in page["nodes"]:
+                if node and node["__typename"] == "PullRequest" and node["repository"]:
+                    repo = node["repository"]
+                    branch = Branch(repo["owner"]["login"], repo["name"], node["baseRefName"])
+                    if branch not in seen:
+                        seen.add(branch)
+                        yield branch
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            cursor = page["pageInfo"]["endCursor"]
+
+    def read_branch(self, branch: Branch, blocker_label: str) -> BranchFacts:
+        """Everything about one branch: its tip, settings, blockers and open pull requests.
+
+        A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it conflicts with.
+        """
+        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None}
+        pulls: list[PullRequest] = []
+        gaps: list[str] = []
+        first: dict[str, Any] | None = None
+        while True:
+            node = self._read(documents.BRANCH, variables, str(branch))["repository"]
+            if node is None or node["ref"] is None:
+                raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
+            first = first or node
+            page = node["pullRequests"]
+            for item in page["nodes"]:
+                if pull := parse.pull(item) if item else None:
+                    pulls.append(pull)
+                else:
+                    gaps.append(f"#{item['number']}" if item else "a pull request")
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+            variables["cursor"] = page["pageInfo"]["endCursor"]
+        blockers = parse.blockers(first)
+        if blockers is None:
+            gaps.append("the blocker issues")
+        return BranchFacts(
+            branch=branch,
+            base_sha=first["ref"]["target"]["oid"],
+            pulls=tuple(pulls),
+            repository=parse.repository(first),
+            blockers=blockers or (),
+            partial=", ".join(gaps),
+        )
+
+    def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:
+        """One pull request, its repository, its blockers and the tip of `branch`, in one read (D23)."""
+        variables = self._variables(branch, blocker_label) | {"number": number}
+        node = self._read(documents.PULL, variables, f"{branch.full_repo}#{number}")["repository"]
+        if node is None or node["ref"] is None:
+            raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
+        item = node["pullRequest"]
+        return LastLook(
+            pull=parse.pull(item) if item else None,
+            repository=parse.repository(node),
+            base_sha=node["ref"]["target"]["oid"],
+            blockers=parse.blockers(node),
+        )
+
+    def landing(self, branch: Branch, number: int) -> Landing:
+        """What became of a pull request. A merge commit may be missing for a moment after a merge."""
+        variables = {
+            key: value for key, value in self._variables(branch, "").items() if key in {"owner", "name", "ref"}
+        }
+        node = self._read(documents.LANDING, variables | {"number": number}, f"{branch.full_repo}#{number}")[
+            "repository"
+        ]
+        if node is None or node["ref"] is None or node["pullRequest"] is None:
+            raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
+        pull = node["pullRequest"]
+        commit = pull["mergeCommit"] or {}
+        return Landing(
+            merged=pull["merged"],
+            is_open=pull["state"] == "OPEN",
+            head_sha=pull["headRefOid"],
+            base_sha=node["ref"]["target"]["oid"],
+            landed_sha=commit.get("oid") if pull["merged"] else None,
+            landed_tree=commit["tree"]["oid"] if pull["merged"] and commit else None,
+        )
+
+    # writes: sent once, whatever happens
+
+    def merge(self, branch: Branch, number: int, *, head_sha: str, method: Method) -> MergeAnswer:
+        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent here."""
+        try:
+            repo = self._rest().get_repo(branch.full_repo, lazy=True)
+            done = repo.get_pull(number).merge(merge_method=method.value, sha=head_sha)
+        except pygithub.GithubException as error:
+            return _answer(error.status, _message(error))
+        except (requests.RequestException, OSError) as error:
+            return MergeAnswer(MergeVerdict.UNKNOWN, f"the connection to GitHub broke ({type(error).__name__})")
+        if not done.merged:
+            return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {done.message}")
+        return MergeAnswer(MergeVerdict.MERGED, done.message, done.sha)
+
+    def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> str:
+        """Post one commit status; returns what went wrong, or an empty text. Posting the same again only costs one of GitHub's 1000."""
+        try:
+            body = {"state": status.state, "description": status.description, "context": context}
+            if target_url:
+                body["target_url"] = target_url
+            self._rest().requester.requestJsonAndCheck("POST", f"/repos/{branch.full_repo}/statuses/{sha}", input=body)
+        except pygithub.GithubException as error:
+            return f"{error.status} {_message(error)}"
+        except (requests.RequestException, OSError) as error:
+            return f"the connection to GitHub broke ({type(error).__name__})"
+        return ""
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        if (session := getattr(self._local, "graphql", None)) is not None:
+            session.client.close_sync()
+            del self._local.graphql
+        if (rest := getattr(self._local, "rest", None)) is not None:
+            rest.close()
+            del self._local.rest
+
+    def _variables(self, branch: Branch, blocker_label: str) -> dict[str, Any]:
+        return {
+            "owner": branch.org,
+            "name": branch.repo,
+            "ref": f"refs/heads/{branch.name}",
+            "labels": [blocker_label] if blocker_label else None,
+            "blockers": bool(blocker_label),
+        }
+
+    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
+        """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed (Q3)."""
+        request = GraphQLRequest(document, variable_values=variables)
+        retrying = Retrying(
+            retry=retry_if_exception(_passing),
+            wait=wait_exponential_jitter(initial=0.5, max=10),
+            stop=stop_after_attempt(_READ_ATTEMPTS),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            data: dict[str, Any] = retrying(lambda: self._graphql().execute(request))
+        except TransportQueryError as error:
+            said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
+            raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
+        except TransportServerError as error:
+            raise Unreadable(f"{what} could not be read: GitHub answered {error.code}") from None
+        except (TransportError, requests.RequestException) as error:
+            raise Unreadable(f"{what} could not be read: {type(error).__name__}") from None
+        return data
+
+    def _graphql(self) -> SyncClientSession:
+        """This thread's session: gql's transport keeps the last answer's headers and must not be shared."""
+        if (session := getattr(self._local, "graphql", None)) is None:
+            transport = RequestsHTTPTransport(
+                url=self._graphql_url,
+                headers={"Authorization": f"bearer {self._token}", "User-Agent": _AGENT},
+                timeout=_TIMEOUT,
+                retries=0,
+            )
+            client = Client(transport=transport, fetch_schema_from_transport=False)
+            session = self._local.graphql = client.connect_sync()  # type: ignore[no-untyped-call]
+        return cast("SyncClientSession", session)
+
+    def _rest(self) -> pygithub.Github:
+        """This thread's PyGithub, with its own retries and pauses off: it would send a merge again after a 502."""
+        if (rest := getattr(self._local, "rest", None)) is None:
+            rest = pygithub.Github(
+                auth=pygithub.Auth.Token(self._token),
+                base_url=self._api_url,
+                timeout=_TIMEOUT,
+                user_agent=_AGENT,
+                retry=None,
+                lazy=True,
+                seconds_between_requests=None,
+                seconds_between_writes=None,
+            )
+            self._local.rest = rest
+        return cast("pygithub.Github", rest)
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether a failed read is worth another try: a broken connection, a 5xx, an answer that is no GraphQL (Q1, Q2)."""
+    if isinstance(error, TransportServerError):
+        return error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(error, TransportQueryError):
+        return any("something went wrong" in str(one.get("message", "")).lower() for one in error.errors or [])
+    return isinstance(error, TransportError | requests.RequestException)
+
+
+def _answer(status: int, text: str) -> MergeAnswer:
+    """The meaning of a merge call's refusal; the message decides, never the status alone (Q6, Q13)."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered {status}")
+    if status == HTTPStatus.CONFLICT:
+        return MergeAnswer(MergeVerdict.MOVED, text)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and "base branch was modified" in text.lower():
+        return MergeAnswer(MergeVerdict.RACED, text)
+    return MergeAnswer(MergeVerdict.REFUSED, text)
+
+
+def _message(error: pygithub.GithubException) -> str:
+    data = error.data if isinstance(error.data, dict) else {}
+    return " ".join(str(data.get("message") or f"GitHub answered {error.status}").split())

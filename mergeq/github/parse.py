@@ -1,0 +1,117 @@
+"""GitHub's answers read as core values. What is missing or unknown is never guessed (D8)."""
+
+from datetime import datetime
+from typing import Any
+
+from mergeq.core.pull import Blocker, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
+
+_PASSING = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
+_METHODS = {
+    "mergeCommitAllowed": Method.MERGE,
+    "squashMergeAllowed": Method.SQUASH,
+    "rebaseMergeAllowed": Method.REBASE,
+}
+
+
+def pull(node: dict[str, Any]) -> PullRequest | None:
+    """A pull request; None when the node is not readable enough to be judged (partial data, more than 100 labels: Q3, Q33)."""
+    try:
+        labels = node["labels"]
+        if labels["totalCount"] > len(labels["nodes"]):
+            return None
+        head = node["headRefOid"]
+        approvals = node["reviews"]["nodes"]
+        return PullRequest(
+            org=node["repository"]["owner"]["login"],
+            repo=node["repository"]["name"],
+            number=node["number"],
+            base=node["baseRefName"],
+            head_sha=head,
+            head_ref=node["headRefName"],
+            title=node["title"],
+            author=login(node["author"]),
+            labels=tuple(label["name"] for label in labels["nodes"]),
+            contexts=contexts(node["statusCheckRollup"], head),
+            milestone=(node["milestone"] or {}).get("title"),
+            is_draft=node["isDraft"],
+            is_open=node["state"] == "OPEN",
+            mergeable=_mergeable(node["mergeable"]),
+            merge_state=node["mergeStateStatus"],
+            can_be_rebased=node["canBeRebased"],
+            review_decision=node["reviewDecision"],
+            in_merge_queue=bool(node["isInMergeQueue"] or node["isMergeQueueEnabled"]),
+            url=node["url"],
+            updated_at=seconds(node["updatedAt"]),
+            approvers=tuple(
+                dict.fromkeys(login(r["author"]) for r in approvals if (r["commit"] or {}).get("oid") == head)
+            ),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | None:
+    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34).
+
+    A check run that is not completed is pending; neutral, skipped and success pass, anything else failed (T3.19).
+    """
+    if rollup is None:
+        return ()
+    nodes = rollup["contexts"]["nodes"]
+    if rollup["commit"]["oid"] != head or rollup["contexts"]["totalCount"] > len(nodes):
+        return None
+    found = []
+    for node in nodes:
+        if node["__typename"] == "StatusContext":
+            found.append(
+                Context(
+                    name=node["context"],
+                    result=Result(node["state"]) if node["state"] in Result.__members__ else Result.ERROR,
+                    at=seconds(node["createdAt"]),
+                    description=node["description"] or "",
+                    url=node["targetUrl"] or "",
+                )
+            )
+        elif node["__typename"] == "CheckRun" and node["name"]:
+            done = node["status"] == "COMPLETED"
+            passed = Result.SUCCESS if node["conclusion"] in _PASSING else Result.FAILURE
+            app = (node["checkSuite"] or {}).get("app") or {}
+            found.append(
+                Context(
+                    name=node["name"],
+                    result=passed if done else Result.PENDING,
+                    app=app.get("slug") or "unknown app",
+                    at=seconds(node["startedAt"]),
+                    serial=node["databaseId"] or 0,
+                    url=node["detailsUrl"] or "",
+                )
+            )
+    return tuple(found)
+
+
+def repository(node: dict[str, Any]) -> Repository:
+    """The settings of a repository that limit merging."""
+    allowed = frozenset(method for field, method in _METHODS.items() if node[field])
+    return Repository(allowed, node["isArchived"])
+
+
+def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
+    """The open blocker issues; () when none was asked for, None when not all could be read (D11)."""
+    issues = node.get("issues", {"totalCount": 0, "nodes": []})
+    if issues is None or issues["totalCount"] > len(issues["nodes"]) or None in issues["nodes"]:
+        return None
+    return tuple(blocker(issue["number"], issue["title"], issue["url"]) for issue in issues["nodes"])
+
+
+def login(actor: dict[str, Any] | None) -> str:
+    """Who; a deleted account is GitHub's `ghost` (Q32)."""
+    return str(actor["login"]) if actor else "ghost"
+
+
+def seconds(at: str | None) -> float:
+    """Seconds since the epoch of an ISO time; 0.0 for none."""
+    return datetime.fromisoformat(at).timestamp() if at else 0.0
+
+
+def _mergeable(text: str) -> Mergeable:
+    return Mergeable(text) if text in Mergeable.__members__ else Mergeable.UNKNOWN

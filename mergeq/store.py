@@ -1,0 +1,347 @@
+"""Redis, the only live state: the dirty set, leases, saved pools, intents, history, deliveries, counters. Losing it never merges wrongly.
+
+Every deadline is a number compared with a `now` that is passed in; Redis' own expiry is garbage collection alone (D14).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import redis
+
+from mergeq.core.history import HistoryRecord
+from mergeq.core.pool import Pool, Refusal
+from mergeq.core.pull import Branch, Method
+
+T = TypeVar("T")
+
+_P = "mergeq:"
+DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
+WORKING = _P + "working"  # sorted set: branch -> when its lease ends
+TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
+TOKEN = _P + "token"  # counter of fencing tokens
+POOLS = _P + "pools"  # hash: branch -> SavedPool
+PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch
+HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> branches, newline-separated
+REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
+INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is not recorded yet
+RECORDS = _P + "records"  # hash: record id -> HistoryRecord
+HISTORY = _P + "history"  # sorted set: record id by time
+DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
+COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
+SWEPT = _P + "swept"  # the time of the last sweep that began
+
+LEASE_SECONDS = 120.0
+_DELIVERY_SECONDS = 4 * 86400.0
+_HISTORY_LIMIT = 100_000
+
+
+class LeaseLost(Exception):
+    """Somebody else may act on this branch now; whatever was about to be written is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses the other."""
+
+    branch: Branch
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPool:
+    """A pool with the action chosen for it, as pages and workers read it. `id` names this decision."""
+
+    id: str
+    pool: Pool
+    action: str
+    targets: tuple[int, ...]
+    why: str
+    at: float
+    config: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write that is about to be sent. Found again after a crash, it is resolved by re-reading, never by sending it again (D6)."""
+
+    saved: SavedPool
+    number: int
+    head_sha: str
+    method: Method
+    base_sha: str
+    at: float
+
+
+_CLAIM = """
+local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local held = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if held and tonumber(held) > tonumber(ARGV[2]) then return 0 end
+if not dirty and not held then return 0 end
+local token = redis.call('INCR', KEYS[4])
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[3], ARGV[1], token)
+return token
+"""
+_EXTEND = """
+if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+return 1
+"""
+_RELEASE = """
+if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 1
+"""
+_WRITE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+for _, command in ipairs(cjson.decode(ARGV[3])) do redis.call(unpack(command)) end
+return 1
+"""
+_DELIVER = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+if redis.call('ZADD', KEYS[1], 'NX', ARGV[3], ARGV[1]) == 0 then return false end
+local fresh = {}
+for i = 4, #ARGV do
+  if redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[i]) == 1 then table.insert(fresh, ARGV[i]) end
+end
+return fresh
+"""
+_SWEEP = """
+local before = redis.call('GET', KEYS[1])
+if before and tonumber(ARGV[1]) - tonumber(before) < tonumber(ARGV[2]) then return false end
+redis.call('SET', KEYS[1], ARGV[1])
+return before or '0'
+"""
+_OVERDUE = """
+for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
+end
+local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+for _, branch in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], branch) end
+return overdue
+"""
+
+
+class Store:
+    """The one reader and writer of Redis. Keys are listed at the top of this module and nowhere else."""
+
+    def __init__(self, connection: "redis.Redis") -> None:
+        self._redis: Any = connection
+        script: Any = connection.register_script
+        self._claim, self._extend, self._release = script(_CLAIM), script(_EXTEND), script(_RELEASE)
+        self._write, self._deliver, self._overdue = script(_WRITE), script(_DELIVER), script(_OVERDUE)
+        self._sweep = script(_SWEEP)
+
+    def ping(self) -> None:
+        """Raise redis.RedisError when Redis does not answer."""
+        self._redis.ping()
+
+    # the dirty set and leases (D9)
+
+    def mark_dirty(self, branches: Iterable[Branch], now: float) -> list[Branch]:
+        """Note that branches need a look; returns those that were not marked already, for whom a job is to be enqueued."""
+        fresh = []
+        for branch in branches:
+            if self._redis.zadd(DIRTY, {str(branch): now}, nx=True):
+                fresh.append(branch)
+        return fresh
+
+    def deliver(self, delivery: str, branches: Iterable[Branch], now: float) -> list[Branch] | None:
+        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before (Q67)."""
+        names = [str(branch) for branch in branches]
+        fresh = self._deliver(keys=[DELIVERIES, DIRTY], args=[delivery, now, now + _DELIVERY_SECONDS, *names])
+        return None if fresh is None else [Branch.parse(name) for name in _texts(fresh)]
+
+    def overdue(self, now: float, patience: float) -> list[Branch]:
+        """Branches marked for longer than `patience` seconds, after marking again those whose lease has run out.
+
+        Each is named once per `patience`: their marks are made young again.
+        """
+        return [Branch.parse(name) for name in _texts(self._overdue(keys=[DIRTY, WORKING], args=[now, now - patience]))]
+
+    def claim(self, branch: Branch, now: float) -> Lease | None:
+        """Take a marked or abandoned branch; None when there is nothing to do or somebody is at it."""
+        args = [str(branch), now, now + LEASE_SECONDS]
+        token = int(self._claim(keys=[DIRTY, WORKING, TOKENS, TOKEN], args=args))
+        return Lease(branch, token) if token else None
+
+    def extend(self, lease: Lease, now: float) -> None:
+        """Hold on to a branch for another full lease. Raises LeaseLost."""
+        args = [str(lease.branch), lease.token, now + LEASE_SECONDS]
+        if not self._extend(keys=[WORKING, TOKENS], args=args):
+            raise LeaseLost(str(lease.branch))
+
+    def release(self, lease: Lease) -> None:
+        """Give a branch back; a lease that was lost already is no error."""
+        self._release(keys=[WORKING, TOKENS], args=[str(lease.branch), lease.token])
+
+    def is_idle(self) -> bool:
+        """Whether no branch is marked and none is being worked on."""
+        return not self._redis.zcard(DIRTY) and not self._redis.zcard(WORKING)
+
+    def is_dirty(self, branch: Branch) -> bool:
+        """Whether a branch was marked again."""
+        return self._redis.zscore(DIRTY, str(branch)) is not None
+
+    # pools
+
+    def save_pool(self, lease: Lease, saved: SavedPool) -> None:
+        """Replace what is known of a branch, together with the way to it from its pull requests and their heads. Raises LeaseLost."""
+        branch = str(lease.branch)
+        repo = lease.branch.full_repo
+        before = self.pool(lease.branch)
+        old = {standing.pull for standing in before.pool.standings} if before else set()
+        new = {standing.pull for standing in saved.pool.standings}
+        commands: list[list[str]] = [["HSET", POOLS, branch, _dump(saved)] if new else ["HDEL", POOLS, branch]]
+        gone = {pull.number for pull in old} - {pull.number for pull in new}
+        commands += [["HDEL", HEADS, f"{repo}@{pull.head_sha}"] for pull in old if pull.number in gone]
+        commands += [["HSET", PULLS, f"{repo}#{pull.number}", branch] for pull in new]
+        for pull in new:
+            key = f"{repo}@{pull.head_sha}"
+            known = (_text(self._redis.hget(HEADS, key)) or "").split("\n")
+            commands.append(["HSET", HEADS, key, "\n".join(sorted({branch, *known} - {""}))])
+        self._commit(lease, commands)
+
+    def pool(self, branch: Branch) -> SavedPool | None:
+        """The newest saved pool of a branch."""
+        return _load(self._redis.hget(POOLS, str(branch)), SavedPool)
+
+    def pools(self) -> list[SavedPool]:
+        """Every saved pool, sorted by branch."""
+        found = (_load(raw, SavedPool) for raw in self._redis.hvals(POOLS))
+        return sorted((saved for saved in found if saved), key=lambda saved: saved.pool.branch)
+
+    def branches(self) -> list[Branch]:
+        """Every branch that has a saved pool."""
+        return sorted(Branch.parse(name) for name in _texts(self._redis.hkeys(POOLS)))
+
+    def branch_of(self, full_repo: str, number: int) -> Branch | None:
+        """The base branch on which a pull request was last seen."""
+        name = _text(self._redis.hget(PULLS, f"{full_repo}#{number}"))
+        return Branch.parse(name) if name else None
+
+    def branches_of_head(self, full_repo: str, sha: str) -> list[Branch]:
+        """The branches with a pull request that has this head; several pull requests may share one (Q81)."""
+        names = _text(self._redis.hget(HEADS, f"{full_repo}@{sha}")) or ""
+        return [Branch.parse(name) for name in names.split("\n") if name]
+
+    # refusals, intents, history
+
+    def refusals(self, branch: Branch) -> dict[int, Refusal]:
+        """What GitHub refused on this branch, by pull request number."""
+        raw = self._redis.hgetall(REFUSALS + str(branch))
+        return {int(number): msgspec.json.decode(text, type=Refusal) for number, text in raw.items()}
+
+    def refuse(self, lease: Lease, number: int, refusal: Refusal) -> None:
+        """Remember a refusal. Raises LeaseLost."""
+        self._commit(lease, [["HSET", REFUSALS + str(lease.branch), str(number), _dump(refusal)]])
+
+    def intend(self, lease: Lease, intent: Intent) -> None:
+        """Write down a landing before it is asked for. Raises LeaseLost."""
+        self._commit(lease, [["HSET", INTENTS, str(lease.branch), _dump(intent)]])
+
+    def intent(self, branch: Branch) -> Intent | None:
+        """The landing that was asked for and whose outcome nobody recorded."""
+        return _load(self._redis.hget(INTENTS, str(branch)), Intent)
+
+    def record(self, lease: Lease, record: HistoryRecord) -> None:
+        """Append to the history and close the branch's intent, in one step. Raises LeaseLost. A second call with one id changes nothing."""
+        self._commit(
+            lease,
+            [
+                ["HSETNX", RECORDS, record.id, _dump(record)],
+                ["ZADD", HISTORY, "NX", repr(record.time), record.id],
+                ["HDEL", INTENTS, record.branch],
+            ],
+        )
+        if (surplus := self._redis.zcard(HISTORY) - _HISTORY_LIMIT) > 0:
+            old = [name for name, _ in self._redis.zpopmin(HISTORY, surplus)]
+            self._redis.hdel(RECORDS, *old)
+
+    def history(self, *, branch: Branch | None = None, limit: int = 500) -> list[HistoryRecord]:
+        """The newest records, newest first."""
+        records: list[HistoryRecord] = []
+        for ids in self._pages_of_history():
+            for raw in self._redis.hmget(RECORDS, ids):
+                record = _load(raw, HistoryRecord)
+                if record and (branch is None or record.branch == str(branch)):
+                    records.append(record)
+                    if len(records) == limit:
+                        return records
+        return records
+
+    def _pages_of_history(self, size: int = 500) -> Iterator[list[bytes]]:
+        start = 0
+        while ids := self._redis.zrevrange(HISTORY, start, start + size - 1):
+            yield ids
+            start += size
+
+    # sweeps and counters
+
+    def begin_sweep(self, now: float, period: float) -> float | None:
+        """Whether a sweep is due: the time of the one before (0.0 for none), or None when the last began less than `period` ago."""
+        before = self._sweep(keys=[SWEPT], args=[now, period])
+        return None if before is None else float(before)
+
+    def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
+        """Add to a counter. Counters live here because a job's process ends with the job."""
+        self._redis.hincrbyfloat(COUNTERS, _series(name, labels), amount)
+
+    def set_gauge(self, name: str, value: float, /, **labels: str) -> None:
+        """Set a gauge."""
+        self._redis.hset(COUNTERS, _series(name, labels), repr(value))
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        """Every counter and gauge: name, labels, value."""
+        found = []
+        for key, value in self._redis.hgetall(COUNTERS).items():
+            name, labels = msgspec.json.decode(key, type=tuple[str, dict[str, str]])
+            found.append((name, labels, float(value)))
+        return sorted(found, key=lambda series: (series[0], sorted(series[1].items())))
+
+    def _commit(self, lease: Lease, commands: list[list[str]]) -> None:
+        """Run commands in one step, if the lease is still in force."""
+        args = [str(lease.branch), lease.token, msgspec.json.encode(commands)]
+        if not self._write(keys=[TOKENS], args=args):
+            raise LeaseLost(str(lease.branch))
+
+
+@contextmanager
+def held(store: Store, branch: Branch, now: float) -> Iterator[Lease | None]:
+    """The lease of a branch for a block of work, given back at its end; None when there is nothing to do."""
+    lease = store.claim(branch, now)
+    try:
+        yield lease
+    finally:
+        if lease is not None:
+            store.release(lease)
+
+
+def _dump(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _load(raw: bytes | None, kind: type[T]) -> T | None:
+    """A saved value; None when there is none, or when an older version wrote it in another shape: it will be written again."""
+    try:
+        return msgspec.json.decode(raw, type=kind) if raw is not None else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _series(name: str, labels: Mapping[str, str]) -> bytes:
+    return msgspec.json.encode((name, dict(sorted(labels.items()))))
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode()
+
+
+def _texts(raw: Iterable[bytes]) -> list[str]:
+    return [item.decode() for item in raw]
