@@ -1,0 +1,151 @@
+"""What workers do, and the only place that knows RQ: turns of branches, sweeps, and the tick that keeps both coming."""
+
+import threading
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from rq import SimpleWorker, Worker
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from mergeq import execute, sync
+from mergeq.bootstrap import Services
+from mergeq.core.history import Outcome
+from mergeq.core.pull import Branch
+from mergeq.github import Unreadable
+from mergeq.github.webhooks import Touched, touched
+from mergeq.processes import die_with_parent
+from mergeq.store import LeaseLost, held
+
+_TURN_SECONDS = 600
+_ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
+_PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
+_TICK_SECONDS = 1.0
+
+_bound: list[Services] = []  # the services of this worker process; forked jobs inherit them
+
+
+class Received(StrEnum):
+    """What became of a webhook delivery."""
+
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+
+
+def receive(services: Services, delivery: str, event: str, payload: Any) -> Received:
+    """Mark what a genuine delivery touches and send for it. The payload itself goes no further."""
+    found = touched(event, payload, services.config.status_context)
+    branches = (
+        [] if found is None else [branch for branch in _resolve(services, found) if services.config.covers(branch)]
+    )
+    if not branches:
+        return Received.IGNORED
+    fresh = services.store.deliver(delivery, branches, services.now())
+    if fresh is None:
+        return Received.DUPLICATE
+    _send_for(services, fresh)
+    return Received.QUEUED
+
+
+def turn(name: str) -> None:
+    """Give one branch its turn: look, decide, act, report; again while it is marked, and never two workers at once (D9)."""
+    services, branch = _bound[-1], Branch.parse(name)
+    for _ in range(_ROUNDS):
+        try:
+            with held(services.store, branch, services.now()) as lease:
+                if lease is None:
+                    return
+                record = execute.settle_intent(services, lease)
+                saved = sync.sync(services, lease)
+                record = execute.carry_out(services, lease, saved) or record
+                if record is None or record.outcome is Outcome.STALE:
+                    sync.report(services, lease, saved)
+                else:
+                    services.store.mark_dirty([branch], services.now())
+        except LeaseLost:
+            services.log.warning("another worker took over", branch=name)
+            return
+        except Unreadable as error:
+            services.store.mark_dirty([branch], services.now())
+            services.log.warning("branch waits for GitHub", branch=name, error=str(error))
+            return
+        except Exception:
+            services.store.count("tidepoolerrors", org=branch.org, repo=branch.repo, branch=branch.name)
+            services.log.exception("turn failed", branch=name)
+            return
+    services.store.mark_dirty([branch], services.now())
+
+
+def sweep(since: float) -> None:
+    """Find the branches that may need a look, whatever webhooks said or failed to say, and send for them."""
+    services = _bound[-1]
+    started = services.now()
+    for branch in sync.sweep(services, since):
+        _send_for(services, services.store.mark_dirty([branch], services.now()))
+    services.store.set_gauge("syncdur", services.now() - started)
+    services.store.count("tidesyncheartbeat", controller="sync")
+
+
+def work(services: Services) -> None:
+    """Be a worker until told to stop: one forked process per job."""
+    _bound.append(services)
+    _Worker(
+        [services.queue], connection=services.queue.connection, serializer=JSONSerializer, maintenance_interval=30
+    ).work(logging_level="WARNING")
+
+
+def work_off(services: Services) -> None:
+    """Do everything that is queued now, in this process, with a real worker."""
+    _bound.append(services)
+    try:
+        SimpleWorker([services.queue], connection=services.queue.connection, serializer=JSONSerializer).work(
+            burst=True, logging_level="WARNING"
+        )
+    finally:
+        _bound.pop()
+
+
+def tick(services: Services, stopping: threading.Event) -> None:
+    """Keep sweeps and overdue branches coming, until `stopping` is set."""
+    while not stopping.is_set():
+        tick_once(services)
+        stopping.wait(_TICK_SECONDS)
+
+
+def tick_once(services: Services) -> None:
+    """One beat: start a sweep if one is due, and send for branches whose mark or lease is overdue."""
+    now = services.now()
+    since = services.store.begin_sweep(now, services.config.sync_period)
+    if since is not None:
+        try:
+            services.queue.enqueue(
+                sweep, since, job_id="sweep", unique=True, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60
+            )
+        except DuplicateJobError:
+            services.log.info("the sweep before is still running")
+    _send_for(services, services.store.overdue(now, _PATIENCE))
+
+
+def _send_for(services: Services, branches: Iterable[Branch]) -> None:
+    for branch in branches:
+        services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
+
+
+def _resolve(services: Services, found: Touched) -> Iterable[Branch]:
+    if found.head:
+        return services.store.branches_of_head(found.repo, found.head)
+    if found.whole_repo:
+        return [branch for branch in services.store.branches() if branch.full_repo == found.repo]
+    return found.branches
+
+
+class _Worker(Worker):
+    """RQ's forking worker, whose jobs end when the worker is killed."""
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        die_with_parent()
+        super().main_work_horse(job, queue)
