@@ -1,7 +1,6 @@
 """The composition root: settings become the services that every entry point works with."""
 
 import logging
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -10,21 +9,27 @@ from typing import Any
 
 import redis
 import structlog
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Settings, load
+from mergeq.core.pull import Branch
 from mergeq.github import GitHub
 from mergeq.processes import EmbeddedRedis
 from mergeq.store import Store
 
 QUEUE = "mergeq"
+_REDIS_RETRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a shell works with. `now()` is seconds since the epoch and `sleep` takes seconds; both may be virtual (D14)."""
+    """What a shell works with. `now()` is seconds since the epoch and `sleep` takes seconds; both may be virtual
+    (D14).
+    """
 
     settings: Settings
     config: Configuration
@@ -35,10 +40,12 @@ class Services:
     sleep: Callable[[float], None]
     log: FilteringBoundLogger
 
-    @staticmethod
-    def new_id() -> str:
-        """A fresh name for a decision: 12 hexadecimal digits."""
-        return secrets.token_hex(6)
+    def link(self, branch: Branch, number: int) -> str:
+        """Where the status of a pull request links to: what is configured, else our own page, else nowhere (T1.16)."""
+        if configured := self.config.target_url(branch):
+            return configured
+        public = self.settings.public_url
+        return f"{public}/pr/{branch.full_repo}/{number}" if public else ""
 
 
 def services(
@@ -76,9 +83,14 @@ def services(
 
 
 def connect(url: str) -> "redis.Redis":
-    """A connection to Redis that has answered once. Raises ConfigError."""
+    """A connection to Redis that has answered once. Raises ConfigError.
+
+    A command whose answer was lost is sent again within two seconds; every command of the store bears that, at worst
+    by waiting for a lease to run out.
+    """
     try:
-        connection = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3)
+        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), _REDIS_RETRIES)
+        connection = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3, retry=retry)
         connection.ping()
     except (redis.RedisError, ValueError) as error:
         raise ConfigError(
@@ -88,7 +100,9 @@ def connect(url: str) -> "redis.Redis":
 
 
 def embedded_redis(settings: Settings) -> EmbeddedRedis:
-    """A real Redis of our own, its data under the state folder, as a child of this process (D15). Raises ConfigError."""
+    """A real Redis of our own, its data under the state folder, as a child of this process (D15). Raises
+    ConfigError.
+    """
     return EmbeddedRedis(settings.state_dir / "redis")
 
 

@@ -4,10 +4,9 @@ from mergeq.bootstrap import Services
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest
-from mergeq.core.status import Status
+from mergeq.core.status import Status, shown
 from mergeq.github import Landing, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
-from mergeq.sync import shown, target_url
 
 _PARKED_SECONDS = 300.0
 _DOUBTED_SECONDS = (
@@ -21,8 +20,8 @@ _DOUBT_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between reads after an answ
 def carry_out(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord | None:
     """Land the pull request that `saved` chose; None when its action is idle. Raises LeaseLost.
 
-    Every way this can end is a history record with its reason. Nothing is landed unless the same evaluation that admitted the pull
-    request admits it once more, under a fresh read (D23).
+    Every way this can end is a history record with its reason. Nothing is landed unless the same evaluation that
+    admitted the pull request admits it once more, under a fresh read (D23).
     """
     if saved.action != "MERGE":
         return None
@@ -38,10 +37,11 @@ def carry_out(services: Services, lease: Lease, saved: SavedPool) -> HistoryReco
 
 
 def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
-    """Find out what became of a landing whose worker died, and record it; None when there is no such landing. Raises LeaseLost.
+    """Find out what became of a landing whose worker died, and record it; None when there is no such landing. Raises
+    LeaseLost.
 
-    While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After ten minutes the
-    pull request stands back until it is pushed to, and the branch goes on.
+    While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After
+    ten minutes the pull request stands back until it is pushed to, and the branch goes on.
     """
     intent = services.store.intent(lease.branch)
     if intent is None:
@@ -63,12 +63,14 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
 
 
 def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
-    """Make our own context green before merging, for protection may require it (T5.2, T5.3); returns what went wrong."""
+    """Make our own context green before merging, for protection may require it (T5.2, T5.3); returns what went
+    wrong.
+    """
     name = services.config.for_branch(branch).status_context
     mine = shown(pull.contexts or (), name)
     if mine is not None and mine.state == "success":
         return ""
-    link = target_url(services, branch, pull.number)
+    link = services.link(branch, pull.number)
     return services.github.set_status(branch, pull.head_sha, name, Status("success", "In merge pool."), link)
 
 
@@ -138,7 +140,9 @@ def _refused(services: Services, lease: Lease, saved: SavedPool, chosen: Standin
 
 
 def _landed(services: Services, lease: Lease, number: int, sha: str | None) -> Landing | None:
-    """What landed, read back; GitHub may lag behind its own answer (Q12), so a reading without the tree is tried again."""
+    """What landed, read back; GitHub may lag behind its own answer (Q12), so a reading without the tree is tried
+    again.
+    """
     for wait in (*_DOUBT_WAITS[:2], None):
         try:
             landing = services.github.landing(lease.branch, number)
@@ -148,13 +152,14 @@ def _landed(services: Services, lease: Lease, number: int, sha: str | None) -> L
             return landing
         if wait is not None:
             services.sleep(wait)
-    return None if sha is None else Landing(True, False, "", "", sha)  # noqa: FBT003 -- a record, not a switch
+    return None if sha is None else Landing(True, False, "", "", sha)
 
 
 def _resolve(services: Services, lease: Lease, number: int, base_sha: str) -> Landing:
     """Decide an unknown outcome by reading until two readings agree (D6). Raises Unreadable when they do not.
 
-    Merged is believed when it is seen. Not merged is believed only when the pull request is seen open and the base where it was, twice
+    Merged is believed when it is seen. Not merged is believed only when the pull request is seen open and the base
+    where it was, twice
     in a row: a base that moved while the pull request still reads as open may be this very landing (Q9).
     """
     agreed = 0

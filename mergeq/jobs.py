@@ -52,7 +52,9 @@ def receive(services: Services, delivery: str, event: str, payload: Any) -> Rece
 
 
 def turn(name: str) -> None:
-    """Give one branch its turn: look, decide, act, report; again while it is marked, and never two workers at once (D9)."""
+    """Give one branch its turn: look, decide, act, report; again while it is marked, and never two workers at once
+    (D9).
+    """
     services, branch = _bound[-1], Branch.parse(name)
     for _ in range(_ROUNDS):
         try:

@@ -24,7 +24,8 @@ _SOCKET_LIMIT = 100  # bytes; Linux allows 107 and macOS 103 for a socket's path
 
 _PR_SET_PDEATHSIG = 1
 
-# Runs in the child before the program: have Linux end it with its parent, then become the program. Elsewhere the parent's own
+# Runs in the child before the program: have Linux end it with its parent, then become the program. Elsewhere the
+# parent's own
 # clean-up, and the reuse of a living server's socket, have to do.
 _LEASH = """
 import os, sys
@@ -77,8 +78,8 @@ def stop(children: Sequence["subprocess.Popen[bytes]"], patience: float = _STOP_
 class EmbeddedRedis:
     """A real Redis or Valkey server as a child, on a unix socket of mode 0700, every write on disk (D15).
 
-    A server that still lives on the socket is used as it is; data of an earlier run is found again. Raises ConfigError when no
-    server program can be found or it does not start.
+    A server that still lives on the socket is used as it is; data of an earlier run is found again. Raises ConfigError
+    when no server program can be found or it does not start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,7 +145,9 @@ class EmbeddedRedis:
 
 
 def watch(children: Mapping[str, "subprocess.Popen[bytes]"], stopping: threading.Event) -> str:
-    """Wait until `stopping` is set (returns an empty text) or a child ends by itself (returns its name). Ends nothing."""
+    """Wait until `stopping` is set (returns an empty text) or a child ends by itself (returns its name). Ends
+    nothing.
+    """
     while not stopping.wait(0.2):
         for name, child in children.items():
             if child.poll() is not None:
@@ -163,7 +166,8 @@ def _server_program() -> str:
         if found := shutil.which(name):
             return found
     raise ConfigError(
-        "MERGEQ_REDIS_URL: is not set and no Redis server is installed here; set it, or install valkey-server or redis-server"
+        "MERGEQ_REDIS_URL: is not set and no Redis server is installed here; set it, or install valkey-server "
+        "or redis-server"
     )
 
 

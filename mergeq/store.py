@@ -1,8 +1,10 @@
-"""Redis, the only live state: the dirty set, leases, saved pools, intents, history, deliveries, counters. Losing it never merges wrongly.
+"""Redis, the only live state: the dirty set, leases, saved pools, intents, history, deliveries, counters. Losing it
+never merges wrongly.
 
 Every deadline is a number compared with a `now` that is passed in; Redis' own expiry is garbage collection alone (D14).
 """
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
+DECISIONS = _P + "decisions"  # counter of decisions
 SWEPT = _P + "swept"  # the time of the last sweep that began
 
 LEASE_SECONDS = 120.0
@@ -44,7 +47,9 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses the other."""
+    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses
+    the other.
+    """
 
     branch: Branch
     token: int
@@ -66,7 +71,9 @@ class SavedPool:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A write that is about to be sent. Found again after a crash, it is resolved by re-reading, never by sending it again (D6)."""
+    """A write that is about to be sent. Found again after a crash, it is resolved by re-reading, never by sending it
+    again (D6).
+    """
 
     saved: SavedPool
     number: int
@@ -145,15 +152,15 @@ class Store:
     # the dirty set and leases (D9)
 
     def mark_dirty(self, branches: Iterable[Branch], now: float) -> list[Branch]:
-        """Note that branches need a look; returns those that were not marked already, for whom a job is to be enqueued."""
-        fresh = []
-        for branch in branches:
-            if self._redis.zadd(DIRTY, {str(branch): now}, nx=True):
-                fresh.append(branch)
-        return fresh
+        """Note that branches need a look; returns those that were not marked already, for whom a job is to be
+        enqueued.
+        """
+        return [branch for branch in branches if self._redis.zadd(DIRTY, {str(branch): now}, nx=True)]
 
     def deliver(self, delivery: str, branches: Iterable[Branch], now: float) -> list[Branch] | None:
-        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before (Q67)."""
+        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before
+        (Q67).
+        """
         names = [str(branch) for branch in branches]
         fresh = self._deliver(keys=[DELIVERIES, DIRTY], args=[delivery, now, now + _DELIVERY_SECONDS, *names])
         return None if fresh is None else [Branch.parse(name) for name in _texts(fresh)]
@@ -191,8 +198,16 @@ class Store:
 
     # pools
 
+    def new_id(self) -> str:
+        """A name for a decision: names sort in the order they were given, and no two are equal even if Redis lost its
+        data between.
+        """
+        return f"{self._redis.incr(DECISIONS):010d}-{secrets.token_hex(4)}"
+
     def save_pool(self, lease: Lease, saved: SavedPool) -> None:
-        """Replace what is known of a branch, together with the way to it from its pull requests and their heads. Raises LeaseLost."""
+        """Replace what is known of a branch, together with the way to it from its pull requests and their heads.
+        Raises LeaseLost.
+        """
         branch = str(lease.branch)
         repo = lease.branch.full_repo
         before = self.pool(lease.branch)
@@ -251,7 +266,9 @@ class Store:
         return _load(self._redis.hget(INTENTS, str(branch)), Intent)
 
     def record(self, lease: Lease, record: HistoryRecord) -> None:
-        """Append to the history and close the branch's intent, in one step. Raises LeaseLost. A second call with one id changes nothing."""
+        """Append to the history and close the branch's intent, in one step. Raises LeaseLost. A second call with one
+        id changes nothing.
+        """
         self._commit(
             lease,
             [
@@ -264,13 +281,18 @@ class Store:
             old = [name for name, _ in self._redis.zpopmin(HISTORY, surplus)]
             self._redis.hdel(RECORDS, *old)
 
-    def history(self, *, branch: Branch | None = None, limit: int = 500) -> list[HistoryRecord]:
-        """The newest records, newest first."""
+    def history(
+        self, *, branch: Branch | None = None, pull: tuple[str, int] | None = None, limit: int = 500
+    ) -> list[HistoryRecord]:
+        """The newest records, newest first; of one branch, or of one pull request given as (``ORG/REPO``, number)."""
         records: list[HistoryRecord] = []
         for ids in self._pages_of_history():
-            for raw in self._redis.hmget(RECORDS, ids):
-                record = _load(raw, HistoryRecord)
-                if record and (branch is None or record.branch == str(branch)):
+            for record in (_load(raw, HistoryRecord) for raw in self._redis.hmget(RECORDS, ids)):
+                if (
+                    record
+                    and (branch is None or record.branch == str(branch))
+                    and (pull is None or _is_about(record, *pull))
+                ):
                     records.append(record)
                     if len(records) == limit:
                         return records
@@ -285,7 +307,9 @@ class Store:
     # sweeps and counters
 
     def begin_sweep(self, now: float, period: float) -> float | None:
-        """Whether a sweep is due: the time of the one before (0.0 for none), or None when the last began less than `period` ago."""
+        """Whether a sweep is due: the time of the one before (0.0 for none), or None when the last began less than
+        `period` ago.
+        """
         before = self._sweep(keys=[SWEPT], args=[now, period])
         return None if before is None else float(before)
 
@@ -328,11 +352,17 @@ def _dump(value: Any) -> str:
 
 
 def _load(raw: bytes | None, kind: type[T]) -> T | None:
-    """A saved value; None when there is none, or when an older version wrote it in another shape: it will be written again."""
+    """A saved value; None when there is none, or when an older version wrote it in another shape: it will be written
+    again.
+    """
     try:
         return msgspec.json.decode(raw, type=kind) if raw is not None else None
     except msgspec.ValidationError:
         return None
+
+
+def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:
+    return record.branch.startswith(f"{full_repo}:") and any(target.number == number for target in record.targets)
 
 
 def _series(name: str, labels: Mapping[str, str]) -> bytes:

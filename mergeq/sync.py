@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-
 from mergeq.bootstrap import Services
 from mergeq.core import decide, status
 from mergeq.core.decide import Action, Merge
 from mergeq.core.pool import Pool, divide
-from mergeq.core.pull import Branch, Context
+from mergeq.core.pull import Branch
 from mergeq.core.query import updated_between
-from mergeq.core.status import Status
 from mergeq.github import Unreadable
 from mergeq.store import Lease, SavedPool
 
@@ -17,9 +15,11 @@ _SLACK = 60.0  # seconds by which a window of update times overlaps the one befo
 
 
 def sweep(services: Services, since: float) -> Iterator[Branch]:
-    """The branches that may need a look: those the queries nominate, those with a pull request updated since, those with a pool.
+    """The branches that may need a look: those the queries nominate, those with a pull request updated since, those
+    with a pool.
 
-    `since` is when the sweep before began (epoch seconds; 0.0 for none). A search that fails is logged and stops no other (D8).
+    `since` is when the sweep before began (epoch seconds; 0.0 for none). A search that fails is logged and stops no
+    other (D8).
     """
     config = services.config
     window = updated_between(since - _SLACK if since else 0.0, services.now() + _SLACK)
@@ -38,7 +38,8 @@ def sweep(services: Services, since: float) -> Iterator[Branch]:
 def sync(services: Services, lease: Lease) -> SavedPool:
     """Look at one branch and save its pool with the action chosen for it. Raises LeaseLost.
 
-    A branch that cannot be read is saved as it was known, with the error and no action, so that the page says why nothing happens.
+    A branch that cannot be read is saved as it was known, with the error and no action, so that the page says why
+    nothing happens.
     """
     branch, store, now = lease.branch, services.store, services.now()
     settings = services.config.for_branch(branch)
@@ -49,7 +50,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
         known = before.pool if before else Pool(branch, "")
         saved = SavedPool(
-            services.new_id(),
+            store.new_id(),
             known,
             "WAIT",
             (),
@@ -62,7 +63,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         pool = divide(facts, settings, entered=_entered(before), refusals=store.refusals(branch), now=now)
         action = decide.decide(pool, settings)
         saved = SavedPool(
-            services.new_id(), pool, decide.wire_name(action), _targets(action), action.why, now, services.config.digest
+            store.new_id(), pool, decide.wire_name(action), _targets(action), action.why, now, services.config.digest
         )
         _measure(services, saved)
     store.save_pool(lease, saved)
@@ -72,16 +73,16 @@ def sync(services: Services, lease: Lease) -> SavedPool:
 def report(services: Services, lease: Lease, saved: SavedPool) -> int:
     """Bring the status context of every pull request of a branch up to date; returns how many were written.
 
-    Written only where it differs from what GitHub showed at the sync (T6.26), members of the pool first. A status that cannot be
-    written is logged and tried again at the next sync.
+    Written only where it differs from what GitHub showed at the sync (T6.26), members of the pool first. A status that
+    cannot be written is logged and tried again at the next sync.
     """
     settings = services.config.for_branch(lease.branch)
     written = 0
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         wanted = status.describe(standing, saved.pool, settings)
-        if standing.pull.contexts is None or shown(standing.pull.contexts, settings.status_context) == wanted:
+        if standing.pull.contexts is None or status.shown(standing.pull.contexts, settings.status_context) == wanted:
             continue
-        url = target_url(services, lease.branch, standing.pull.number)
+        url = services.link(lease.branch, standing.pull.number)
         if problem := services.github.set_status(
             lease.branch, standing.pull.head_sha, settings.status_context, wanted, url
         ):
@@ -89,21 +90,6 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
         else:
             written += 1
     return written
-
-
-def shown(contexts: tuple[Context, ...], name: str) -> Status | None:
-    """Our own status as GitHub shows it on a head; None when there is none."""
-    mine = [context for context in contexts if context.app is None and context.name.lower() == name.lower()]
-    newest = max(mine, key=lambda context: context.at, default=None)
-    return Status(newest.result.value.lower(), newest.description) if newest else None
-
-
-def target_url(services: Services, branch: Branch, number: int) -> str:
-    """Where a status links to: what is configured, else our own page about the pull request, else nowhere."""
-    if configured := services.config.target_url(branch):
-        return configured
-    public = services.settings.public_url
-    return f"{public}/pr/{branch.full_repo}/{number}" if public else ""
 
 
 def _entered(before: SavedPool | None) -> Mapping[tuple[int, str], float]:

@@ -1,4 +1,4 @@
-"""Prow's `tide:` section and our own `mergeq:` section, read from all configured files together into one Configuration."""
+"""Prow's `tide:` section and our own `mergeq:` section, read from all files together into one Configuration."""
 
 import hashlib
 import json
@@ -152,8 +152,8 @@ def load(paths: Iterable[Path]) -> Configuration:
         raise ConfigError(*problems)
     if not reading.queries:
         reading.warnings.append(
-            f"{', '.join(str(path) for path in paths) or 'no configuration'}: has no `tide.queries`, so nothing will ever "
-            "merge; add a query"
+            f"{', '.join(str(path) for path in paths) or 'no configuration'}: has no `tide.queries`, so nothing "
+            "will ever merge; add a query"
         )
     return reading.configuration()
 
@@ -491,19 +491,25 @@ class _Reading:
 
 
 def _query_problems(query: Query) -> Iterable[str]:
-    """What is wrong with a query, in Tide's words (T1.38)."""
+    """What is wrong with a query, in Tide's words and order (T1.38, T1.39)."""
+    yield from _scope_problems(query)
+    if both := sorted(set(query.labels) & set(query.missing_labels)):
+        yield f"the labels: {json.dumps(both)} are both required and forbidden"
+    if query.included_branches and query.excluded_branches:
+        yield "both 'includedBranches' and 'excludedBranches' are specified ('excludedBranches' have no effect)"
+    for key, name in _QUERY_KEYS.items():
+        entries = getattr(query, name)
+        if isinstance(entries, tuple) and (twice := sorted({entry for entry in entries if entries.count(entry) > 1})):
+            yield f'"{key}" contains {len(entries) - len(set(entries))} duplicate entries: {", ".join(twice)}'
 
-    def duplicates(name: str, entries: tuple[str, ...]) -> Iterable[str]:
-        if twice := sorted({entry for entry in entries if entries.count(entry) > 1}):
-            yield f'"{name}" contains {len(entries) - len(set(entries))} duplicate entries: {", ".join(twice)}'
+
+def _scope_problems(query: Query) -> Iterable[str]:
+    """What is wrong with the orgs and repositories of a query."""
 
     def malformed(name: str, repos: tuple[str, ...]) -> Iterable[str]:
         for index, repo in enumerate(repos):
             if len(parts := repo.split("/")) != 2 or not all(parts):
                 yield f'{name}[{index}]: "{repo}" is not of the form "org/repo"'
-
-    def owner(repo: str) -> str:
-        return repo.split("/", maxsplit=1)[0]
 
     for index, org in enumerate(query.orgs):
         if not org:
@@ -512,21 +518,14 @@ def _query_problems(query: Query) -> Iterable[str]:
             yield f"orgs[{index}]: \"{org}\" contains a '/' which is not valid"
     yield from malformed("repos", query.repos)
     for index, repo in enumerate(query.repos):
-        if owner(repo) in query.orgs:
-            yield f'repos[{index}]: "{repo}" is already included via org: "{owner(repo)}"'
+        if (owner := repo.split("/", maxsplit=1)[0]) in query.orgs:
+            yield f'repos[{index}]: "{repo}" is already included via org: "{owner}"'
     if not query.orgs and not query.repos:
         yield "'orgs' and 'repos' cannot both be empty"
     yield from malformed("excludedRepos", query.excluded_repos)
     for index, repo in enumerate(query.excluded_repos):
-        if owner(repo) not in query.orgs:
-            yield f'excludedRepos[{index}]: "{repo}" has no effect because org "{owner(repo)}" is not included'
-    if both := sorted(set(query.labels) & set(query.missing_labels)):
-        yield f"the labels: {json.dumps(both)} are both required and forbidden"
-    if query.included_branches and query.excluded_branches:
-        yield "both 'includedBranches' and 'excludedBranches' are specified ('excludedBranches' have no effect)"
-    for key, name in _QUERY_KEYS.items():
-        if isinstance(entries := getattr(query, name), tuple):
-            yield from duplicates(key, entries)
+        if (owner := repo.split("/", maxsplit=1)[0]) not in query.orgs:
+            yield f'excludedRepos[{index}]: "{repo}" has no effect because org "{owner}" is not included'
 
 
 def _most_specific(values: Mapping[str, T], branch: Branch, fallback: T) -> T:

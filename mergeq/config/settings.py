@@ -12,7 +12,9 @@ from mergeq.config.documents import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. Secrets are kept out of `repr` by `__repr__`; nothing here is ever written to Redis."""
+    """What the environment says. Secrets are kept out of `repr` by `__repr__`; nothing here is ever written to
+    Redis.
+    """
 
     github_token: str = ""
     github_api_url: str = "https://api.github.com"

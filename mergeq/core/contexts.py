@@ -69,9 +69,11 @@ class ContextPolicy:
 
 
 def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
-    """The newest report of each (app, name), in first-seen order: superseded runs are dropped, nothing is collapsed across apps (D18).
+    """The newest report of each (app, name), in first-seen order: superseded runs are dropped, nothing is collapsed
+    across apps (D18).
 
-    Status contexts of one name differ only in case on GitHub when they are the same context, so names compare case-insensitively there.
+    Status contexts of one name differ only in case on GitHub when they are the same context, so names compare
+    case-insensitively there.
     """
     newest: dict[tuple[str | None, str], Context] = {}
     for context in contexts:
@@ -83,9 +85,11 @@ def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
 
 
 def unsuccessful(contexts: Iterable[Context], policy: ContextPolicy, ours: str) -> tuple[Context, ...]:
-    """The contexts that keep a head from being green, sorted by name: counting and not SUCCESS, or required and absent (T1.64, T3.12, T3.13).
+    """The contexts that keep a head from being green, sorted by name: counting and not SUCCESS, or required and absent
+    (T1.64, T3.12, T3.13).
 
-    `ours` is the name of our own status context, which is never judged (T3.15). A name reported by several apps must be green from all.
+    `ours` is the name of our own status context, which is never judged (T3.15). A name reported by several apps must
+    be green from all.
     """
     present = [context for context in latest(contexts) if context.name.lower() != ours.lower()]
     names = {context.name for context in present}
@@ -104,7 +108,9 @@ def resolve(levels: Iterable[ContextPolicy]) -> ContextPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """Prow's `context_options`: a policy for everyone, and narrower ones by org, ``org/repo`` and ``org/repo:branch`` (T1.58)."""
+    """Prow's `context_options`: a policy for everyone, and narrower ones by org, ``org/repo`` and ``org/repo:branch``
+    (T1.58).
+    """
 
     everyone: ContextPolicy = ContextPolicy()
     narrower: Mapping[str, ContextPolicy] = field(default_factory=dict)

@@ -39,7 +39,8 @@ Action = Wait | Blocked | Merge
 
 
 def decide(pool: Pool, settings: BranchSettings) -> Action:
-    """The one action for a pool in `head` mode, in Tide's order (T4.3): blockers, then the first green member, else wait.
+    """The one action for a pool in `head` mode, in Tide's order (T4.3): blockers, then the first green member, else
+    wait.
 
     A pool with a gap in its facts waits and says what could not be read (D8).
     """

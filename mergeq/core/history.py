@@ -27,8 +27,8 @@ class Target:
 class HistoryRecord:
     """One non-idle action and its outcome.
 
-    `id` is unique and also the id of the saved action it ends: recording twice changes nothing. `time` is seconds since the epoch.
-    `tested_tree` is None when base and pull request were not tested together (D3).
+    `id` is unique and also the id of the saved action it ends: recording twice changes nothing. `time` is seconds
+    since the epoch. `tested_tree` is None when base and pull request were not tested together (D3).
     """
 
     id: str

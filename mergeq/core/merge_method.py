@@ -9,7 +9,9 @@ from mergeq.core.pull import Branch, Method, PullRequest
 
 @dataclass(frozen=True, slots=True)
 class NestedMethods:
-    """The nested form below one org: a method for a whole repository (or ``*``), or one per branch expression (T1.48)."""
+    """The nested form below one org: a method for a whole repository (or ``*``), or one per branch expression
+    (T1.48).
+    """
 
     whole: Mapping[str, Method] = field(default_factory=dict)
     by_branch: Mapping[str, tuple[tuple[Pattern, Method], ...]] = field(default_factory=dict)
@@ -44,16 +46,16 @@ class MergeMethods:
         return self.flat.get(branch.full_repo) or nested.whole.get(entry) or self.flat.get(branch.org) or Method.MERGE
 
     def of(self, pull: PullRequest) -> Method | None:
-        """The method for one pull request: a method label beats the configuration; None when labels contradict each other (T1.56, T3.8)."""
+        """The method for one pull request: a method label beats the configuration; None when labels contradict each
+        other (T1.56, T3.8).
+        """
         wanted = (
             (self.squash_label.lower(), Method.SQUASH),
             (self.rebase_label.lower(), Method.REBASE),
             (self.merge_label.lower(), Method.MERGE),
         )
-        chosen = []
-        for label in pull.labels:
-            if method := next((method for text, method in wanted if text and text == label.lower()), None):
-                chosen.append(method)
+        meant = (next((m for text, m in wanted if text and text == label.lower()), None) for label in pull.labels)
+        chosen = [method for method in meant if method is not None]
         if not chosen:
             return self.for_branch(pull.branch)
         return chosen[0] if len(chosen) == 1 else None

@@ -1,4 +1,6 @@
-"""The pool of a branch: each of its open pull requests with everything that keeps it out, and those that nothing keeps out."""
+"""The pool of a branch: each of its open pull requests with everything that keeps it out, and those that nothing keeps
+out.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +41,7 @@ class BranchSettings:
     """Everything configured for one branch. The defaults of YAML keys live here."""
 
     queries: tuple[Query, ...] = ()
-    contexts: ContextPolicy = ContextPolicy()
+    contexts: ContextPolicy = field(default_factory=ContextPolicy)
     methods: MergeMethods = field(default_factory=MergeMethods)
     status_context: str = "tide"
     blocks_policy: BlocksPolicy = BlocksPolicy.PERMIT
@@ -51,7 +53,9 @@ class BranchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """GitHub said no to a landing; the pull request stands back until its head changes or `until` (epoch seconds) has come (T12.7)."""
+    """GitHub said no to a landing; the pull request stands back until its head changes or `until` (epoch seconds) has
+    come (T12.7).
+    """
 
     head_sha: str
     text: str
@@ -62,7 +66,8 @@ class Refusal:
 class Standing:
     """Where one pull request stands: `reasons` is the one list of what keeps it out, empty when it is in the pool.
 
-    `method` is None when its labels contradict each other. `entered_at` (epoch seconds) is when it came into the pool, None outside.
+    `method` is None when its labels contradict each other. `entered_at` (epoch seconds) is when it came into the pool,
+    None outside.
     """
 
     pull: PullRequest
@@ -103,7 +108,9 @@ def assess(
     refusal: Refusal | None = None,
     now: float = 0.0,
 ) -> Standing:
-    """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again before landing (D7, D23)."""
+    """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again
+    before landing (D7, D23).
+    """
     method = settings.methods.of(pull)
     reasons = (
         *_unmergeable(pull, method, repository, settings),
@@ -122,7 +129,9 @@ def divide(
     refusals: Mapping[int, Refusal],
     now: float,
 ) -> Pool:
-    """Judge every pull request of a branch. `entered` maps (number, head SHA) to when that head came into the pool before."""
+    """Judge every pull request of a branch. `entered` maps (number, head SHA) to when that head came into the pool
+    before.
+    """
     standings = []
     for pull in sorted(facts.pulls, key=lambda pull: pull.number):
         standing = assess(pull, facts.repository, settings, refusals.get(pull.number), now)
@@ -155,7 +164,9 @@ def ranked(members: Iterable[Standing], settings: BranchSettings) -> Sequence[St
 def _unmergeable(
     pull: PullRequest, method: Method | None, repository: Repository, settings: BranchSettings
 ) -> tuple[Reason, ...]:
-    """What makes merging impossible whatever the queries say, in the order of T3.7, with our own clauses beside Tide's."""
+    """What makes merging impossible whatever the queries say, in the order of T3.7, with our own clauses beside
+    Tide's.
+    """
     reasons: list[Reason] = []
     if not pull.is_open:
         reasons.append(Reason(Clause.CLOSED, "to be open", "it is closed or merged", "the author", "reopen it"))
@@ -236,7 +247,9 @@ def _unmergeable(
 
 
 def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
-    """What keeps a pull request out whatever the queries ask for: a draft, contexts that are unknown or absent (D3, D8)."""
+    """What keeps a pull request out whatever the queries ask for: a draft, contexts that are unknown or absent (D3,
+    D8).
+    """
     reasons: list[Reason] = []
     if pull.is_draft and settings.drafts is Drafts.EXCLUDE:
         reasons.append(

@@ -63,8 +63,8 @@ class Method(StrEnum):
 class Context:
     """One report on one commit: a commit status (`app` None) or a check run of an app.
 
-    `at` is when it started to run or was posted, in seconds since the epoch; 0.0 when GitHub does not say. `serial` is GitHub's id of
-    a check run and breaks ties of `at`.
+    `at` is when it started to run or was posted, in seconds since the epoch; 0.0 when GitHub does not say. `serial` is
+    GitHub's id of a check run and breaks ties of `at`.
     """
 
     name: str
@@ -80,8 +80,8 @@ class Context:
 class PullRequest:
     """An open pull request as read from GitHub at one moment.
 
-    `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded from them (D8).
-    `labels` keep GitHub's spelling. Times are seconds since the epoch.
+    `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded
+    from them (D8). `labels` keep GitHub's spelling. Times are seconds since the epoch.
     """
 
     org: str
@@ -141,8 +141,8 @@ class Blocker:
 class BranchFacts:
     """Everything gathered about one branch at one moment: the input of every decision about it.
 
-    `base_sha` is the tip of the base. `pulls` are its open pull requests in any order. `partial` names what could not be read of the
-    branch as a whole; a branch with such a gap does not act (D8).
+    `base_sha` is the tip of the base. `pulls` are its open pull requests in any order. `partial` names what could not
+    be read of the branch as a whole; a branch with such a gap does not act (D8).
     """
 
     branch: Branch

@@ -1,4 +1,6 @@
-"""Tide's queries: which pull requests a maintainer wants merged, what one of them still lacks, and the search that finds them."""
+"""Tide's queries: which pull requests a maintainer wants merged, what one of them still lacks, and the search that
+finds them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,7 +65,9 @@ class Query:
 
 
 def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
-    """Searches for every open pull request of the configured orgs and repositories, whatever its labels (T6.33), each scope once."""
+    """Searches for every open pull request of the configured orgs and repositories, whatever its labels (T6.33), each
+    scope once.
+    """
     scopes: dict[str, None] = {}
     for query in queries:
         scopes.update(dict.fromkeys(f'org:"{org}"' for org in query.orgs))
@@ -72,7 +76,9 @@ def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
 
 
 def updated_between(start: float, end: float) -> str:
-    """The search term for a window of update times in seconds since the epoch, always in UTC and never before 2007 (T2.6, T2.7 repaired)."""
+    """The search term for a window of update times in seconds since the epoch, always in UTC and never before 2007
+    (T2.6, T2.7 repaired).
+    """
     first, last = (max(datetime.fromtimestamp(at, UTC), _FLOOR) for at in (start, end))
     return f"updated:{first:%Y-%m-%dT%H:%M:%SZ}..{last:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -85,7 +91,8 @@ def lacking(entry: str, labels: frozenset[str]) -> bool:
 def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
     """What `pull` lacks to be admitted by `query`, in the order of T6.13-T6.19; empty exactly when it is admitted.
 
-    Labels compare case-insensitively, as GitHub's do (D18). Contexts that could not be read are the pool's concern and add nothing here.
+    Labels compare case-insensitively, as GitHub's do (D18). Contexts that could not be read are the pool's concern and
+    add nothing here.
     """
     reasons: list[Reason] = []
     if not query.admits_branch(pull.base):
@@ -181,7 +188,9 @@ def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -
 
 
 def closest(queries: Iterable[Query], pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
-    """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of equals wins."""
+    """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of
+    equals wins.
+    """
     best: tuple[Reason, ...] | None = None
     for query in queries:
         reasons = unmet(query, pull, contexts, ours)

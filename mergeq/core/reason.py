@@ -5,7 +5,9 @@ from enum import StrEnum
 
 
 class Clause(StrEnum):
-    """Which requirement is not met. The order is the order in which Tide's status text looks for one to tell (T3.7, T6.12)."""
+    """Which requirement is not met. The order is the order in which Tide's status text looks for one to tell (T3.7,
+    T6.12).
+    """
 
     CLOSED = "closed"
     CONFLICT = "conflict"
@@ -33,8 +35,10 @@ class Clause(StrEnum):
 class Reason:
     """Why a pull request is not in the pool.
 
-    `needed` and `observed` are sentence parts for a person; `items` are the labels or contexts meant, sorted. `weight` is Tide's
-    distance (T6.13-T6.20): it picks the query that is closest, it never admits. `who` can change it, `remedy` says what would.
+    `needed` and `observed` are sentence parts for a person; `items` are the labels or contexts meant, sorted. `weight`
+    is Tide's
+    distance (T6.13-T6.20): it picks the query that is closest, it never admits. `who` can change it, `remedy` says
+    what would.
     """
 
     clause: Clause

@@ -1,9 +1,10 @@
 """The words of the commit status: Tide's texts (T6), computed from the one list of reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mergeq.core.pool import BlocksPolicy, BranchSettings, Pool, Standing
+from mergeq.core.pull import Context
 from mergeq.core.reason import Clause, Reason
 
 _LIMIT = 140
@@ -28,7 +29,9 @@ _TEXTS = {
     Clause.METHOD_LABELS: " PR has conflicting merge method override labels",
     Clause.REBASE: " PR can't be rebased",
     Clause.METHOD_DISALLOWED: ' Merge type "{}" disallowed by repo settings',
-    Clause.GITHUB_BLOCKED: " PR is blocked from merging by GitHub (check branch protection, required reviews, or rulesets)",
+    Clause.GITHUB_BLOCKED: (
+        " PR is blocked from merging by GitHub (check branch protection, required reviews, or rulesets)"
+    ),
     Clause.MERGE_QUEUE: " GitHub's own merge queue serves this branch.",
     Clause.ARCHIVED: " The repository is archived.",
     Clause.DRAFT: " PR is a draft.",
@@ -50,14 +53,18 @@ _LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A commit status: `state` is success, pending or error, never failure (T6.2); `description` holds at most 140 characters."""
+    """A commit status: `state` is success, pending or error, never failure (T6.2); `description` holds at most 140
+    characters.
+    """
 
     state: str
     description: str
 
 
 def describe(standing: Standing, pool: Pool, settings: BranchSettings) -> Status:
-    """The status of one pull request; the first that applies of T6.4-T6.9. A blocked branch says so to its members too (T12.25)."""
+    """The status of one pull request; the first that applies of T6.4-T6.9. A blocked branch says so to its members too
+    (T12.25).
+    """
     first = min(standing.reasons, key=lambda reason: list(Clause).index(reason.clause), default=None)
     if first is not None and first.clause in _ERRORS:
         return Status("error", _cut("Not mergeable." + phrase(first)))
@@ -68,6 +75,13 @@ def describe(standing: Standing, pool: Pool, settings: BranchSettings) -> Status
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
         return Status("success", "In merge pool (despite BLOCKED).")
     return Status("success", "In merge pool.")
+
+
+def shown(contexts: Iterable[Context], name: str) -> Status | None:
+    """Our own status as GitHub shows it on a head; None when there is none."""
+    mine = [context for context in contexts if context.app is None and context.name.lower() == name.lower()]
+    newest = max(mine, key=lambda context: context.at, default=None)
+    return Status(newest.result.value.lower(), newest.description) if newest else None
 
 
 def blocked_phrase(numbers: Sequence[int]) -> str:

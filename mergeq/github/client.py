@@ -31,8 +31,8 @@ class Unreadable(Exception):
 class MergeVerdict(StrEnum):
     """What is known after asking GitHub to merge (D6).
 
-    MERGED: it answered 200. MOVED: the head is another (409). RACED: the base moved, or GitHub says so (Q6). REFUSED: GitHub said no
-    and nothing happened. UNKNOWN: it may or may not have happened (5xx, time-out, reset).
+    MERGED: it answered 200. MOVED: the head is another (409). RACED: the base moved, or GitHub says so (Q6). REFUSED:
+    GitHub said no and nothing happened. UNKNOWN: it may or may not have happened (5xx, time-out, reset).
     """
 
     MERGED = "merged"
@@ -53,7 +53,9 @@ class MergeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where the base is now."""
+    """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where
+    the base is now.
+    """
 
     merged: bool
     is_open: bool
@@ -74,7 +76,9 @@ class LastLook:
 
 
 class GitHub:
-    """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a fork."""
+    """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a
+    fork.
+    """
 
     def __init__(self, *, token: str, api_url: str, graphql_url: str, sleep: Callable[[float], None]) -> None:
         self._token = token
@@ -86,7 +90,9 @@ class GitHub:
     # reads
 
     def nominate(self, search: str) -> Iterator[Branch]:
-        """The base branches of the pull requests that a search finds, each once. Search may be stale: it only nominates (D11)."""
+        """The base branches of the pull requests that a search finds, each once. Search may be stale: it only
+        nominates (D11).
+        """
         seen: set[Branch] = set()
         cursor: str | None = None
         while True:
@@ -107,7 +113,8 @@ class GitHub:
     def read_branch(self, branch: Branch, blocker_label: str) -> BranchFacts:
         """Everything about one branch: its tip, settings, blockers and open pull requests.
 
-        A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it conflicts with.
+        A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it
+        conflicts with.
         """
         variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None}
         pulls: list[PullRequest] = []
@@ -177,9 +184,11 @@ class GitHub:
     # writes: sent once, whatever happens
 
     def merge(self, branch: Branch, number: int, *, head_sha: str, method: Method) -> MergeAnswer:
-        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent here."""
+        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent
+        here.
+        """
         try:
-            repo = self._rest().get_repo(branch.full_repo, lazy=True)
+            repo = self._rest().get_repo(branch.full_repo)
             done = repo.get_pull(number).merge(merge_method=method.value, sha=head_sha)
         except pygithub.GithubException as error:
             return _answer(error.status, _message(error))
@@ -190,7 +199,9 @@ class GitHub:
         return MergeAnswer(MergeVerdict.MERGED, done.message, done.sha)
 
     def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> str:
-        """Post one commit status; returns what went wrong, or an empty text. Posting the same again only costs one of GitHub's 1000."""
+        """Post one commit status; returns what went wrong, or an empty text. Posting the same again only costs one of
+        GitHub's 1000.
+        """
         try:
             body = {"state": status.state, "description": status.description, "context": context}
             if target_url:
@@ -221,11 +232,13 @@ class GitHub:
         }
 
     def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
-        """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed (Q3)."""
+        """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
+        (Q3).
+        """
         request = GraphQLRequest(document, variable_values=variables)
         retrying = Retrying(
             retry=retry_if_exception(_passing),
-            wait=wait_exponential_jitter(initial=0.5, max=10),
+            wait=wait_exponential_jitter(multiplier=0.5, max=10),
             stop=stop_after_attempt(_READ_ATTEMPTS),
             sleep=self._sleep,
             reraise=True,

@@ -38,14 +38,20 @@ query Nominate($query: String!, $cursor: String) {
 BRANCH = (
     """
 query Branch(
-  $owner: String!, $name: String!, $ref: String!, $base: String!, $cursor: String, $labels: [String!], $blockers: Boolean!
+  $owner: String!, $name: String!, $ref: String!, $base: String!, $cursor: String, $labels: [String!], $blockers:
+  Boolean!
 ) {
   rateLimit { cost remaining resetAt }
   repository(owner: $owner, name: $name) {
     isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
     ref(qualifiedName: $ref) { target { oid } }
-    issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) { totalCount nodes { number title url } }
-    pullRequests(first: 25, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}) {
+    issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {
+      totalCount
+      nodes { number title url }
+    }
+    pullRequests(
+      first: 25, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
+    ) {
       pageInfo { hasNextPage endCursor }
       nodes { ...Pull }
     }
@@ -62,7 +68,10 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
   repository(owner: $owner, name: $name) {
     isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
     ref(qualifiedName: $ref) { target { oid } }
-    issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) { totalCount nodes { number title url } }
+    issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {
+      totalCount
+      nodes { number title url }
+    }
     pullRequest(number: $number) { ...Pull }
   }
 }

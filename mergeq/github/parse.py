@@ -14,7 +14,9 @@ _METHODS = {
 
 
 def pull(node: dict[str, Any]) -> PullRequest | None:
-    """A pull request; None when the node is not readable enough to be judged (partial data, more than 100 labels: Q3, Q33)."""
+    """A pull request; None when the node is not readable enough to be judged (partial data, more than 100 labels: Q3,
+    Q33).
+    """
     try:
         labels = node["labels"]
         if labels["totalCount"] > len(labels["nodes"]):

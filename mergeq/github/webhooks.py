@@ -17,7 +17,9 @@ _REPOSITORY_EVENTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What one delivery is about: branches named outright, the head of pull requests to be looked up, or a whole repository."""
+    """What one delivery is about: branches named outright, the head of pull requests to be looked up, or a whole
+    repository.
+    """
 
     repo: str
     branches: frozenset[Branch] = frozenset()
@@ -26,7 +28,9 @@ class Touched:
 
 
 def is_genuine(body: bytes, signature: str, secrets: Iterable[str]) -> bool:
-    """Whether the raw bytes were signed with one of the secrets (``X-Hub-Signature-256``), compared in constant time."""
+    """Whether the raw bytes were signed with one of the secrets (``X-Hub-Signature-256``), compared in constant
+    time.
+    """
     given = signature.encode("utf-8", "replace")
     expected = [b"sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode() for secret in secrets]
     return any([hmac.compare_digest(one, given) for one in expected])  # noqa: C419 -- every secret is compared, always

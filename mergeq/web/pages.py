@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from werkzeug.wrappers import Response as AnyResponse
 
 from mergeq.bootstrap import Services
+from mergeq.core.history import HistoryRecord
 from mergeq.core.pull import Branch
 from mergeq.store import SavedPool
 from mergeq.web import views
@@ -81,26 +82,23 @@ def history_json() -> Response:
 
 @pages.get("/pr/<org>/<repo>/<int:number>")
 def pull(org: str, repo: str, number: int) -> str:
-    """Everything about one pull request: where it stands and what would change that."""
-    saved, view = _pull(org, repo, number)
-    records = [
-        record
-        for record in _services().store.history(branch=saved.pool.branch, limit=_HISTORY_ROWS)
-        if any(target.number == number for target in record.targets)
-    ]
+    """Everything about one pull request: where it stands, what would change that, and what was done."""
+    saved, view, records = _pull(org, repo, number)
+    pool = views.pool_view(saved, _services().config) if saved else None
     return render_template(
         "pr.html",
+        key=f"{org}/{repo}#{number}",
         view=view,
-        pool=views.pool_view(saved, _services().config),
-        records=[views.record_view(r) for r in records],
+        pool=pool,
+        records=[views.record_view(record) for record in records],
     )
 
 
 @pages.get("/pr/<org>/<repo>/<int:number>.json")
 def pull_json(org: str, repo: str, number: int) -> Response:
     """The same for programs."""
-    saved, view = _pull(org, repo, number)
-    return jsonify(views.pull_json(view, saved))
+    saved, view, records = _pull(org, repo, number)
+    return jsonify(views.pull_json(f"{org}/{repo}#{number}", view, saved, records))
 
 
 @pages.get("/healthz")
@@ -151,14 +149,18 @@ def _asked_branch() -> Branch | None:
         abort(400, f"{error}; name both repo=ORG/REPO and branch=NAME")
 
 
-def _pull(org: str, repo: str, number: int) -> tuple[SavedPool, views.PullView]:
-    services = _services()
-    branch = services.store.branch_of(f"{org}/{repo}", number)
+def _pull(org: str, repo: str, number: int) -> tuple[SavedPool | None, views.PullView | None, list[HistoryRecord]]:
+    """An open pull request with its pool, or one that is gone with its history; 404 when there is neither."""
+    services, full_repo = _services(), f"{org}/{repo}"
+    branch = services.store.branch_of(full_repo, number)
     saved = services.store.pool(branch) if branch else None
     standing = saved.pool.standing(number) if saved else None
-    if saved is None or standing is None:
-        abort(404, f"{org}/{repo}#{number} is not an open pull request that mergeq has seen; look into the history")
-    return saved, views.pull_view(standing, saved, services.config)
+    records = services.store.history(pull=(full_repo, number), limit=_HISTORY_ROWS)
+    if saved is not None and standing is not None:
+        return saved, views.pull_view(standing, saved, services.config), records
+    if not records:
+        abort(404, f"{full_repo}#{number} is not an open pull request that mergeq has seen, and nothing was done to it")
+    return None, None, records
 
 
 def _json_or_script(value: dict[str, Any]) -> Response:

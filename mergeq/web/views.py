@@ -1,5 +1,6 @@
 """What the pages show, as values: every field a template receives, and the JSON twins in Deck's and Tide's shapes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -172,10 +173,14 @@ def record_json(record: HistoryRecord) -> dict[str, Any]:
     }
 
 
-def pull_json(view: PullView, saved: SavedPool) -> dict[str, Any]:
-    """One pull request with the one list of reasons (D7)."""
-    return {
-        "pr": view.key,
+def pull_json(
+    key: str, view: PullView | None, saved: SavedPool | None, records: Sequence[HistoryRecord]
+) -> dict[str, Any]:
+    """One pull request with the one list of reasons (D7); one that is no longer open has its history alone."""
+    done = {"pr": key, "open": view is not None, "history": [record_json(record) for record in records]}
+    if view is None or saved is None:
+        return done
+    return done | {
         "branch": str(saved.pool.branch),
         "title": view.pull.title,
         "author": view.pull.author,

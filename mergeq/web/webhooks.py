@@ -15,7 +15,9 @@ webhooks = Blueprint("webhooks", __name__)
 
 @webhooks.post("/webhooks/github")
 def receive() -> tuple[Response, int]:
-    """202 queued or seen before, 200 ping or nothing to do, 400 not readable, 401 not signed by GitHub, 415 not JSON, 503 no secret."""
+    """202 queued or seen before, 200 ping or nothing to do, 400 not readable, 401 not signed by GitHub, 415 not JSON,
+    503 no secret.
+    """
     services: Services = current_app.config["SERVICES"]
     if not services.settings.webhook_secrets:
         return _answer(services, "no-secret", "set MERGEQ_WEBHOOK_SECRET to accept webhooks", 503)
