@@ -1,0 +1,88 @@
+"""Faults that can be switched on: what GitHub does wrong, how often, and how often it has happened so far."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class FaultId(StrEnum):
+    """Every fault this sandbox can produce (Q1, Q6-Q8, Q10, Q13, Q69)."""
+
+    MERGE_LIE_MERGED = "merge.lie_merged"
+    MERGE_5XX_NOP = "merge.5xx_nop"
+    MERGE_BASE_MODIFIED = "merge.base_modified"
+    MERGE_HEAD_PUSH = "merge.head_push"
+    MERGE_RACE_PUSH = "merge.race_push"
+    GRAPHQL_5XX = "graphql.5xx"
+    STATUS_5XX = "status.5xx"
+    HOOK_DROP = "hook.drop"
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault switched on: skip ``after`` chances, then happen ``times`` times (None: always)."""
+
+    id: FaultId
+    repo: str | None = None
+    pr: int | None = None
+    times: int | None = 1
+    after: int = 0
+    args: Mapping[str, Any] = field(default_factory=dict)
+    chances: int = 0
+    hits: int = 0
+
+    def matches(self, repo: str | None, pr: int | None) -> bool:
+        return self.repo in (None, repo) and self.pr in (None, pr)
+
+    @property
+    def code(self) -> int:
+        """The HTTP status to answer with, 502 unless given."""
+        return int(self.args.get("code", 502))
+
+
+class Faults:
+    """The faults switched on. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        fault: str,
+        *,
+        repo: str | None = None,
+        pr: int | None = None,
+        times: int | None = 1,
+        after: int = 0,
+        args: Mapping[str, Any] | None = None,
+    ) -> Fault:
+        """Switch a fault on; raises ValueError for an id that is not in FaultId."""
+        added = Fault(FaultId(fault), repo, pr, times, after, args or {})
+        with self._lock:
+            self._faults.append(added)
+        return added
+
+    def fires(self, fault: FaultId, repo: str | None = None, pr: int | None = None) -> Fault | None:
+        """The fault that happens now, counted as a hit; None if all goes well."""
+        with self._lock:
+            for candidate in self._faults:
+                if candidate.id is not fault or not candidate.matches(repo, pr):
+                    continue
+                candidate.chances += 1
+                if candidate.chances > candidate.after and candidate.hits != candidate.times:
+                    candidate.hits += 1
+                    return candidate
+        return None
+
+    def listed(self) -> tuple[Fault, ...]:
+        with self._lock:
+            return tuple(self._faults)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()

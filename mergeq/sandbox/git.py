@@ -1,0 +1,366 @@
+"""One bare git repository: reading it, writing commits, and merging trees, all by git itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ZERO = "0" * 40
+_FULL_SHA = re.compile(r"[0-9a-f]{40}")
+_CONFIG = """
+[http]
+\treceivepack = true
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+[receive]
+\thideRefs = refs/pull
+[gc]
+\tauto = 0
+[core]
+\tlogAllRefUpdates = false
+"""
+
+
+class GitError(Exception):
+    """git refused; the message is what it printed."""
+
+
+class RefMovedError(GitError):
+    """A ref was not where the caller believed it to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A name and address as they stand in a commit."""
+
+    name: str
+    email: str
+
+
+GITHUB = Person("GitHub", "noreply@github.com")
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit object; times are whole epoch seconds."""
+
+    sha: str
+    tree: str
+    parents: tuple[str, ...]
+    author: Person
+    authored_at: int
+    committer: Person
+    committed_at: int
+    message: str
+
+    @property
+    def headline(self) -> str:
+        return self.message.split("\n", 1)[0].strip()
+
+    @property
+    def body(self) -> str:
+        return self.message.partition("\n")[2].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit to be written: files changed against its parent (None deletes one)."""
+
+    files: Mapping[str, str | None]
+    message: str
+    author: Person
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One line of a diff's summary; binary files count 0 lines."""
+
+    path: str
+    status: str
+    blob: str
+    additions: int
+    deletions: int
+
+
+def clean_environment() -> dict[str, str]:
+    """An environment in which no configuration of this machine or user reaches git."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": "",
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+class GitRepo:
+    """A bare repository. Not thread-safe: the world's lock guards every write.
+
+    Refs are remembered between calls; whoever lets git write by itself calls ``reload`` afterwards.
+    """
+
+    def __init__(self, git_dir: Path) -> None:
+        self.git_dir = git_dir
+        self._refs: dict[str, str] | None = None
+        self._commits: dict[str, CommitInfo] = {}
+        self._environment = clean_environment()
+
+    @classmethod
+    def create(cls, git_dir: Path, default_branch: str) -> GitRepo:
+        git_dir.parent.mkdir(parents=True, exist_ok=True)
+        command = ("git", "init", "--quiet", "--bare", "--template=", "-b", default_branch, str(git_dir))
+        subprocess.run(command, check=True, env=clean_environment(), capture_output=True)
+        with (git_dir / "config").open("a", encoding="utf-8") as config:
+            config.write(_CONFIG)
+        return cls(git_dir)
+
+    def git(self, *args: str, stdin: bytes = b"", ok: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[bytes]:
+        """Run one git command here; raises GitError unless its exit code is in ``ok``."""
+        command = ("git", f"--git-dir={self.git_dir}", *args)
+        done = subprocess.run(command, input=stdin, capture_output=True, env=self._environment, check=False)
+        if done.returncode not in ok:
+            raise GitError(f"git {args[0]}: {done.stderr.decode(errors='replace').strip()}")
+        return done
+
+    def _text(self, *args: str) -> str:
+        return self.git(*args).stdout.decode(errors="replace").strip()
+
+    def refs(self) -> Mapping[str, str]:
+        """Every ref and the object it names."""
+        if self._refs is None:
+            lines = self._text("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+            self._refs = {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
+        return self._refs
+
+    def reload(self) -> None:
+        self._refs = None
+
+    def branches(self) -> dict[str, str]:
+        prefix = "refs/heads/"
+        return {n.removeprefix(prefix): sha for n, sha in sorted(self.refs().items()) if n.startswith(prefix)}
+
+    def tip(self, branch: str) -> str | None:
+        return self.refs().get(f"refs/heads/{branch}")
+
+    def resolve(self, name: str) -> str | None:
+        """The commit a branch, tag, full ref or (short) SHA names; None if there is none."""
+        refs = self.refs()
+        for candidate in (name, f"refs/{name}", f"refs/heads/{name}", f"refs/tags/{name}"):
+            if candidate in refs:
+                return refs[candidate]
+        if name in self._commits:
+            return name
+        done = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
+        return done.stdout.decode().strip() or None
+
+    def commit(self, sha: str) -> CommitInfo:
+        return self.commits((sha,))[0]
+
+    def commits(self, shas: Sequence[str]) -> tuple[CommitInfo, ...]:
+        """The commits named by full SHAs, in that order; objects are immutable, so each is read once."""
+        missing = [sha for sha in shas if sha not in self._commits]
+        if not all(map(_FULL_SHA.fullmatch, missing)):
+            raise GitError(f"not full commit SHAs: {missing}")
+        if missing:
+            output = self.git("cat-file", "--batch", stdin="\n".join(missing).encode() + b"\n").stdout
+            for info in _parse_batch(output):
+                self._commits[info.sha] = info
+        return tuple(self._commits[sha] for sha in shas)
+
+    def kind(self, sha: str) -> str | None:
+        """What an object is (commit, tree, blob, tag); None if it is not here."""
+        if sha in self._commits:
+            return "commit"
+        return self.git("cat-file", "-t", sha, ok=(0, 128)).stdout.decode().strip() or None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        return self.git("merge-base", "--is-ancestor", older, newer, ok=(0, 1)).returncode == 0
+
+    def new_commits(self, since: str, until: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Commits of ``until`` not in ``since`` with their parents, parents first."""
+        span = (until,) if since == ZERO else (until, f"^{since}")
+        lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", *span).splitlines()
+        return tuple((words[0], tuple(words[1:])) for words in map(str.split, lines))
+
+    def changes(self, base: str, head: str) -> tuple[FileChange, ...]:
+        """What ``head`` changed since it left ``base``."""
+        span = f"{base}...{head}"
+        output = self.git("diff", "--raw", "--numstat", "--no-renames", "--no-abbrev", "-z", span).stdout
+        return _parse_diff(output.decode(errors="replace"))
+
+    def files_at(self, sha: str, paths: Iterable[str]) -> dict[str, str]:
+        """Those of ``paths`` that exist in the commit, with their modes."""
+        output = self.git("ls-tree", "-z", "--full-tree", sha, "--", *paths).stdout.decode()
+        entries = (entry.partition("\t") for entry in output.split("\0") if entry)
+        return {path: fields.split(" ")[0] for fields, _, path in entries}
+
+    def export(self, sha: str, into: Path) -> None:
+        """Write the commit's files into an existing empty folder."""
+        archive = self.git("archive", "--format=tar", sha).stdout
+        command = ("tar", "-x", "-C", str(into))
+        subprocess.run(command, input=archive, check=True, env=self._environment, capture_output=True)
+
+    def write(self, ref: str, parent: str | None, drafts: Sequence[Draft], when: float) -> tuple[str, ...]:
+        """Commit ``drafts`` one on top of the other and leave ``ref`` at the last; one import for all of them."""
+        modes = self.files_at(parent, {path for d in drafts for path in d.files}) if parent and drafts else {}
+        lines: list[bytes] = []
+        for position, draft in enumerate(drafts, start=1):
+            lines.append(f"commit {ref}\nmark :{position}\n".encode())
+            for role, person in (("author", draft.author), ("committer", draft.author)):
+                lines.append(f"{role} {person.name} <{person.email}> {int(when)} +0000\n".encode())
+            lines.append(_data(draft.message))
+            if position == 1 and parent:
+                lines.append(f"from {parent}\n".encode())
+            lines.extend(_edit(path, text, modes) for path, text in draft.files.items())
+            lines.append(b"\n")
+        lines.extend(f"get-mark :{position}\n".encode() for position in range(1, len(drafts) + 1))
+        output = self.git("fast-import", "--quiet", "--force", "--date-format=raw", stdin=b"".join(lines)).stdout
+        shas = tuple(output.decode().split())
+        if self._refs is not None:
+            self._refs[ref] = shas[-1]
+        return shas
+
+    def merge_tree(self, ours: str, theirs: str) -> str | None:
+        """The tree of a merge of two commits, or None where they conflict."""
+        done = self.git("merge-tree", "--write-tree", "--no-messages", ours, theirs, ok=(0, 1))
+        return done.stdout.decode().split("\n", 1)[0] if done.returncode == 0 else None
+
+    def commit_tree(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        *,
+        author: Person,
+        when: float,
+        committer: Person = GITHUB,
+        authored_at: float | None = None,
+    ) -> str:
+        info = (
+            f"tree {tree}\n"
+            + "".join(f"parent {parent}\n" for parent in parents)
+            + f"author {author.name} <{author.email}> {int(when if authored_at is None else authored_at)} +0000\n"
+            + f"committer {committer.name} <{committer.email}> {int(when)} +0000\n\n{message.rstrip()}\n"
+        )
+        return self.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=info.encode()).stdout.decode().strip()
+
+    def replay(self, shas: Sequence[str], onto: str, when: float) -> str | None:
+        """Cherry-pick commits onto another, keeping authors; merge commits are left out. None on a conflict.
+
+        git 2.39's merge-tree takes no merge base, so each pick is a merge of the commit with a throw-away
+        commit that has the tip's tree and the commit's parent.
+        """
+        tip = onto
+        for info in self.commits(shas):
+            if len(info.parents) != 1:
+                continue
+            parent = info.parents[0]
+            stand_in = self.commit_tree(self.commit(tip).tree, (parent,), "stand-in", author=GITHUB, when=when)
+            tree = (
+                info.tree if self.commit(parent).tree == self.commit(tip).tree else self.merge_tree(stand_in, info.sha)
+            )
+            if tree is None:
+                return None
+            tip = self.commit_tree(
+                tree, (tip,), info.message, author=info.author, when=when, authored_at=info.authored_at
+            )
+        return tip
+
+    def move(self, ref: str, new: str, old: str | None = None) -> None:
+        """Point a ref at ``new``; with ``old`` (ZERO: must not exist) only if it is there now."""
+        expected = () if old is None else (old,)
+        try:
+            self.git("update-ref", ref, new, *expected)
+        except GitError as refusal:
+            self.reload()
+            if old is None:
+                raise
+            raise RefMovedError(str(refusal)) from refusal
+        if self._refs is not None:
+            self._refs[ref] = new
+
+    def drop(self, ref: str) -> None:
+        self.git("update-ref", "-d", ref)
+        if self._refs is not None:
+            self._refs.pop(ref, None)
+
+    def fetch(self, source: Path, sha: str, ref: str) -> None:
+        """Bring a commit of another repository here and name it ``ref``."""
+        self.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(source), f"+{sha}:{ref}")
+        if self._refs is not None:
+            self._refs[ref] = sha
+
+
+def _data(text: str) -> bytes:
+    content = text.encode()
+    return b"data %d\n%b\n" % (len(content), content)
+
+
+def _edit(path: str, text: str | None, modes: Mapping[str, str]) -> bytes:
+    quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if text is None:
+        return f"D {quoted}\n".encode()
+    runnable = path.endswith(".sh") or modes.get(path) == "100755"
+    return f"M {'100755' if runnable else '100644'} inline {quoted}\n".encode() + _data(text)
+
+
+def _parse_batch(output: bytes) -> Iterable[CommitInfo]:
+    position = 0
+    while position < len(output):
+        end = output.index(b"\n", position)
+        words = output[position:end].decode().split(" ")
+        if words[-1] == "missing" or words[1] != "commit":
+            raise GitError(f"{words[0]} is not a commit here")
+        size = int(words[2])
+        yield _parse_commit(words[0], output[end + 1 : end + 1 + size].decode(errors="replace"))
+        position = end + size + 2
+
+
+def _parse_commit(sha: str, text: str) -> CommitInfo:
+    head, _, message = text.partition("\n\n")
+    fields: dict[str, list[str]] = {}
+    for line in head.split("\n"):
+        key, _, value = line.partition(" ")
+        fields.setdefault(key, []).append(value)
+    author, authored_at = _parse_person(fields["author"][0])
+    committer, committed_at = _parse_person(fields["committer"][0])
+    return CommitInfo(
+        sha=sha,
+        tree=fields["tree"][0],
+        parents=tuple(fields.get("parent", ())),
+        author=author,
+        authored_at=authored_at,
+        committer=committer,
+        committed_at=committed_at,
+        message=message.removesuffix("\n"),
+    )
+
+
+def _parse_person(text: str) -> tuple[Person, int]:
+    name, _, rest = text.partition(" <")
+    email, _, stamp = rest.partition("> ")
+    return Person(name, email), int(stamp.split(" ")[0])
+
+
+_DIFF_STATUS = {"A": "added", "D": "removed", "M": "modified", "T": "changed"}
+
+
+def _parse_diff(output: str) -> tuple[FileChange, ...]:
+    status: dict[str, tuple[str, str]] = {}
+    counts: dict[str, tuple[int, int]] = {}
+    entries = iter(output.split("\0"))
+    for entry in entries:
+        if entry.startswith(":"):
+            words = entry.split(" ")
+            blob = words[3] if words[4] != "D" else words[2]
+            status[next(entries)] = (_DIFF_STATUS[words[4][0]], blob)
+        elif entry:
+            added, deleted, path = entry.split("\t", 2)
+            counts[path] = (0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted))
+    return tuple(FileChange(path, *status[path], *counts[path]) for path in status)

@@ -1,0 +1,252 @@
+"""GraphQL answers about git objects: refs, commits, statuses, check runs and their rollup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import CommitInfo, Person
+from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
+from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.policy import ContextVerdict, run_verdict, status_verdict
+from mergeq.sandbox.records import App, CheckConclusion, CheckRun, CheckStatus, CheckSuite, Repo, Status, StatusState
+from mergeq.sandbox.users import login_of
+
+
+@dataclass(frozen=True, slots=True)
+class ActorNode:
+    """A login as User, Organization or Bot."""
+
+    login: str
+    kind: str = "User"
+
+
+@dataclass(frozen=True, slots=True)
+class RefNode:
+    """A ref and the commit it names."""
+
+    repo: Repo
+    ref: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitNode:
+    """A commit and the repository it is looked up in."""
+
+    repo: Repo
+    info: CommitInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """A tree, of which only the id is shown."""
+
+    repo: Repo
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class GitActorNode:
+    """Who made a commit, and when (epoch seconds)."""
+
+    person: Person
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNode:
+    """The commit statuses of one commit, newest of each context."""
+
+    repo: Repo
+    sha: str
+    statuses: tuple[Status, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RollupNode:
+    """Statuses and check runs of one commit, together."""
+
+    repo: Repo
+    sha: str
+    contexts: tuple[Status | CheckRun, ...]
+
+
+def actor(login: str | None) -> ActorNode | None:
+    """A user or bot; None stays None (Q32)."""
+    if login is None:
+        return None
+    return ActorNode(login.removesuffix("[bot]"), "Bot") if login.endswith("[bot]") else ActorNode(login)
+
+
+def owner_of(repo: Repo) -> ActorNode:
+    """The organization or user a repository belongs to."""
+    return ActorNode(repo.owner, "User" if repo.owner_is_user else "Organization")
+
+
+def commit(repo: Repo, sha: str) -> CommitNode:
+    """The node of a commit that exists; raises GitError otherwise."""
+    return CommitNode(repo, repo.git.commit(sha))
+
+
+def ref(repo: Repo, name: str) -> RefNode | None:
+    """The node of a full ref, or None."""
+    sha = repo.git.refs().get(name)
+    return None if sha is None else RefNode(repo, name, sha)
+
+
+def rollup(repo: Repo, sha: str) -> RollupNode | None:
+    """Everything reported on a commit, or None if nothing is (Q38)."""
+    found: tuple[Status | CheckRun, ...] = (*repo.latest_runs(sha), *repo.latest_statuses(sha))
+    return RollupNode(repo, sha, found) if found else None
+
+
+def rollup_state(contexts: Sequence[Status | CheckRun]) -> str:
+    """FAILURE before ERROR before PENDING before SUCCESS, required or not."""
+    verdicts = {status_verdict(c) if isinstance(c, Status) else run_verdict(c) for c in contexts}
+    if ContextVerdict.FAILING in verdicts:
+        errors_only = all(
+            isinstance(c, Status) and c.state is StatusState.ERROR
+            for c in contexts
+            if (status_verdict(c) if isinstance(c, Status) else run_verdict(c)) is ContextVerdict.FAILING
+        )
+        return "ERROR" if errors_only else "FAILURE"
+    return "SUCCESS" if verdicts <= {ContextVerdict.PASSING} else "PENDING"
+
+
+def bind(resolvers: Resolvers) -> None:
+    """Add these answers."""
+    resolvers.is_a(ActorNode, lambda node: node.kind)
+    resolvers.is_a(CommitNode, "Commit")
+    resolvers.is_a(TreeNode, "Tree")
+    resolvers.is_a(Status, "StatusContext")
+    resolvers.is_a(CheckRun, "CheckRun")
+    for kind in ("User", "Organization", "Bot"):
+        resolvers.bind(kind, id=lambda node, ctx: node_id("U", ctx.world.users.id_of(node.login)))
+        resolvers.attributes(kind, "login")
+    resolvers.bind("User", name=lambda node, _: node.login, email=lambda _node, _ctx: "")
+    resolvers.bind(
+        "Ref",
+        id=lambda node, _: node_id("REF", node.repo.id, node.ref),
+        name=lambda node, _: node.ref.split("/", 2)[2],
+        prefix=lambda node, _: "/".join(node.ref.split("/", 2)[:2]) + "/",
+        target=lambda node, _: commit(node.repo, node.sha),
+    )
+    resolvers.bind("Tree", id=lambda node, _: node_id("T", node.repo.id, node.oid))
+    resolvers.attributes("Tree", "oid")
+    _bind_commit(resolvers)
+    _bind_checks(resolvers)
+
+
+def _bind_commit(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "Commit",
+        id=lambda node, _: node_id("C", node.repo.id, node.info.sha),
+        oid=lambda node, _: node.info.sha,
+        url=lambda node, ctx: f"{ctx.html(node.repo)}/commit/{node.info.sha}",
+        message=lambda node, _: node.info.message,
+        message_headline=lambda node, _: node.info.headline,
+        message_body=lambda node, _: node.info.body,
+        tree=lambda node, _: TreeNode(node.repo, node.info.tree),
+        parents=_parents,
+        authored_date=lambda node, _: iso(node.info.authored_at),
+        committed_date=lambda node, _: iso(node.info.committed_at),
+        author=lambda node, _: GitActorNode(node.info.author, node.info.authored_at),
+        committer=lambda node, _: GitActorNode(node.info.committer, node.info.committed_at),
+        status=_status,
+        status_check_rollup=lambda node, _: rollup(node.repo, node.info.sha),
+    )
+    resolvers.bind(
+        "GitActor",
+        date=lambda node, _: iso(node.at),
+        email=lambda node, _: node.person.email,
+        name=lambda node, _: node.person.name,
+        user=lambda node, _: actor(login_of(node.person)),
+    )
+
+
+def _parents(node: CommitNode, _context: Context, **page: Any) -> Connection:
+    infos = node.repo.git.commits(node.info.parents) if node.info.parents else ()
+    return connect([CommitNode(node.repo, info) for info in infos], **page)
+
+
+def _status(node: CommitNode, _context: Context) -> StatusNode | None:
+    statuses = node.repo.latest_statuses(node.info.sha)
+    return StatusNode(node.repo, node.info.sha, statuses) if statuses else None
+
+
+def _bind_checks(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "Status",
+        id=lambda node, _: node_id("S", node.repo.id, node.sha),
+        state=lambda node, _: rollup_state(node.statuses),
+        contexts=lambda node, _: node.statuses,
+    )
+    resolvers.bind(
+        "StatusContext",
+        id=lambda status, _: node_id("SC", status.id),
+        state=lambda status, _: status.state.upper(),
+        created_at=lambda status, _: iso(status.created_at),
+        creator=lambda status, _: actor(status.creator),
+    )
+    resolvers.attributes("StatusContext", "context description targetUrl")
+    resolvers.bind(
+        "StatusCheckRollup",
+        id=lambda node, _: node_id("SCR", node.repo.id, node.sha),
+        state=lambda node, _: rollup_state(node.contexts),
+        commit=lambda node, _: commit(node.repo, node.sha),
+        contexts=lambda node, _, **page: connect(node.contexts, **page),
+    )
+    resolvers.bind(
+        "StatusCheckRollupContextConnection",
+        check_run_count=lambda page, _: sum(isinstance(c, CheckRun) for c in page.items),
+        status_context_count=lambda page, _: sum(isinstance(c, Status) for c in page.items),
+    )
+    resolvers.bind(
+        "CheckRun",
+        id=lambda run, _: node_id("CR", run.id),
+        database_id=lambda run, _: run.id,
+        status=lambda run, _: run.status.upper(),
+        conclusion=lambda run, _: run.conclusion and run.conclusion.upper(),
+        started_at=lambda run, _: iso(run.started_at),
+        completed_at=lambda run, _: None if run.completed_at is None else iso(run.completed_at),
+        url=_run_url,
+        details_url=lambda run, ctx: run.details_url or _run_url(run, ctx),
+        check_suite=lambda run, _: run.suite,
+    )
+    resolvers.attributes("CheckRun", "name title summary")
+    resolvers.bind(
+        "CheckSuite",
+        id=lambda suite, _: node_id("CS", suite.id),
+        database_id=lambda suite, _: suite.id,
+        created_at=lambda suite, _: iso(suite.created_at),
+        status=lambda suite, _: _suite_status(suite).upper(),
+        conclusion=lambda suite, _: _suite_conclusion(suite),
+    )
+    resolvers.attributes("CheckSuite", "app")
+    resolvers.bind("App", id=_app_id, database_id=lambda app, _: app.id, name=lambda app, _: app.slug)
+    resolvers.attributes("App", "slug")
+
+
+def _run_url(run: CheckRun, context: Context) -> str:
+    return f"{context.shapes.web}/{run.suite.repo}/runs/{run.id}"
+
+
+def _app_id(app: App, _context: Context) -> str:
+    return node_id("A", app.id)
+
+
+def _suite_status(suite: CheckSuite) -> CheckStatus:
+    states = {run.status for run in suite.latest}
+    if states <= {CheckStatus.COMPLETED}:
+        return CheckStatus.COMPLETED
+    return CheckStatus.QUEUED if states == {CheckStatus.QUEUED} else CheckStatus.IN_PROGRESS
+
+
+def _suite_conclusion(suite: CheckSuite) -> str | None:
+    if _suite_status(suite) is not CheckStatus.COMPLETED:
+        return None
+    worst = next((r.conclusion for r in suite.latest if run_verdict(r) is ContextVerdict.FAILING), None)
+    return (worst or CheckConclusion.SUCCESS).upper()

@@ -1,0 +1,214 @@
+"""GraphQL answers about pull requests and issues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mergeq.sandbox import mergeability
+from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import CommitInfo
+from mergeq.sandbox.graph_commits import CommitNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
+from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.policy import merge_state, review_decision
+from mergeq.sandbox.records import Issue, Pull, Repo, Review, TimelineEvent, TimelineKind
+from mergeq.sandbox.refs import HEADS
+from mergeq.sandbox.refusals import NotSimulatedError
+
+
+@dataclass(frozen=True, slots=True)
+class PullCommitNode:
+    """One commit in the list of a pull request."""
+
+    pull: Pull
+    repo: Repo
+    info: CommitInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewNode:
+    """A review and the repository of its commit."""
+
+    repo: Repo
+    review: Review
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineNode:
+    """A timeline item and the repository of its commits."""
+
+    repo: Repo
+    event: TimelineEvent
+
+
+_ITEM_TYPES = {
+    "LABELED_EVENT": TimelineKind.LABELED,
+    "UNLABELED_EVENT": TimelineKind.UNLABELED,
+    "CLOSED_EVENT": TimelineKind.CLOSED,
+    "REOPENED_EVENT": TimelineKind.REOPENED,
+    "MERGED_EVENT": TimelineKind.MERGED,
+    "HEAD_REF_FORCE_PUSHED_EVENT": TimelineKind.FORCE_PUSHED,
+    "BASE_REF_CHANGED_EVENT": TimelineKind.BASE_CHANGED,
+    "READY_FOR_REVIEW_EVENT": TimelineKind.READY,
+    "CONVERT_TO_DRAFT_EVENT": TimelineKind.DRAFTED,
+}
+
+
+def bind(resolvers: Resolvers) -> None:
+    """Add these answers."""
+    resolvers.is_a(Pull, "PullRequest")
+    resolvers.is_a(Issue, "Issue")
+    resolvers.is_a(TimelineNode, lambda node: str(node.event.kind))
+    _bind_shared(resolvers)
+    _bind_sides(resolvers)
+    _bind_merging(resolvers)
+    _bind_lists(resolvers)
+    _bind_timeline(resolvers)
+
+
+def _bind_shared(resolvers: Resolvers) -> None:
+    for type_name, prefix, page in (("PullRequest", "PR", "pull"), ("Issue", "I", "issues")):
+        resolvers.attributes(type_name, "number title body")
+        resolvers.bind(
+            type_name,
+            id=lambda t, ctx, prefix=prefix: node_id(prefix, ctx.repo_of(t).id, t.number),
+            full_database_id=lambda t, _: str(t.id),
+            state=lambda t, _: "MERGED" if getattr(t, "merged", False) else t.state.upper(),
+            url=lambda t, ctx, page=page: f"{ctx.html(ctx.repo_of(t))}/{page}/{t.number}",
+            created_at=lambda t, _: iso(t.created_at),
+            updated_at=lambda t, _: iso(t.updated_at),
+            closed_at=lambda t, _: None if t.closed_at is None else iso(t.closed_at),
+            author=lambda t, _: actor(t.author),
+            repository=lambda t, ctx: ctx.repo_of(t),
+            labels=_labels,
+        )
+    resolvers.bind("Label", id=lambda label, _: node_id("LA", label.id))
+    resolvers.attributes("Label", "name color")
+    resolvers.bind("Milestone", id=lambda milestone, _: node_id("MI", milestone.id))
+    resolvers.attributes("Milestone", "title number")
+
+
+def _labels(ticket: Pull | Issue, context: Context, **page: Any) -> Connection:
+    known = context.world.repo_of(ticket).labels
+    return connect([known[name.casefold()] for name in ticket.labels], **page)
+
+
+def _bind_sides(resolvers: Resolvers) -> None:
+    resolvers.attributes("PullRequest", "merged isCrossRepository milestone")
+    resolvers.bind(
+        "PullRequest",
+        closed=lambda pull, _: not pull.is_open,
+        is_draft=lambda pull, _: pull.draft,
+        base_ref_name=lambda pull, _: pull.base_ref,
+        base_ref_oid=lambda pull, _: pull.base_sha,
+        base_ref=lambda pull, ctx: ref(ctx.repo_of(pull), HEADS + pull.base_ref),
+        head_ref_name=lambda pull, _: pull.head_ref,
+        head_ref_oid=lambda pull, _: pull.head_sha,
+        head_ref=lambda pull, ctx: ref(ctx.world.repo(pull.head_repo), HEADS + pull.head_ref),
+        head_repository=lambda pull, ctx: ctx.world.find_repo(pull.head_repo),
+        head_repository_owner=lambda pull, _: actor(pull.head_repo.partition("/")[0]),
+        maintainer_can_modify=lambda pull, _: pull.maintainer_can_modify and pull.is_cross_repository,
+        changed_files=lambda pull, ctx: len(ctx.world.changes_of(pull)),
+        additions=lambda pull, ctx: sum(change.additions for change in ctx.world.changes_of(pull)),
+        deletions=lambda pull, ctx: sum(change.deletions for change in ctx.world.changes_of(pull)),
+    )
+
+
+def _look_at(pull: Pull, context: Context) -> Pull:
+    """Count one read of mergeability for each request, however many fields ask for it."""
+    if pull.id not in context.looked_at:
+        context.looked_at.add(pull.id)
+        world = context.world
+        mergeability.note_read(world.repo_of(pull), pull, lazy_reads=world.lazy_reads, now=world.now())
+    return pull
+
+
+def _mergeable(pull: Pull, context: Context) -> str:
+    known = _look_at(pull, context).mergeable
+    if known is None or pull.merged:
+        return "UNKNOWN"
+    return "MERGEABLE" if known else "CONFLICTING"
+
+
+def _bind_merging(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "PullRequest",
+        mergeable=_mergeable,
+        merge_state_status=lambda pull, ctx: str(merge_state(ctx.repo_of(pull), _look_at(pull, ctx))),
+        can_be_rebased=lambda pull, ctx: bool(_look_at(pull, ctx).rebaseable),
+        review_decision=lambda pull, ctx: review_decision(ctx.repo_of(pull), pull),
+        is_in_merge_queue=lambda _pull, _ctx: False,
+        is_merge_queue_enabled=lambda _pull, _ctx: False,
+        merged_at=lambda pull, _: None if pull.merged_at is None else iso(pull.merged_at),
+        merged_by=lambda pull, _: actor(pull.merged_by),
+        merge_commit=_merge_commit,
+        status_check_rollup=lambda pull, ctx: rollup(ctx.repo_of(pull), pull.head_sha),
+    )
+
+
+def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:
+    if not pull.merged or pull.merge_commit_sha is None:
+        return None
+    return commit(context.repo_of(pull), pull.merge_commit_sha)
+
+
+def _bind_lists(resolvers: Resolvers) -> None:
+    resolvers.bind("PullRequest", commits=_commits, reviews=_reviews, timeline_items=_timeline_items)
+    resolvers.bind(
+        "PullRequestCommit",
+        id=lambda node, _: node_id("PRC", node.pull.id, node.info.sha),
+        commit=lambda node, _: CommitNode(node.repo, node.info),
+    )
+    resolvers.bind(
+        "PullRequestReview",
+        id=lambda node, _: node_id("PRR", node.review.id),
+        state=lambda node, _: str(node.review.state),
+        author=lambda node, _: actor(node.review.author),
+        commit=lambda node, _: commit(node.repo, node.review.commit_sha),
+        submitted_at=lambda node, _: iso(node.review.submitted_at),
+        body=lambda node, _: node.review.body,
+    )
+
+
+def _commits(pull: Pull, context: Context, **page: Any) -> Connection:
+    repo = context.repo_of(pull)
+    return connect([PullCommitNode(pull, repo, info) for info in context.world.commits_of(pull)], **page)
+
+
+def _reviews(pull: Pull, context: Context, states: Sequence[str] | None = None, **page: Any) -> Connection:
+    repo = context.repo_of(pull)
+    chosen = [review for review in pull.reviews if states is None or review.state in states]
+    return connect([ReviewNode(repo, review) for review in chosen], **page)
+
+
+def _timeline_items(pull: Pull, context: Context, item_types: Sequence[str] | None = None, **page: Any) -> Connection:
+    if not item_types:
+        raise NotSimulatedError("timelineItems without itemTypes")
+    kinds = {_ITEM_TYPES[name] for name in item_types}
+    repo = context.repo_of(pull)
+    return connect([TimelineNode(repo, event) for event in pull.timeline if event.kind in kinds], **page)
+
+
+def _bind_timeline(resolvers: Resolvers) -> None:
+    for kind in TimelineKind:
+        resolvers.bind(
+            kind,
+            id=lambda node, _: node_id("EV", node.event.id),
+            created_at=lambda node, _: iso(node.event.at),
+            actor=lambda node, _: actor(node.event.actor),
+        )
+    for kind in (TimelineKind.LABELED, TimelineKind.UNLABELED):
+        resolvers.bind(kind, label=lambda node, _: node.event.label)
+    resolvers.bind(TimelineKind.MERGED, commit=lambda node, _: commit(node.repo, node.event.after))
+    resolvers.bind(
+        TimelineKind.FORCE_PUSHED,
+        before_commit=lambda node, _: commit(node.repo, node.event.before),
+        after_commit=lambda node, _: commit(node.repo, node.event.after),
+    )
+    resolvers.bind(
+        TimelineKind.BASE_CHANGED,
+        previous_ref_name=lambda node, _: node.event.before,
+        current_ref_name=lambda node, _: node.event.after,
+    )

@@ -1,0 +1,51 @@
+"""GitHub's lazy answer to "can this be merged?": a read starts the job, a later read sees the result (Q14)."""
+
+from __future__ import annotations
+
+from mergeq.sandbox.git import GitRepo
+from mergeq.sandbox.records import Pull, Repo
+from mergeq.sandbox.users import person
+
+
+def forget(pull: Pull) -> None:
+    """Base or head moved: unknown again; the stale test merge stays where it is (Q17)."""
+    pull.mergeable = None
+    pull.rebaseable = None
+    pull.reads_until_known = None
+
+
+def note_read(repo: Repo, pull: Pull, *, lazy_reads: int, now: float) -> None:
+    """Count one read of an open pull request's mergeability; after ``lazy_reads`` reads the next one knows."""
+    if not pull.is_open or pull.mergeable is not None:
+        return
+    if pull.reads_until_known is None:
+        pull.reads_until_known = lazy_reads
+    if pull.reads_until_known > 0:
+        pull.reads_until_known -= 1
+        return
+    _compute(repo, pull, now)
+
+
+def _compute(repo: Repo, pull: Pull, now: float) -> None:
+    base = repo.git.tip(pull.base_ref)
+    if base is None:
+        return
+    tree = repo.git.merge_tree(base, pull.head_sha)
+    pull.mergeable = tree is not None
+    if tree is None:
+        pull.rebaseable = False
+        return
+    message = f"Merge {pull.head_sha} into {base}"
+    merge = repo.git.commit_tree(tree, (base, pull.head_sha), message, author=person(pull.author), when=now)
+    repo.git.move(f"refs/pull/{pull.number}/merge", merge)
+    pull.merge_commit_sha = merge
+    pull.rebaseable = _can_rebase(repo.git, base, pull.head_sha, now)
+
+
+def _can_rebase(git: GitRepo, base: str, head: str, now: float) -> bool:
+    """Whether every commit applies in turn, given that the whole merges cleanly."""
+    commits = git.new_commits(base, head)
+    linear = all(len(parents) == 1 for _, parents in commits)
+    if linear and (len(commits) <= 1 or commits[0][1] == (base,)):
+        return True
+    return git.replay([sha for sha, _ in commits], base, now) is not None

@@ -1,0 +1,100 @@
+"""Merging a pull request: every refusal GitHub knows here, and the commits it would make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mergeq.sandbox import policy, pulls, refs
+from mergeq.sandbox.git import CommitInfo
+from mergeq.sandbox.records import Method, Pull, Repo
+from mergeq.sandbox.refusals import MergeRefused
+from mergeq.sandbox.users import person
+
+if TYPE_CHECKING:
+    from mergeq.sandbox.world import World
+
+NOT_MERGEABLE = "Pull Request is not mergeable"
+BASE_MODIFIED = "Base branch was modified. Review and try the merge again."
+HEAD_MODIFIED = "Head branch was modified. Review and try the merge again."
+HEAD_BEHIND = "Head branch is out of date. Review and try the merge again."
+_NOT_ALLOWED = {
+    Method.MERGE: "Merge commits are not allowed on this repository.",
+    Method.SQUASH: "Squash merges are not allowed on this repository.",
+    Method.REBASE: "Rebase merges are not allowed on this repository.",
+}
+
+
+def merge(
+    world: World,
+    pull: Pull,
+    method: Method,
+    *,
+    by: str,
+    sha: str | None = None,
+    title: str | None = None,
+    message: str | None = None,
+) -> str:
+    """Merge and return the base's new tip; raises MergeRefused in GitHub's words."""
+    repo = world.repo_of(pull)
+    _refuse(repo, pull, method, sha, as_admin=world.users.is_admin(by))
+    base = repo.git.tip(pull.base_ref)
+    if base is None:
+        raise MergeRefused(405, NOT_MERGEABLE)
+    commits = world.commits_of(pull)
+    if method is Method.REBASE:
+        landed = _rebase(repo, pull, base, world.now())
+    else:
+        headline, body = _message(pull, method, commits, title, message)
+        text = f"{headline}\n\n{body}" if body else headline
+        landed = _merge_or_squash(repo, pull, method, base, text, by, world.now())
+    repo.git.move(refs.HEADS + pull.base_ref, landed, base)
+    pulls.mark_merged(world, pull, landed, by)
+    refs.moved(world, repo, refs.HEADS + pull.base_ref, base, landed, by, forced=False)
+    return landed
+
+
+def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, *, as_admin: bool) -> None:
+    if not pull.is_open:
+        raise MergeRefused(405, NOT_MERGEABLE)
+    if pull.draft:
+        raise MergeRefused(405, "Pull Request is still a draft")
+    if method not in repo.allowed:
+        raise MergeRefused(405, _NOT_ALLOWED[method])
+    if sha is not None and sha != pull.head_sha:
+        raise MergeRefused(409, HEAD_MODIFIED)
+    reasons = policy.unmet(repo, pull, as_admin=as_admin)
+    if reasons:
+        raise MergeRefused(405, " ".join(reasons))
+    if policy.is_behind(repo, pull):
+        raise MergeRefused(405, HEAD_BEHIND)
+
+
+def _merge_or_squash(repo: Repo, pull: Pull, method: Method, base: str, text: str, by: str, when: float) -> str:
+    tree = repo.git.merge_tree(base, pull.head_sha)
+    if tree is None:
+        raise MergeRefused(405, NOT_MERGEABLE)
+    if method is Method.SQUASH:
+        return repo.git.commit_tree(tree, (base,), text, author=person(pull.author), when=when)
+    return repo.git.commit_tree(tree, (base, pull.head_sha), text, author=person(by), when=when)
+
+
+def _rebase(repo: Repo, pull: Pull, base: str, when: float) -> str:
+    commits = [sha for sha, _ in repo.git.new_commits(base, pull.head_sha)]
+    landed = repo.git.replay(commits, base, when)
+    if landed is None:
+        raise MergeRefused(405, "This branch can't be rebased")
+    return landed
+
+
+def _message(
+    pull: Pull, method: Method, commits: Sequence[CommitInfo], title: str | None, message: str | None
+) -> tuple[str, str]:
+    """Headline and body: what was asked for, else GitHub's defaults; an empty string asks for nothing."""
+    if method is Method.MERGE:
+        owner = pull.head_repo.partition("/")[0]
+        default = f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}", pull.title
+    else:
+        listed = "\n\n".join(f"* {info.message.strip()}" for info in commits) if len(commits) > 1 else ""
+        default = f"{pull.title} (#{pull.number})", listed
+    return title or default[0], (message or default[1]).strip()

@@ -1,0 +1,336 @@
+"""What GitHub remembers about repositories, pull requests, issues, statuses and reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from mergeq.sandbox.git import GitRepo
+
+
+class Method(StrEnum):
+    """How a pull request becomes part of its base."""
+
+    MERGE = "merge"
+    SQUASH = "squash"
+    REBASE = "rebase"
+
+
+class ReviewState(StrEnum):
+    """What a review says, spelt as GraphQL does."""
+
+    APPROVED = "APPROVED"
+    CHANGES_REQUESTED = "CHANGES_REQUESTED"
+    COMMENTED = "COMMENTED"
+    DISMISSED = "DISMISSED"
+
+
+class StatusState(StrEnum):
+    """The states a commit status can be posted in."""
+
+    SUCCESS = "success"
+    PENDING = "pending"
+    FAILURE = "failure"
+    ERROR = "error"
+
+
+class CheckStatus(StrEnum):
+    """How far a check run is, as REST spells it."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+
+
+class CheckConclusion(StrEnum):
+    """How a check run ended, as REST spells it."""
+
+    ACTION_REQUIRED = "action_required"
+    CANCELLED = "cancelled"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+    SKIPPED = "skipped"
+    STALE = "stale"
+    STARTUP_FAILURE = "startup_failure"
+    SUCCESS = "success"
+    TIMED_OUT = "timed_out"
+
+
+PASSING = frozenset({CheckConclusion.SUCCESS, CheckConclusion.NEUTRAL, CheckConclusion.SKIPPED})
+
+
+class CiKind(StrEnum):
+    """What a sandbox CI reports its result as."""
+
+    STATUS = "status"
+    CHECK_RUN = "check_run"
+
+
+@dataclass(frozen=True, slots=True)
+class CiConfig:
+    """A CI that runs ``ci.sh``; ``delay`` seconds of clock time pass before its verdict is reported.
+
+    Branch globs: ``*`` stays within one path segment, ``**`` crosses them.
+    """
+
+    context: str = "ci/test"
+    branches: tuple[str, ...] = ("**",)
+    pull_requests: bool = True
+    kind: CiKind = CiKind.STATUS
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a repository."""
+
+    id: int
+    name: str
+    color: str = "ededed"
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A milestone of a repository."""
+
+    id: int
+    number: int
+    title: str
+    created_at: float
+    creator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One submitted review."""
+
+    id: int
+    author: str
+    state: ReviewState
+    commit_sha: str
+    submitted_at: float
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment on an issue or pull request."""
+
+    id: int
+    author: str
+    body: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One commit status as posted; ``context`` keeps its spelling but compares without case."""
+
+    id: int
+    sha: str
+    context: str
+    state: StatusState
+    description: str | None
+    target_url: str | None
+    creator: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What reports check runs."""
+
+    id: int
+    slug: str
+
+
+@dataclass(slots=True)
+class CheckSuite:
+    """The check runs of one app on one commit."""
+
+    id: int
+    repo: str
+    app: App
+    sha: str
+    created_at: float
+    runs: list[CheckRun] = field(default_factory=list)
+
+    @property
+    def latest(self) -> tuple[CheckRun, ...]:
+        """The newest run of each name: a rerun in one suite supersedes the one before."""
+        return tuple({run.name: run for run in self.runs}.values())
+
+
+@dataclass(slots=True)
+class CheckRun:
+    """One run of a check by an app."""
+
+    id: int
+    suite: CheckSuite
+    name: str
+    status: CheckStatus
+    conclusion: CheckConclusion | None
+    started_at: float
+    completed_at: float | None = None
+    details_url: str | None = None
+    external_id: str = ""
+    title: str | None = None
+    summary: str | None = None
+
+
+class TimelineKind(StrEnum):
+    """GraphQL's names of the timeline items that are kept."""
+
+    LABELED = "LabeledEvent"
+    UNLABELED = "UnlabeledEvent"
+    CLOSED = "ClosedEvent"
+    REOPENED = "ReopenedEvent"
+    MERGED = "MergedEvent"
+    FORCE_PUSHED = "HeadRefForcePushedEvent"
+    BASE_CHANGED = "BaseRefChangedEvent"
+    READY = "ReadyForReviewEvent"
+    DRAFTED = "ConvertToDraftEvent"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """``before`` and ``after`` are SHAs of a force push, names of a retarget, or the merge commit (after)."""
+
+    id: int
+    kind: TimelineKind
+    at: float
+    actor: str
+    label: Label | None = None
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What issues and pull requests share."""
+
+    id: int
+    repo: str
+    number: int
+    title: str
+    body: str
+    author: str
+    created_at: float
+    updated_at: float
+    state: str = "open"
+    closed_at: float | None = None
+    labels: list[str] = field(default_factory=list)
+    milestone: Milestone | None = None
+    comments: list[Comment] = field(default_factory=list)
+
+    def has_label(self, name: str) -> bool:
+        return name.casefold() in {label.casefold() for label in self.labels}
+
+
+@dataclass(slots=True)
+class Issue(Ticket):
+    """An issue that is not a pull request."""
+
+
+@dataclass(slots=True)
+class Pull(Ticket):
+    """A pull request.
+
+    ``base_sha`` is the base's tip when the head last moved, as in GitHub's REST answers; the base itself may
+    be further on. ``mergeable`` is None while unknown; ``merge_commit_sha`` of an open one is the last test
+    merge and may be stale (Q17).
+    """
+
+    base_ref: str = ""
+    base_sha: str = ""
+    head_repo: str = ""
+    head_ref: str = ""
+    head_sha: str = ""
+    draft: bool = False
+    merged: bool = False
+    merged_at: float | None = None
+    merged_by: str | None = None
+    merge_commit_sha: str | None = None
+    maintainer_can_modify: bool = True
+    mergeable: bool | None = None
+    rebaseable: bool | None = None
+    reads_until_known: int | None = None
+    reviews: list[Review] = field(default_factory=list)
+    timeline: list[TimelineEvent] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "open"
+
+    @property
+    def is_cross_repository(self) -> bool:
+        return self.head_repo != self.repo
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Minimal classic protection of one branch."""
+
+    required_contexts: tuple[str, ...] = ()
+    required_reviews: int = 0
+    enforce_admins: bool = True
+    strict: bool = False
+
+
+@dataclass(slots=True)
+class Repo:
+    """A repository and everything that hangs on it."""
+
+    id: int
+    full_name: str
+    git: GitRepo
+    default_branch: str
+    created_at: float
+    pushed_at: float
+    owner_is_user: bool = False
+    fork_of: str | None = None
+    allowed: frozenset[Method] = frozenset(Method)
+    ci: CiConfig | None = None
+    archived: bool = False
+    private: bool = False
+    labels: dict[str, Label] = field(default_factory=dict)
+    milestones: list[Milestone] = field(default_factory=list)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    issues: dict[int, Issue] = field(default_factory=dict)
+    statuses: dict[str, list[Status]] = field(default_factory=dict)
+    suites: dict[str, list[CheckSuite]] = field(default_factory=dict)
+    protections: dict[str, Protection] = field(default_factory=dict)
+    last_number: int = 0
+
+    @property
+    def git_dir(self) -> Path:
+        return self.git.git_dir
+
+    @property
+    def owner(self) -> str:
+        return self.full_name.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.full_name.partition("/")[2]
+
+    def next_number(self) -> int:
+        """Issues and pull requests share one sequence."""
+        self.last_number += 1
+        return self.last_number
+
+    def ticket(self, number: int) -> Pull | Issue | None:
+        return self.pulls.get(number) or self.issues.get(number)
+
+    def latest_statuses(self, sha: str) -> tuple[Status, ...]:
+        """The newest status of each context."""
+        return tuple({status.context.casefold(): status for status in self.statuses.get(sha, ())}.values())
+
+    def latest_runs(self, sha: str) -> tuple[CheckRun, ...]:
+        """The newest check run of each name within each suite."""
+        return tuple(run for suite in self.suites.get(sha, ()) for run in suite.latest)
+
+
+Files = Mapping[str, str | None]

@@ -1,0 +1,160 @@
+"""Moving refs, and what follows on GitHub: events, new heads of pull requests, indirect merges, CI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mergeq.sandbox import mergeability, pulls
+from mergeq.sandbox.git import ZERO, Draft, GitError
+from mergeq.sandbox.pull_shapes import push_shape
+from mergeq.sandbox.records import Files, Pull, Repo, TimelineKind
+from mergeq.sandbox.refusals import RefusedError
+from mergeq.sandbox.users import person
+
+if TYPE_CHECKING:
+    from mergeq.sandbox.world import World
+
+HEADS = "refs/heads/"
+_FULL_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+def push(world: World, repo: Repo, branch: str, files: Files, *, by: str, message: str | None, onto: str | None) -> str:
+    """Commit and push as a person would."""
+    old = repo.git.tip(branch)
+    parent = onto or old or repo.git.tip(repo.default_branch)
+    draft = Draft(files, message or f"Change {', '.join(files) or 'nothing'}", person(by))
+    (sha,) = repo.git.write(HEADS + branch, parent, [draft], world.now())
+    moved(world, repo, HEADS + branch, old or ZERO, sha, by)
+    return sha
+
+
+def push_series(
+    world: World, repo: Repo, branch: str, steps: Sequence[Files], *, by: str, title: str, start: str | None
+) -> None:
+    """Push several commits at once onto a branch, which starts at ``start`` if it is new."""
+    old = repo.git.tip(branch)
+    parent = old or start
+    if parent is None:
+        raise RefusedError(422, "Validation Failed", [{"resource": "PullRequest", "field": "base", "code": "invalid"}])
+    names = [title] if len(steps) == 1 else [f"{title} ({n} of {len(steps)})" for n in range(1, len(steps) + 1)]
+    drafts = [Draft(files, name, person(by)) for files, name in zip(steps, names, strict=True)]
+    if repo.fork_of is not None and old is None:
+        repo.git.fetch(world.repo(repo.fork_of).git_dir, parent, HEADS + branch)
+    shas = repo.git.write(HEADS + branch, parent, drafts, world.now())
+    moved(world, repo, HEADS + branch, old or ZERO, shas[-1], by)
+
+
+def create(world: World, repo: Repo, ref: str, sha: str, by: str) -> None:
+    """Make a ref; raises RefusedError 422 as the refs API answers."""
+    if not _known(repo, sha):
+        raise RefusedError(422, "Object does not exist")
+    if ref in repo.git.refs():
+        raise RefusedError(422, "Reference already exists")
+    try:
+        repo.git.move(ref, sha, ZERO)
+    except GitError as error:
+        raise RefusedError(422, "Reference update failed") from error
+    moved(world, repo, ref, ZERO, sha, by)
+
+
+def update(world: World, repo: Repo, ref: str, sha: str, by: str, *, force: bool) -> None:
+    """Move a ref; raises RefusedError 422, also for a ref that does not exist (Q55)."""
+    old = repo.git.refs().get(ref)
+    if old is None:
+        raise RefusedError(422, "Reference does not exist")
+    if not _known(repo, sha):
+        raise RefusedError(422, "Object does not exist")
+    forward = repo.git.is_ancestor(old, sha)
+    if not forward and not force:
+        raise RefusedError(422, "Update is not a fast forward")
+    if old != sha:
+        repo.git.move(ref, sha, old)
+        moved(world, repo, ref, old, sha, by, forced=not forward)
+
+
+def delete(world: World, repo: Repo, ref: str, by: str) -> None:
+    """Remove a ref; raises RefusedError 422 if there is none."""
+    old = repo.git.refs().get(ref)
+    if old is None:
+        raise RefusedError(422, "Reference does not exist")
+    repo.git.drop(ref)
+    moved(world, repo, ref, old, ZERO, by)
+
+
+def _known(repo: Repo, sha: str) -> bool:
+    return bool(_FULL_SHA.fullmatch(sha)) and repo.git.resolve(sha) == sha
+
+
+def moved(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, forced: bool | None = None) -> None:
+    """A ref has moved (ZERO: did not or does no longer exist): do what GitHub does then."""
+    created, deleted = old == ZERO, new == ZERO
+    if forced is None:
+        forced = not created and not deleted and not repo.git.is_ancestor(old, new)
+    repo.pushed_at = world.now()
+    _announce(world, repo, ref, old, new, by, forced=forced)
+    if not ref.startswith(HEADS):
+        return
+    branch = ref.removeprefix(HEADS)
+    if deleted:
+        _close_orphans(world, repo, branch, by)
+        return
+    _merge_reached(world, repo, branch, old, new, by)
+    for pull in _open_pulls(world):
+        if pull.head_repo == repo.full_name and pull.head_ref == branch:
+            _take_new_head(world, pull, new, by, forced=forced)
+        elif pull.repo == repo.full_name and pull.base_ref == branch:
+            mergeability.forget(pull)
+    world.ci.branch_pushed(repo, branch, new)
+
+
+def _announce(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, forced: bool) -> None:
+    event = "create" if old == ZERO else "delete" if new == ZERO else None
+    if event and world.webhooks.wanted(event, repo.full_name):
+        kind = "tag" if ref.startswith("refs/tags/") else "branch"
+        body = {"ref": ref.split("/", 2)[2], "ref_type": kind, "pusher_type": "user"}
+        if event == "create":
+            body |= {"master_branch": repo.default_branch, "description": ""}
+        world.emit(event, repo, body, by=by)
+    if world.webhooks.wanted("push", repo.full_name):
+        body = push_shape(world.shapes(), repo, ref, old, new, forced=forced, pusher=by)
+        world.emit("push", repo, body, by=by)
+
+
+def _open_pulls(world: World) -> tuple[Pull, ...]:
+    return tuple(pull for repo in world.repos() for pull in repo.pulls.values() if pull.is_open)
+
+
+def _close_orphans(world: World, repo: Repo, branch: str, by: str) -> None:
+    for pull in _open_pulls(world):
+        is_head = pull.head_repo == repo.full_name and pull.head_ref == branch
+        is_base = pull.repo == repo.full_name and pull.base_ref == branch
+        if is_head or is_base:
+            pulls.close(world, pull, by)
+
+
+def _take_new_head(world: World, pull: Pull, sha: str, by: str, *, forced: bool) -> None:
+    before = pull.head_sha
+    if before == sha:
+        return
+    pull.head_sha = sha
+    pulls.keep_head(world, pull)
+    pull.updated_at = world.now()
+    if forced:
+        world.note(pull, TimelineKind.FORCE_PUSHED, by, before=before, after=sha)
+    pulls.announce(world, pull, "synchronize", by, before=before, after=sha)
+    world.ci.pull_updated(pull)
+
+
+def _merge_reached(world: World, repo: Repo, branch: str, old: str, new: str, by: str) -> None:
+    """Mark as merged every pull request whose head the base now contains (Q75)."""
+    waiting = [pull for pull in repo.pulls.values() if pull.is_open and pull.base_ref == branch]
+    if not waiting:
+        return
+    reached = repo.git.new_commits(old, new)
+    shas = {sha for sha, _ in reached}
+    for pull in waiting:
+        if pull.head_sha in shas:
+            merges = (sha for sha, parents in reached if pull.head_sha in parents[1:])
+            pulls.mark_merged(world, pull, next(merges, pull.head_sha), by)

@@ -1,0 +1,41 @@
+"""How GitHub says no: an HTTP status, a message, and sometimes a list of field errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FieldError = Mapping[str, str]
+
+
+class RefusedError(Exception):
+    """GitHub refuses a request; ``message`` is exactly what it would say."""
+
+    def __init__(self, status: int, message: str, errors: Sequence[FieldError | str] = ()) -> None:
+        super().__init__(f"{status} {message}")
+        self.status = status
+        self.message = message
+        self.errors = tuple(errors)
+
+
+class MergeRefused(RefusedError):
+    """GitHub does not merge a pull request."""
+
+
+class NotSimulatedError(RefusedError):
+    """The sandbox does not know how GitHub would answer, and says so rather than guess."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(501, f"not simulated: {what}")
+
+
+def not_found() -> RefusedError:
+    """What GitHub says of everything it does not want to show."""
+    return RefusedError(404, "Not Found")
+
+
+def invalid(resource: str, message: str, field: str | None = None) -> RefusedError:
+    """A 422 with one custom error."""
+    error = {"resource": resource, "code": "custom", "message": message}
+    if field is not None:
+        error["field"] = field
+    return RefusedError(422, "Validation Failed", [error])

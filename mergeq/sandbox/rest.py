@@ -1,0 +1,174 @@
+"""The REST API's common ground: routes, bodies, parameters, paging and errors; the endpoints are in rest_*.py."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, jsonify, request
+
+from mergeq.sandbox import pulls
+from mergeq.sandbox.rates import Resource
+from mergeq.sandbox.records import Issue, Pull, Repo
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid, not_found
+from mergeq.sandbox.shapes import Json
+from mergeq.sandbox.site import charge, identify, site, viewer, world
+
+DOCS = "https://docs.github.com/rest"
+DEFAULT_PAGE = 30
+MAX_PAGE = 100
+FREE = frozenset({"/rate_limit"})
+
+rest = Blueprint("rest", __name__)
+Answer = Response | tuple[Response, int] | tuple[str, int]
+View = Callable[..., Answer]
+
+
+def endpoint(method: str, path: str) -> Callable[[View], View]:
+    """Answer ``METHOD path`` (werkzeug's spelling of variables), signed in or not, under the world's lock."""
+
+    def register(view: View) -> View:
+        name = f"{method} {github_spelling(path)}"
+
+        @functools.wraps(view)
+        def answer(**variables: Any) -> Answer:
+            site().hits.add(name)
+            identify()
+            if path not in FREE:
+                charge("core")
+            with world().lock:
+                return view(**variables)
+
+        rest.add_url_rule(path, endpoint=name.replace(".", ","), view_func=answer, methods=[method])
+        return view
+
+    return register
+
+
+def github_spelling(path: str) -> str:
+    """``/repos/<owner>/…`` as GitHub's documentation writes it: ``/repos/{owner}/…``."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+
+
+def error_body(refusal: RefusedError) -> Json:
+    """The JSON of an error answer."""
+    body: Json = {"message": refusal.message, "documentation_url": DOCS, "status": str(refusal.status)}
+    if refusal.errors:
+        body["errors"] = list(refusal.errors)
+    return body
+
+
+def refused(refusal: RefusedError) -> tuple[Response, int]:
+    """An error answer."""
+    return jsonify(error_body(refusal)), refusal.status
+
+
+def the_repo(owner: str, repo: str) -> Repo:
+    """Raises RefusedError 404."""
+    found = world().find_repo(f"{owner}/{repo}")
+    if found is None:
+        raise not_found()
+    return found
+
+
+def the_pull(owner: str, repo: str, number: int) -> tuple[Repo, Pull]:
+    """Raises RefusedError 404."""
+    found = the_repo(owner, repo)
+    if number not in found.pulls:
+        raise not_found()
+    return found, found.pulls[number]
+
+
+def the_ticket(owner: str, repo: str, number: int) -> tuple[Repo, Pull | Issue]:
+    """Raises RefusedError 404."""
+    found = the_repo(owner, repo)
+    return found, pulls.ticket_of(found, number)
+
+
+def parameters(*known: str) -> Mapping[str, str]:
+    """The query string; a parameter the endpoint does not know how to honour is refused by name."""
+    given = request.args.to_dict()
+    unknown = given.keys() - {*known, "page", "per_page"}
+    if unknown:
+        raise NotSimulatedError(f"parameter {min(unknown)} of {request.method} {request.path}")
+    return given
+
+
+def content() -> Any:
+    """The JSON sent; an empty body is an empty object."""
+    raw = request.get_data()
+    try:
+        return json.loads(raw) if raw.strip() else {}
+    except ValueError as error:
+        raise RefusedError(400, "Problems parsing JSON") from error
+
+
+def body(*known: str) -> Json:
+    """The JSON body (empty: no fields); a field the endpoint does not know how to honour is refused by name."""
+    fields = content()
+    if not isinstance(fields, dict):
+        raise RefusedError(400, "Body should be a JSON object")
+    unknown = fields.keys() - set(known)
+    if unknown:
+        raise NotSimulatedError(f"field {min(unknown)} of {request.method} {request.path}")
+    return fields
+
+
+def required(fields: Json, resource: str, name: str) -> str:
+    """A text that must be there; raises RefusedError 422."""
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise RefusedError(422, "Validation Failed", [{"resource": resource, "field": name, "code": "missing_field"}])
+    return value
+
+
+def chosen(value: str, allowed: Sequence[str], resource: str, field: str) -> str:
+    """One of a closed set; raises RefusedError 422."""
+    if value not in allowed:
+        raise invalid(resource, f"{field} is not included in the list", field)
+    return value
+
+
+def paged(items: Sequence[Any], show: Callable[[Any], Json], wrap: str | None = None, **extra: Any) -> Response:
+    """One page of a list with its Link header; ``wrap`` names the list inside an object that has ``extra`` too."""
+    number, size = _whole("page", 1), min(_whole("per_page", DEFAULT_PAGE), MAX_PAGE)
+    shown = [show(item) for item in items[(number - 1) * size : number * size]]
+    answer = jsonify(shown) if wrap is None else jsonify({**extra, "total_count": len(items), wrap: shown})
+    last = max(1, -(-len(items) // size))
+    links: dict[str, int] = {}
+    if number > 1:
+        links |= {"prev": number - 1, "first": 1}
+    if number < last:
+        links |= {"next": number + 1, "last": last}
+    if links:
+        answer.headers["Link"] = ", ".join(f'<{_page_url(page)}>; rel="{name}"' for name, page in links.items())
+    return answer
+
+
+def _whole(name: str, default: int) -> int:
+    text = request.args.get(name, "")
+    return max(int(text), 1) if text.isdigit() else default
+
+
+def _page_url(page: int) -> str:
+    return f"{request.base_url}?{urlencode({**request.args.to_dict(), 'page': page})}"
+
+
+@endpoint("GET", "/rate_limit")
+def _rate_limit() -> Answer:
+    parameters()
+    here, now = site(), world().now()
+    shown = {}
+    for resource in get_args(Resource):
+        budget = here.rates.budget(viewer(), resource, now)
+        shown[resource] = {
+            "limit": budget.limit,
+            "used": budget.used,
+            "remaining": budget.remaining,
+            "reset": budget.reset_at,
+        }
+    return jsonify({"resources": shown, "rate": shown["core"]})

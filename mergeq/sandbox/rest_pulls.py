@@ -1,0 +1,187 @@
+"""REST endpoints of pull requests: listing, opening, editing, reviewing and merging them."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Response, jsonify
+
+from mergeq.sandbox import mergeability, merging, pulls, refs
+from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
+from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
+from mergeq.sandbox.refusals import MergeRefused, RefusedError, invalid
+from mergeq.sandbox.rest import Answer, body, chosen, endpoint, paged, parameters, required, the_pull, the_repo
+from mergeq.sandbox.shapes import Json
+from mergeq.sandbox.site import actor, shapes, world
+
+_PULLS = "/repos/<owner>/<repo>/pulls"
+_PULL = f"{_PULLS}/<int:pull_number>"
+_REVIEW_EVENTS = {
+    "APPROVE": ReviewState.APPROVED,
+    "REQUEST_CHANGES": ReviewState.CHANGES_REQUESTED,
+    "COMMENT": ReviewState.COMMENTED,
+}
+
+
+@endpoint("GET", _PULLS)
+def _list(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    asked = parameters("state", "base", "head", "sort", "direction")
+    state = chosen(asked.get("state", "open"), ("open", "closed", "all"), "PullRequest", "state")
+    sort = chosen(asked.get("sort", "created"), ("created", "updated"), "PullRequest", "sort")
+    falling = asked.get("direction", "desc") == "desc"
+    listed = [
+        pull
+        for pull in found.pulls.values()
+        if state in ("all", pull.state)
+        and asked.get("base") in (None, pull.base_ref)
+        and asked.get("head") in (None, f"{pull.head_repo.partition('/')[0]}:{pull.head_ref}")
+    ]
+    listed.sort(key=lambda p: (p.updated_at if sort == "updated" else p.created_at, p.number), reverse=falling)
+    shown = shapes()
+    return paged(listed, lambda pull: pull_summary(shown, found, pull))
+
+
+@endpoint("POST", _PULLS)
+def _open(owner: str, repo: str) -> Answer:
+    found, by = the_repo(owner, repo), actor()
+    fields = body("title", "body", "head", "base", "draft", "maintainer_can_modify")
+    title, base, head = (required(fields, "PullRequest", name) for name in ("title", "base", "head"))
+    head_owner, colon, branch = head.rpartition(":")
+    source = world().find_repo(f"{head_owner}/{found.name}") if colon else found
+    if source is None:
+        raise RefusedError(422, "Validation Failed", [{"resource": "PullRequest", "field": "head", "code": "invalid"}])
+    request = pulls.Request(title, fields.get("body") or "", base, source, branch, draft=bool(fields.get("draft")))
+    pull = pulls.open_pull(world(), found, request, by=by)
+    pull.maintainer_can_modify = bool(fields.get("maintainer_can_modify", True))
+    return jsonify(pull_full(shapes(), found, pull)), 201
+
+
+@endpoint("GET", _PULL)
+def _get(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    parameters()
+    mergeability.note_read(found, pull, lazy_reads=world().lazy_reads, now=world().now())
+    return jsonify(pull_full(shapes(), found, pull))
+
+
+@endpoint("PATCH", _PULL)
+def _edit(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = actor()
+    fields = body("title", "body", "state", "base", "maintainer_can_modify")
+    pulls.edit(world(), pull, by, title=fields.get("title"), body=fields.get("body"), base=fields.get("base"))
+    if "maintainer_can_modify" in fields:
+        pull.maintainer_can_modify = bool(fields["maintainer_can_modify"])
+    match fields.get("state"):
+        case "closed":
+            pulls.close(world(), pull, by)
+        case "open":
+            pulls.reopen(world(), pull, by)
+        case None:
+            pass
+        case _:
+            raise invalid("PullRequest", "state is not included in the list", "state")
+    return jsonify(pull_full(shapes(), found, pull))
+
+
+@endpoint("GET", f"{_PULL}/merge")
+def _is_merged(owner: str, repo: str, pull_number: int) -> Answer:
+    _, pull = the_pull(owner, repo, pull_number)
+    if not pull.merged:
+        raise RefusedError(404, "Not Found")
+    return "", 204
+
+
+@endpoint("PUT", f"{_PULL}/merge")
+def _merge(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = actor()
+    fields = body("commit_title", "commit_message", "sha", "merge_method")
+    if fields.get("merge_method") is not None:
+        chosen(fields["merge_method"], tuple(Method), "PullRequest", "merge_method")
+    sha = fields.get("sha")
+    if sha is not None and not re.fullmatch(r"[0-9a-f]{40}", str(sha)):
+        raise invalid("PullRequest", "sha is not a valid commit SHA", "sha")
+    broken = _fault_before_merge(found, pull)
+    if broken is not None:
+        return broken
+    landed = merging.merge(
+        world(),
+        pull,
+        Method(fields.get("merge_method") or Method.MERGE),
+        by=by,
+        sha=sha,
+        title=fields.get("commit_title"),
+        message=fields.get("commit_message"),
+    )
+    lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, found.full_name, pull.number)
+    if lie is not None:
+        return broken_gateway(lie.code)
+    return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})
+
+
+def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
+    """What goes wrong just before; a raced merge still succeeds unless the fault's args say ``refuse``."""
+    faults = world().faults
+    where = (repo.full_name, pull.number)
+    outage = faults.fires(FaultId.MERGE_5XX_NOP, *where)
+    if outage is not None:
+        return broken_gateway(outage.code)
+    if faults.fires(FaultId.MERGE_BASE_MODIFIED, *where):
+        raise MergeRefused(405, merging.BASE_MODIFIED)
+    if pushed := faults.fires(FaultId.MERGE_HEAD_PUSH, *where):
+        head = world().repo(pull.head_repo)
+        files = pushed.args.get("files") or {f"pushed-{pushed.hits}.txt": "just before the merge\n"}
+        refs.push(world(), head, pull.head_ref, files, by=pull.author, message=None, onto=None)
+    if raced := faults.fires(FaultId.MERGE_RACE_PUSH, *where):
+        files = raced.args.get("files") or {f"raced-{raced.hits}.txt": "just before the merge\n"}
+        refs.push(world(), repo, pull.base_ref, files, by="racer", message=None, onto=None)
+        if raced.args.get("refuse"):
+            raise MergeRefused(405, merging.BASE_MODIFIED)
+    return None
+
+
+def broken_gateway(code: int) -> Response:
+    """What stands before GitHub's servers answers in HTML, not JSON (Q1)."""
+    reasons = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}
+    title = f"{code} {reasons.get(code, 'Server Error')}"
+    page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+    return Response(f"{page}<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", code, mimetype="text/html")
+
+
+@endpoint("GET", f"{_PULL}/commits")
+def _commits(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    parameters()
+    shown = shapes()
+    return paged(world().commits_of(pull)[:250], lambda info: shown.commit(found, info))
+
+
+@endpoint("GET", f"{_PULL}/files")
+def _files(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    parameters()
+    shown = shapes()
+    return paged(world().changes_of(pull)[:3000], lambda change: file_shape(shown, found, pull, change))
+
+
+@endpoint("GET", f"{_PULL}/reviews")
+def _reviews(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    parameters()
+    shown = shapes()
+    return paged(pull.reviews, lambda review: review_shape(shown, found, pull, review))
+
+
+@endpoint("POST", f"{_PULL}/reviews")
+def _review(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = actor()
+    fields: Json = body("body", "event", "commit_id")
+    event = chosen(required(fields, "PullRequestReview", "event"), tuple(_REVIEW_EVENTS), "PullRequestReview", "event")
+    if fields.get("commit_id") not in (None, pull.head_sha):
+        raise RefusedError(501, "not simulated: a review of a commit that is not the head")
+    review = pulls.review(world(), pull, by, _REVIEW_EVENTS[event], fields.get("body") or "")
+    return jsonify(review_shape(shapes(), found, pull, review))

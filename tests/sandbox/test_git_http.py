@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from mergeq.sandbox import Sandbox
+from mergeq.sandbox.git import clean_environment
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Zoe",
+    "GIT_AUTHOR_EMAIL": "zoe@users.noreply.github.com",
+    "GIT_COMMITTER_NAME": "Zoe",
+    "GIT_COMMITTER_EMAIL": "zoe@users.noreply.github.com",
+}
+
+
+def git(*args: str, cwd: Path, ok: bool = True) -> str:
+    environment = clean_environment() | IDENTITY
+    done = subprocess.run(("git", *args), cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == ok, done.stderr
+    return done.stdout.strip() if ok else done.stderr
+
+
+def address(sandbox: Sandbox, token: str | None = None) -> str:
+    credentials = f"x-access-token:{token}@" if token else ""
+    return sandbox.url.replace("http://", f"http://{credentials}") + "/acme/rocket.git"
+
+
+def commit(clone: Path, name: str, text: str) -> str:
+    (clone / name).write_text(text)
+    git("add", "-A", cwd=clone)
+    git("commit", "-q", "-m", f"Write {name}", cwd=clone)
+    return git("rev-parse", "HEAD", cwd=clone)
+
+
+@pytest.fixture
+def clone(served: Sandbox, tmp_path: Path) -> Path:
+    git("clone", "-q", address(served, served.token), "clone", cwd=tmp_path)
+    return tmp_path / "clone"
+
+
+def test_anybody_may_clone(served: Sandbox, tmp_path: Path) -> None:
+    git("clone", "-q", address(served), "here", cwd=tmp_path)
+
+    assert (tmp_path / "here" / "README.md").read_text() == "rocket\n"
+
+
+def test_a_push_without_a_token_is_refused(served: Sandbox, tmp_path: Path) -> None:
+    git("clone", "-q", address(served), "here", cwd=tmp_path)
+    commit(tmp_path / "here", "a.txt", "a\n")
+
+    answer = requests.get(address(served) + "/info/refs?service=git-receive-pack", timeout=10)
+    said = git("push", "-q", "origin", "main", cwd=tmp_path / "here", ok=False)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert "could not read Username" in said
+
+
+def test_a_push_with_a_wrong_token_is_refused(served: Sandbox, clone: Path) -> None:
+    commit(clone, "a.txt", "a\n")
+
+    assert "Authentication failed" in git("push", "-q", address(served, "ghp_wrong"), "main", cwd=clone, ok=False)
+
+
+def test_a_push_has_the_consequences_of_a_push(served: Sandbox, clone: Path) -> None:
+    world = served.world
+    pull = world.open_pull("acme/rocket", title="Add", files={"b.txt": "b\n"}, head="feature/b")
+    before = pull.head_sha
+    git("fetch", "-q", cwd=clone)
+    git("checkout", "-q", "feature/b", cwd=clone)
+
+    after = commit(clone, "c.txt", "c\n")
+    git("push", "-q", "origin", "feature/b", cwd=clone)
+
+    assert (pull.head_sha, before != after) == (after, True)
+    assert git("ls-remote", "origin", "refs/pull/1/head", cwd=clone).split()[0] == after
+
+
+def test_pushing_a_merge_to_the_base_merges_the_pull_request(served: Sandbox, clone: Path) -> None:
+    pull = served.world.open_pull("acme/rocket", title="Add", files={"b.txt": "b\n"})
+    git("fetch", "-q", "origin", "refs/pull/1/head", cwd=clone)
+    git("merge", "-q", "--no-ff", "-m", "Land it", "FETCH_HEAD", cwd=clone)
+
+    git("push", "-q", "origin", "main", cwd=clone)
+
+    assert (pull.merged, pull.merged_by) == (True, "mergeq-bot")
+    assert pull.merge_commit_sha == git("rev-parse", "HEAD", cwd=clone)
+
+
+def test_branches_are_created_forced_and_deleted_by_pushes(served: Sandbox, clone: Path) -> None:
+    tips = served.world.repo("acme/rocket").git.tip
+    first = commit(clone, "a.txt", "a\n")
+    git("push", "-q", "origin", "HEAD:refs/heads/x/y", cwd=clone)
+    assert tips("x/y") == first
+
+    git("commit", "-q", "--amend", "-m", "Again", cwd=clone)
+    git("push", "-q", "origin", "HEAD:refs/heads/x/y", cwd=clone, ok=False)
+    git("push", "-q", "--force", "origin", "HEAD:refs/heads/x/y", cwd=clone)
+    assert tips("x/y") == git("rev-parse", "HEAD", cwd=clone)
+
+    git("push", "-q", "origin", ":x/y", cwd=clone)
+    assert tips("x/y") is None
+
+
+def test_refs_of_pull_requests_cannot_be_pushed(served: Sandbox, clone: Path) -> None:
+    served.world.open_pull("acme/rocket", title="Add", files={"b.txt": "b\n"})
+
+    said = git("push", "-q", "--force", "origin", "HEAD:refs/pull/1/head", cwd=clone, ok=False)
+
+    assert "deny updating a hidden ref" in said
+
+
+def test_a_big_push_arrives_in_chunks(served: Sandbox, clone: Path) -> None:
+    sha = commit(clone, "big.bin", os.urandom(1_500_000).hex())
+
+    git("push", "-q", "origin", "main", cwd=clone)
+
+    assert served.world.repo("acme/rocket").git.tip("main") == sha
+
+
+def test_a_compressed_request_is_understood(served: Sandbox) -> None:
+    tip = served.world.repo("acme/rocket").git.tip("main")
+    lines = (f"want {tip} no-progress\n", "", "done\n")
+    wanted = "".join(f"{len(line) + 4:04x}{line}" if line else "0000" for line in lines).encode()
+
+    answer = requests.post(
+        address(served) + "/git-upload-pack",
+        data=gzip.compress(wanted),
+        headers={"Content-Type": "application/x-git-upload-pack-request", "Content-Encoding": "gzip"},
+        timeout=10,
+    )
+
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"0008NAK\nPACK")
+
+
+def test_a_partial_clone_by_sha_works(served: Sandbox, tmp_path: Path) -> None:
+    pull = served.world.open_pull("acme/rocket", title="Add", files={"b.txt": "b\n"}, fork="ana")
+    git("init", "-q", "here", cwd=tmp_path)
+
+    git("fetch", "-q", "--depth=1", "--filter=blob:none", address(served), pull.head_sha, cwd=tmp_path / "here")
+
+    assert git("rev-parse", "FETCH_HEAD", cwd=tmp_path / "here") == pull.head_sha
+
+
+def test_closing_ends_every_thread_even_with_connections_open() -> None:
+    before = set(threading.enumerate())
+    with Sandbox() as sandbox, requests.Session() as session:
+        sandbox.world.create_repo("acme/rocket", files={"ci.sh": "true\n"})
+        sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
+        session.get(sandbox.serve() + "/api/v3/repos/acme/rocket", timeout=10)
+        root = sandbox.root
+        assert sandbox.settle()
+        assert set(threading.enumerate()) > before
+
+    assert set(threading.enumerate()) == before
+    assert not root.exists()
