@@ -1,0 +1,317 @@
+"""The command line: one command per verb. The only module that may start the sandbox."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import click
+
+from mergeq import __version__, jobs, shipped, web
+from mergeq.bootstrap import embedded_redis, services
+from mergeq.config import ConfigError, Settings
+from mergeq.processes import start, stop, watch
+from mergeq.sandbox import Sandbox
+from mergeq.sandbox.stories import Demo
+
+_PARTS = ("web", "worker", "tick")
+_UP_SECONDS = 30.0
+_SETTLE_SECONDS = 120.0
+
+_config_option = click.option(
+    "--config",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration file or folder; may be given several times. Default: MERGEQ_CONFIG.",
+)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 ok, 1 failed or invalid, 64 usage, 130 interrupted."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(64)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mergeq")
+def cli() -> None:
+    """A self-hosted merge queue for GitHub that reads Prow's YAML unchanged."""
+
+
+@cli.command()
+@_config_option
+def run(paths: tuple[Path, ...]) -> None:
+    """Run everything: pages and webhooks, a worker, the timer, and a Redis if none is configured."""
+    with _stopping() as (stopping, caught), ExitStack() as stack:
+        settings = _bindable(_settings(paths))
+        env = dict(os.environ)
+        if not settings.redis_url:
+            settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
+        ready = services(settings)
+        for warning in ready.config.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        children = _start_parts(settings, env)
+        stack.callback(stop, list(children.values()))
+        click.echo(f"mergeq: http://{settings.host}:{settings.port}/tide  (Ctrl-C stops it)", err=True)
+        _watched(children, stopping)
+    _exit_for(caught)
+
+
+@cli.command("web")
+@_config_option
+def web_command(paths: tuple[Path, ...]) -> None:
+    """Serve the pages and take webhooks."""
+    web.serve(services(_settings(paths)))
+
+
+@cli.command()
+@_config_option
+def worker(paths: tuple[Path, ...]) -> None:
+    """Do the work: look at branches, decide, land."""
+    jobs.work(services(_settings(paths)))
+
+
+@cli.command()
+@_config_option
+def tick(paths: tuple[Path, ...]) -> None:
+    """Keep time: start sweeps, and send again for branches that were forgotten."""
+    with _stopping() as (stopping, _):
+        jobs.tick(services(_settings(paths)), stopping)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1; 0 chooses.")
+@click.option(
+    "--seed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file of repositories and pull requests.",
+)
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep the repositories in this folder.")
+def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
+    """Run a GitHub of your own, offline: real git repositories behind GitHub's HTTP API."""
+    with _stopping() as (stopping, caught), Sandbox(state and state / "github") as github:
+        if seed:
+            try:
+                github.load(json.loads(seed.read_bytes()))
+            except ValueError as error:
+                raise click.ClickException(f"{seed}: {error}; mend the seed") from error
+        else:
+            Demo(github).open()
+        url = github.serve(port)
+        line = {
+            "url": url,
+            "api": f"{url}/api/v3",
+            "graphql": f"{url}/api/graphql",
+            "git": f"{url}/ORG/REPO.git",
+            "token": github.token,
+            "webhook_secret": github.webhook_secret,
+            "control": f"{url}/_sim",
+        }
+        click.echo(json.dumps(line))
+        stopping.wait()
+    _exit_for(caught)
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Stop when every story has ended; exit 1 if one did not end as it should.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON document.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Where the pages are; 0 chooses.")
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
+def demo(once: bool, as_json: bool, port: int, state: Path | None) -> None:
+    """Watch pull requests land: mergeq on a GitHub of its own, with real git, CI, Redis and worker."""
+    if as_json and not once:
+        raise click.UsageError("--json needs --once")
+    with _stopping() as (stopping, caught), ExitStack() as stack:
+        home = (
+            state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
+        )
+        github = stack.enter_context(Sandbox(home / "github"))
+        stage = Demo(github)
+        settings = _bindable(
+            Settings(
+                github_token=github.token,
+                github_api_url=f"{github.serve()}/api/v3",
+                state_dir=home / "mergeq",
+                config_paths=(shipped("policies"),),
+                port=port,
+                webhook_secrets=(github.webhook_secret,),
+            )
+        )
+        settings = replace(settings, public_url=f"http://{settings.host}:{settings.port}")
+        settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
+        stage.open()
+        github.world.add_hook(f"{settings.public_url}/webhooks/github", github.webhook_secret)
+        children = _start_parts(settings, dict(os.environ))
+        stack.callback(stop, list(children.values()))
+        _await_up(settings, children, stopping)
+        say = _narrator(quiet=as_json)
+        say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/acme/rocket.git")
+        say(f"mergeq:              {settings.public_url}/tide")
+        stage.play()
+        ended = _settle(stage, settings, children, stopping, say)
+        verdict = stage.verdict()
+        if as_json:
+            click.echo(json.dumps(verdict))
+        else:
+            _print_table(verdict)
+        if not once and not stopping.is_set():
+            click.echo(f"\nThe pages stay up: {settings.public_url}/tide  (Ctrl-C stops everything)")
+            _watched(children, stopping)
+        elif not (ended and verdict["ok"]) and not stopping.is_set():
+            raise click.ClickException("not every story ended as expected")
+    _exit_for(caught)
+
+
+def _settings(paths: tuple[Path, ...]) -> Settings:
+    settings = Settings.from_environment()
+    return replace(settings, config_paths=paths) if paths else settings
+
+
+def _bindable(settings: Settings) -> Settings:
+    """The settings with a port that is free now. Raises ConfigError when the wanted one is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host.strip("[]"), settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise ConfigError(
+                f"{where}: cannot listen there ({error.strerror}); choose another by MERGEQ_LISTEN or --port"
+            ) from error
+        return replace(settings, port=probe.getsockname()[1])
+
+
+def _start_parts(settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
+    """Start web, worker and tick as children, each as its own command, told everything by its environment."""
+    told = {
+        **env,
+        "GITHUB_TOKEN": settings.github_token,
+        "GITHUB_API_URL": settings.github_api_url,
+        "MERGEQ_REDIS_URL": settings.redis_url,
+        "MERGEQ_STATE_DIR": str(settings.state_dir),
+        "MERGEQ_CONFIG": os.pathsep.join(str(path.absolute()) for path in settings.config_paths),
+        "MERGEQ_LISTEN": f"{settings.host}:{settings.port}",
+        "MERGEQ_PUBLIC_URL": settings.public_url,
+        "MERGEQ_WEBHOOK_SECRET": settings.webhook_secrets[0] if settings.webhook_secrets else "",
+        "MERGEQ_LOG": settings.log_format,
+    }
+    told["MERGEQ_WEBHOOK_SECRET_PREVIOUS"] = settings.webhook_secrets[1] if len(settings.webhook_secrets) > 1 else ""
+    program = [sys.executable, "-c", "from mergeq.cli import main; main()"]
+    return {part: start([*program, part], env=told, death=signal.SIGKILL) for part in _PARTS}
+
+
+def _watched(children: Mapping[str, Any], stopping: threading.Event) -> None:
+    if ended := watch(children, stopping):
+        raise click.ClickException(
+            f"mergeq {ended} ended by itself (exit {children[ended].returncode}); its last words are above"
+        )
+
+
+def _await_up(settings: Settings, children: Mapping[str, Any], stopping: threading.Event) -> None:
+    waited = 0.0
+    while not stopping.wait(0.1):
+        if _health(settings) is not None:
+            return
+        waited += 0.1
+        for name, child in children.items():
+            if child.poll() is not None:
+                raise click.ClickException(
+                    f"mergeq {name} did not start (exit {child.returncode}); its last words are above"
+                )
+        if waited > _UP_SECONDS:
+            raise click.ClickException(
+                f"mergeq did not answer on {settings.host}:{settings.port} within {_UP_SECONDS:.0f} s"
+            )
+
+
+def _settle(
+    stage: Demo, settings: Settings, children: Mapping[str, Any], stopping: threading.Event, say: Callable[[str], None]
+) -> bool:
+    """Wait until every story has ended and nothing moves any more; False when that takes too long."""
+    told: dict[str, str] = {}
+    waited, quiet = 0.0, 0
+    while quiet < 3 and waited < _SETTLE_SECONDS and not stopping.wait(0.25):
+        waited += 0.25
+        for name, child in children.items():
+            if child.poll() is not None:
+                raise click.ClickException(
+                    f"mergeq {name} ended by itself (exit {child.returncode}); its last words are above"
+                )
+        verdict = stage.verdict()
+        for row in verdict["prs"]:
+            line = f"{row['pr']:<18} {row['outcome']:<8} {'; '.join(row['reasons'])}"
+            if told.get(row["pr"]) != line:
+                told[row["pr"]] = line
+                say(line)
+        health = _health(settings)
+        quiet = quiet + 1 if verdict["ok"] and stage.is_quiet() and health and health["idle"] else 0
+    return quiet >= 3
+
+
+def _health(settings: Settings) -> dict[str, Any] | None:
+    try:
+        with urlopen(f"http://{settings.host}:{settings.port}/healthz", timeout=5) as answer:
+            health: dict[str, Any] = json.load(answer)
+            return health
+    except (URLError, OSError, ValueError):
+        return None
+
+
+def _narrator(*, quiet: bool) -> Callable[[str], None]:
+    return lambda line: click.echo(line, err=True) if not quiet else None
+
+
+def _print_table(verdict: Mapping[str, Any]) -> None:
+    header = ("PULL REQUEST", "STORY", "HAPPENED", "WHY")
+    rows = [(row["pr"], row["story"], row["outcome"], "; ".join(row["reasons"])) for row in verdict["prs"]]
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(3)]
+    click.echo()
+    for line in (header, *rows):
+        click.echo("  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]]))
+    click.echo(f"\n{'as expected' if verdict['ok'] else 'NOT as expected'}: {len(rows)} stories")
+
+
+@contextmanager
+def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
+    """An event that SIGINT and SIGTERM set, and the list of those that came."""
+    stopping, caught = threading.Event(), list[int]()
+
+    def note(number: int, _frame: object) -> None:
+        caught.append(number)
+        stopping.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping, caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_for(caught: list[int]) -> None:
+    if signal.SIGINT in caught:
+        sys.exit(130)

@@ -1,0 +1,122 @@
+"""The harness: a sandbox GitHub over HTTP, a real Redis, and mergeq between them on the sandbox's virtual clock."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from mergeq import jobs
+from mergeq.bootstrap import Services, services
+from mergeq.config import Settings
+from mergeq.core.history import HistoryRecord
+from mergeq.core.pull import Branch
+from mergeq.processes import EmbeddedRedis
+from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.web import create_app
+
+CONFIG = """
+tide:
+  blocker_label: tide/merge-blocker
+  queries:
+    - orgs: [acme]
+      labels: [lgtm, approved]
+      missingLabels: [do-not-merge/hold]
+  squash_label: tide/squash
+  rebase_label: tide/rebase
+  merge_method:
+    acme/launchpad: rebase
+"""
+READY = ("lgtm", "approved")
+FILES = {"README.md": "# Rocket\n", "ci.sh": "! grep -q BROKEN *.txt\n", "engine.txt": "one engine\n"}
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def clean_redis(redis_url: str) -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def github(clock: ManualClock, tmp_path: Path) -> Iterator[Sandbox]:
+    """A GitHub with one empty-handed repository, acme/rocket, whose CI runs `ci.sh`."""
+    with Sandbox(tmp_path / "github", clock=clock) as sandbox:
+        sandbox.serve()
+        sandbox.world.create_repo("acme/rocket", files=FILES)
+        yield sandbox
+
+
+class Mergeq:
+    """mergeq on the sandbox's clock: a real store, a real RQ worker, one job at a time."""
+
+    def __init__(self, services: Services, clock: ManualClock) -> None:
+        self.services = services
+        self.store = services.store
+        self.web: FlaskClient = create_app(services).test_client()
+        self._clock = clock
+
+    def sweep_and_work(self, minutes: int = 1) -> None:
+        """Let `minutes` sweeps begin and do all that they bring."""
+        for _ in range(minutes):
+            self._clock.advance(60)
+            jobs.tick_once(self.services)
+            self.work()
+
+    def work(self) -> None:
+        """Do everything that is queued."""
+        jobs.work_off(self.services)
+
+    def history(self, branch: str = "acme/rocket:main") -> list[HistoryRecord]:
+        return self.store.history(branch=Branch.parse(branch))
+
+
+@pytest.fixture
+def start_mergeq(
+    github: Sandbox,
+    clock: ManualClock,
+    clean_redis: "redis.Redis",  # noqa: ARG001 -- every test begins with an empty Redis
+    redis_url: str,
+    tmp_path: Path,
+) -> Iterator[Callable[..., Mergeq]]:
+    """Start mergeq with a configuration, CONFIG unless another is given."""
+    started: list[Mergeq] = []
+
+    def start(config: str = CONFIG, **changes: object) -> Mergeq:
+        file = tmp_path / "config.yaml"
+        file.write_text(config)
+        settings = Settings(
+            github_token=github.token,
+            github_api_url=f"{github.url}/api/v3",
+            redis_url=redis_url,
+            state_dir=tmp_path,
+            config_paths=(file,),
+            public_url="https://mergeq.test",
+            webhook_secrets=(github.webhook_secret,),
+        )
+        made = Mergeq(services(replace(settings, **changes), now=clock.now, sleep=clock.advance), clock)  # type: ignore[arg-type]
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        one.services.github.close()
+        one.services.queue.connection.close()
+
+
+@pytest.fixture
+def mergeq(start_mergeq: Callable[..., Mergeq]) -> Mergeq:
+    return start_mergeq()

@@ -1,0 +1,191 @@
+"""The dirty set, leases and fencing, on a real Redis."""
+
+from dataclasses import replace
+
+import pytest
+import redis
+
+from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.pool import Refusal
+from mergeq.core.pull import Branch
+from mergeq.store import LEASE_SECONDS, Lease, LeaseLost, SavedPool, Store, held
+from tests import builders
+
+MAIN, NEXT = Branch("acme", "rocket", "main"), Branch("acme", "rocket", "release/1.0")
+
+
+@pytest.fixture
+def store(clean_redis: "redis.Redis") -> Store:
+    return Store(clean_redis)
+
+
+def claimed(store: Store, branch: Branch = MAIN, now: float = 100.0) -> Lease:
+    store.mark_dirty([branch], now)
+    lease = store.claim(branch, now)
+    assert lease is not None
+    return lease
+
+
+def saved(*numbers: int, **changes: object) -> SavedPool:
+    pool = builders.pool(*(builders.pr(number) for number in numbers))
+    return replace(SavedPool("1", pool, "WAIT", (), "nothing is ready", 100.0, "abc"), **changes)  # type: ignore[arg-type]
+
+
+def record(name: str, at: float, branch: Branch = MAIN) -> HistoryRecord:
+    target = Target(7, "ana", "a" * 40, "Add fins", "fins")
+    return HistoryRecord(name, str(branch), at, "MERGE", "b" * 40, (target,), Outcome.LANDED)
+
+
+def test_marking_twice_sends_for_one_worker_only(store: Store) -> None:
+    assert store.mark_dirty([MAIN, NEXT], 1.0) == [MAIN, NEXT]
+    assert store.mark_dirty([MAIN], 2.0) == []
+
+
+def test_an_unmarked_branch_cannot_be_claimed(store: Store) -> None:
+    assert store.claim(MAIN, 1.0) is None
+
+
+def test_only_one_worker_at_a_time_holds_a_branch(store: Store) -> None:
+    claimed(store)
+    store.mark_dirty([MAIN], 101.0)
+
+    assert store.claim(MAIN, 101.0) is None
+
+
+def test_a_mark_that_comes_during_the_work_survives_it(store: Store) -> None:
+    lease = claimed(store)
+    store.mark_dirty([MAIN], 101.0)
+    store.release(lease)
+
+    assert store.is_dirty(MAIN)
+    assert store.claim(MAIN, 102.0) is not None
+
+
+def test_the_branch_of_a_killed_worker_is_sent_for_again_after_its_lease(store: Store) -> None:
+    claimed(store, now=100.0)
+
+    assert store.overdue(100.0 + LEASE_SECONDS - 1, patience=0.0) == []
+    assert store.overdue(100.0 + LEASE_SECONDS, patience=0.0) == [MAIN]
+    assert store.claim(MAIN, 100.0 + LEASE_SECONDS + 1) is not None
+
+
+def test_an_overdue_mark_is_named_once_per_patience(store: Store) -> None:
+    store.mark_dirty([MAIN], 0.0)
+
+    assert store.overdue(4.0, patience=5.0) == []
+    assert store.overdue(5.0, patience=5.0) == [MAIN]
+    assert store.overdue(6.0, patience=5.0) == []
+    assert store.overdue(10.0, patience=5.0) == [MAIN]
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
+    late = claimed(store, now=100.0)
+    after = 100.0 + LEASE_SECONDS + 1
+    store.overdue(after, patience=0.0)
+    new = store.claim(MAIN, after)
+    assert new is not None
+    assert new.token > late.token
+
+    with pytest.raises(LeaseLost):
+        store.save_pool(late, saved(1))
+    with pytest.raises(LeaseLost):
+        store.record(late, record("1", 1.0))
+    with pytest.raises(LeaseLost):
+        store.refuse(late, 1, Refusal("a", "no", 1.0))
+    with pytest.raises(LeaseLost):
+        store.extend(late, after)
+    store.release(late)
+
+    assert store.pool(MAIN) is None
+    assert store.history() == []
+    store.extend(new, after)
+
+
+def test_a_lease_is_given_back_when_the_work_fails(store: Store) -> None:
+    store.mark_dirty([MAIN], 1.0)
+
+    def fail() -> None:
+        with held(store, MAIN, 1.0) as lease:
+            assert lease is not None
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert store.is_idle()
+
+
+def test_a_saved_pool_comes_back_as_it_was(store: Store) -> None:
+    lease = claimed(store)
+    wanted = saved(1, 2)
+    store.save_pool(lease, wanted)
+
+    assert store.pool(MAIN) == wanted
+    assert store.pools() == [wanted]
+    assert store.branch_of("acme/rocket", 2) == MAIN
+    assert store.branches_of_head("acme/rocket", builders.pr(1).head_sha) == [MAIN]
+
+
+def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
+    lease = claimed(store)
+    store.save_pool(lease, saved(1))
+    store.save_pool(lease, saved())
+
+    assert store.pools() == []
+    assert store.branches_of_head("acme/rocket", builders.pr(1).head_sha) == []
+
+
+def test_a_pool_of_an_older_version_is_as_if_it_had_never_been_saved(store: Store, clean_redis: "redis.Redis") -> None:
+    clean_redis.hset("mergeq:pools", str(MAIN), '{"id": 1}')
+
+    assert store.pool(MAIN) is None
+
+
+def test_recording_one_decision_twice_changes_nothing(store: Store) -> None:
+    lease = claimed(store)
+    store.record(lease, record("1", 1.0))
+    store.record(lease, replace(record("1", 9.0), outcome=Outcome.STALE))
+
+    assert store.history() == [record("1", 1.0)]
+
+
+def test_history_is_newest_first_and_can_be_narrowed(store: Store) -> None:
+    lease, other = claimed(store), claimed(store, NEXT)
+    store.record(lease, record("1", 1.0))
+    store.record(other, record("2", 2.0, NEXT))
+    store.record(lease, record("3", 3.0))
+
+    assert [one.id for one in store.history()] == ["3", "2", "1"]
+    assert [one.id for one in store.history(branch=MAIN)] == ["3", "1"]
+    assert [one.id for one in store.history(limit=1)] == ["3"]
+    assert [one.id for one in store.history(pull=("acme/rocket", 7))] == ["3", "2", "1"]
+    assert store.history(pull=("acme/rock", 7)) == []
+
+
+def test_a_delivery_counts_once_and_is_remembered_for_days(store: Store) -> None:
+    assert store.deliver("guid", [MAIN], 1.0) == [MAIN]
+    assert store.deliver("guid", [MAIN], 2.0) is None
+    assert store.deliver("other", [MAIN], 3.0) == []
+    assert store.deliver("guid", [MAIN], 3 * 86400.0) is None
+
+
+def test_sweeps_begin_once_per_period(store: Store) -> None:
+    assert store.begin_sweep(100.0, 60.0) == 0.0
+    assert store.begin_sweep(159.0, 60.0) is None
+    assert store.begin_sweep(160.0, 60.0) == 100.0
+
+
+def test_decisions_are_named_in_order(store: Store) -> None:
+    names = [store.new_id() for _ in range(12)]
+
+    assert names == sorted(names)
+    assert len(set(names)) == 12
+
+
+def test_counters_add_up_and_gauges_replace(store: Store) -> None:
+    store.count("merges", repo="rocket")
+    store.count("merges", 2, repo="rocket")
+    store.set_gauge("pooledprs", 3, repo="rocket")
+    store.set_gauge("pooledprs", 4, repo="rocket")
+
+    assert store.metrics() == [("merges", {"repo": "rocket"}, 3.0), ("pooledprs", {"repo": "rocket"}, 4.0)]

@@ -1,0 +1,268 @@
+"""What a browser and a program see."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from werkzeug.test import TestResponse
+
+from mergeq import shipped
+from mergeq.processes import EmbeddedRedis
+from mergeq.sandbox import Sandbox
+from tests.conftest import READY, Mergeq
+
+EVIL = '<script>alert("x")</script> {{ 7*7 }}'
+
+
+def valid(answer: TestResponse, schema: str) -> Any:
+    document = json.loads(answer.data)
+    jsonschema.Draft202012Validator(json.loads((shipped("schemas") / f"{schema}.schema.json").read_bytes())).validate(
+        document
+    )
+    return document
+
+
+@pytest.fixture
+def busy(github: Sandbox, mergeq: Mergeq) -> Mergeq:
+    """One landed, one with an evil title that lacks a label."""
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.world.open_pull("acme/rocket", title=EVIL, files={"evil.txt": "x\n"}, labels=("lgtm",), author="eve")
+    github.settle()
+    mergeq.sweep_and_work()
+    return mergeq
+
+
+def test_the_queue_page_shows_every_open_pull_request_in_the_words_of_its_status(busy: Mergeq) -> None:
+    page = busy.web.get("/tide").text
+
+    assert "acme/rocket" in page
+    assert "Not mergeable. Needs approved label." in page
+    assert "no pull request is ready" in page
+
+
+@pytest.mark.parametrize("path", ["/tide", "/tide-history", "/pr/acme/rocket/2"])
+def test_what_authors_write_is_never_markup(busy: Mergeq, path: str) -> None:
+    answer = busy.web.get(path)
+
+    assert answer.status_code == 200
+    assert "<script" not in answer.text
+    if path != "/tide-history":
+        assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; {{ 7*7 }}" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/tide", "/tide.json", "/nowhere", "/static/mergeq.css", "/healthz"])
+def test_every_answer_forbids_scripts_and_frames(mergeq: Mergeq, path: str) -> None:
+    with mergeq.web.get(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_no_template_carries_what_the_policy_forbids() -> None:
+    for template in Path(shipped("webui") / "templates").glob("*.html"):
+        text = template.read_text()
+        assert "style=" not in text
+        assert "<script" not in text
+        assert "onclick" not in text
+        assert "|safe" not in text.replace(" ", "")
+
+
+def test_the_pull_request_page_says_what_would_change_each_reason(busy: Mergeq) -> None:
+    page = busy.web.get("/pr/acme/rocket/2").text
+
+    assert "the label approved" in page
+    assert "add approved" in page
+    assert "ci/test" in page
+
+
+def test_the_page_of_a_landed_pull_request_says_what_was_done(busy: Mergeq) -> None:
+    landed = busy.history()[0].landed_sha
+
+    assert f'landed as <code title="{landed}">' in busy.web.get("/pr/acme/rocket/1").text
+    document = valid(busy.web.get("/pr/acme/rocket/1.json"), "pr")
+    assert document["open"] is False
+    assert document["history"][0]["landed_sha"] == landed
+
+
+def test_the_json_of_a_pull_request_carries_the_one_list_of_reasons(busy: Mergeq) -> None:
+    document = valid(busy.web.get("/pr/acme/rocket/2.json"), "pr")
+
+    assert document["status"] == {"state": "pending", "description": "Not mergeable. Needs approved label."}
+    assert [reason["clause"] for reason in document["reasons"]] == ["labels"]
+    assert document["in_pool"] is False
+
+
+@pytest.mark.parametrize("path", ["/tide.json", "/tide.js"])
+def test_the_queue_as_deck_serves_it(busy: Mergeq, path: str) -> None:
+    document = valid(busy.web.get(path), "tide")
+
+    assert document["TideQueries"] == [
+        {"labels": ["lgtm", "approved"], "missingLabels": ["do-not-merge/hold"], "orgs": ["acme"]}
+    ]
+    assert document["Queries"] == [
+        'is:pr state:open archived:false label:"lgtm" label:"approved" -label:"do-not-merge/hold" org:"acme"'
+    ]
+    assert document["Pools"][0]["Action"] == "WAIT"
+    assert document["Pools"][0]["SuccessPRs"] is None
+
+
+@pytest.mark.parametrize("path", ["/tide-history.json", "/tide-history.js?repo=acme/rocket&branch=main"])
+def test_the_history_as_tide_writes_it(busy: Mergeq, path: str) -> None:
+    document = valid(busy.web.get(path), "tide-history")
+    record = document["History"]["acme/rocket:main"][0]
+
+    assert (record["action"], record["outcome"], record["tested_tree"]) == ("MERGE", "LANDED", None)
+    assert record["target"][0]["title"] == "Add fins"
+    assert record["tenantids"] is None
+    assert "err" not in record
+
+
+def test_the_script_form_carries_no_markup_and_only_plain_names(busy: Mergeq) -> None:
+    script = busy.web.get("/tide.js?var=tideData")
+
+    assert script.mimetype == "application/javascript"
+    assert script.text.startswith("var tideData = {")
+    assert "<" not in script.text
+    assert busy.web.get("/tide.js?var=alert(1)").status_code == 400
+
+
+def test_an_empty_queue_says_so(mergeq: Mergeq) -> None:
+    assert "No open pull request is known" in mergeq.web.get("/tide").text
+    assert "Nothing has been done yet" in mergeq.web.get("/tide-history").text
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/pr/acme/rocket/99", 404),
+        ("/pr/acme/rocket/99.json", 404),
+        ("/tide-history?repo=acme", 400),
+        ("/webhooks/github", 405),
+    ],
+)
+def test_errors_are_one_sentence_in_the_form_that_was_asked_for(mergeq: Mergeq, path: str, code: int) -> None:
+    answer = mergeq.web.get(path)
+
+    assert answer.status_code == code
+    assert "Traceback" not in answer.text
+    if path.endswith(".json"):
+        assert list(json.loads(answer.data)) == ["error"]
+
+
+def test_the_front_page_is_the_queue(mergeq: Mergeq) -> None:
+    assert mergeq.web.get("/").headers["Location"] == "/tide"
+
+
+def test_health_says_whether_anything_is_under_way(busy: Mergeq) -> None:
+    assert json.loads(busy.web.get("/healthz").data) == {"ok": True, "idle": True}
+
+
+def test_metrics_carry_tides_names(busy: Mergeq) -> None:
+    text = busy.web.get("/metrics").text
+
+    assert 'pooledprs{branch="main",org="acme",repo="rocket"} 0.0' in text
+    assert 'merges_total{branch="main",org="acme",repo="rocket"} 1.0' in text
+    assert 'tidesyncheartbeat_total{controller="sync"} 1.0' in text
+
+
+def send(mergeq: Mergeq, github: Sandbox, event: str, payload: Any, **headers: str) -> TestResponse:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    secret = headers.pop("secret", github.webhook_secret)
+    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    sent = {
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": "guid-1",
+        "X-Hub-Signature-256": signature,
+        "Content-Type": "application/json",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    return mergeq.web.post("/webhooks/github", data=body, headers=sent)
+
+
+PUSH = {"ref": "refs/heads/main", "repository": {"full_name": "acme/rocket"}}
+
+
+def test_a_genuine_push_marks_its_branch_once(mergeq: Mergeq, github: Sandbox) -> None:
+    first, second = send(mergeq, github, "push", PUSH), send(mergeq, github, "push", PUSH)
+
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert (first.get_json()["message"], second.get_json()["message"]) == ("queued", "duplicate")
+    assert len(mergeq.services.queue.job_ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "headers", "code"),
+    [
+        ("push", PUSH, {"secret": "another"}, 401),
+        ("push", PUSH, {"X_Hub_Signature_256": ""}, 401),
+        ("push", PUSH, {"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ("push", b"not json", {}, 400),
+        ("push", b"[" * 100_000, {}, 400),
+        ("", PUSH, {}, 400),
+        ("ping", {"zen": "x"}, {}, 200),
+        ("star", {"repository": {"full_name": "acme/rocket"}}, {}, 200),
+        ("push", {**PUSH, "repository": {"full_name": "other/repo"}}, {}, 200),
+        ("push", ["what"], {}, 200),
+    ],
+    ids=[
+        "wrong secret",
+        "unsigned",
+        "form",
+        "garbage",
+        "deep garbage",
+        "no event",
+        "ping",
+        "other event",
+        "other repo",
+        "list",
+    ],
+)
+def test_every_other_delivery_gets_its_own_answer_and_marks_nothing(
+    mergeq: Mergeq, github: Sandbox, event: str, payload: Any, headers: dict[str, str], code: int
+) -> None:
+    answer = send(mergeq, github, event, payload, **headers)
+
+    assert answer.status_code == code
+    assert mergeq.services.queue.job_ids == []
+    assert mergeq.store.is_idle()
+
+
+def test_without_a_secret_no_webhook_is_believed(start_mergeq: Callable[..., Mergeq], github: Sandbox) -> None:
+    assert send(start_mergeq(webhook_secrets=()), github, "push", PUSH).status_code == 503
+
+
+def test_the_previous_secret_still_counts(start_mergeq: Callable[..., Mergeq], github: Sandbox) -> None:
+    mergeq = start_mergeq(webhook_secrets=("new", "old"))
+
+    assert send(mergeq, github, "push", PUSH, secret="old").status_code == 202
+
+
+def test_a_status_on_a_known_head_marks_its_branch_and_our_own_does_not(busy: Mergeq, github: Sandbox) -> None:
+    head = github.world.pull("acme/rocket", 2).head_sha
+    report = {"sha": head, "context": "e2e", "repository": {"full_name": "acme/rocket"}}
+
+    ours = send(busy, github, "status", {**report, "context": "tide"}, X_GitHub_Delivery="guid-2")
+    theirs = send(busy, github, "status", report, X_GitHub_Delivery="guid-3")
+
+    assert (ours.status_code, theirs.status_code) == (200, 202)
+
+
+def test_when_redis_is_away_the_answer_is_503_in_words(
+    start_mergeq: Callable[..., Mergeq], github: Sandbox, tmp_path: Path
+) -> None:
+    with EmbeddedRedis(tmp_path / "away") as server:
+        mergeq = start_mergeq(redis_url=server.url)
+
+    page, webhook = mergeq.web.get("/tide"), send(mergeq, github, "push", PUSH)
+
+    assert (page.status_code, webhook.status_code) == (503, 503)
+    assert "mergeq could not answer" in page.text
+    assert list(webhook.get_json()) == ["error"]
