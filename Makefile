@@ -6,6 +6,7 @@ PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+ROUNDS ?= 5
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## print this list
@@ -46,8 +47,11 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-soak: test ## the long-running suites; grows with the product
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m journey --count-as-soak $(ARGS)
+soak: $(VENV)/.develop ## the journeys and the sandbox, over and over (ROUNDS=5)
+	@for round in $$(seq $(ROUNDS)); do \
+	  echo "round $$round of $(ROUNDS)"; \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/journeys tests/sandbox tests/shell $(ARGS) || exit 1; \
+	done
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
