@@ -13,7 +13,7 @@ import yaml
 _MAX_BYTES = 8_000_000
 _MAX_NODES = 500_000
 _MAX_DEPTH = 60
-_TAGS = {
+_TAGS = {None, "!"} | {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "map", "seq")
 }
 
@@ -71,7 +71,7 @@ def parse(raw: bytes, name: str) -> Document:
         spot = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise ConfigError(f"{spot}: is not YAML: {error.problem or error.context}; mend the syntax there") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: is not YAML: {error}; mend the syntax") from error
+        raise ConfigError(f"{name}: is not YAML: {str(error).splitlines()[0]}; mend the syntax") from error
     return Document(name, value, builder.marks, tuple(builder.notes))
 
 
@@ -103,7 +103,7 @@ class _Builder:
         """One node and how many nodes it expands to."""
         if len(path) > _MAX_DEPTH:
             self._fail(event, "nests too deeply", f"keep below {_MAX_DEPTH} levels")
-        self.marks.setdefault(path, (event.start_mark.line + 1, event.start_mark.column + 1))
+        self.marks[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
         match event:
             case yaml.AliasEvent():
                 if event.anchor not in self._anchors:
@@ -115,10 +115,9 @@ class _Builder:
                 return value, size
             case yaml.ScalarEvent():
                 built = self._scalar(event), 1
-            case yaml.SequenceStartEvent():
-                built = self._sequence(path)
-            case yaml.MappingStartEvent():
-                built = self._mapping(path)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                self._check_tag(event, event.tag)
+                built = self._sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(path)
             case _:
                 self._fail(event, f"unexpected {type(event).__name__}", "mend the syntax")
         self._count(event, 1)
@@ -145,7 +144,7 @@ class _Builder:
             key = event.value
             value, expanded = self._node(next(self.events), (*path, key))
             size += 1 + expanded
-            if key == "<<" and event.style is None:
+            if key == "<<" and not event.style:
                 for base in value if isinstance(value, list) else [value]:
                     if not isinstance(base, dict):
                         self._fail(event, "<< must be given a mapping", "merge a mapping, usually *NAME")
@@ -164,14 +163,17 @@ class _Builder:
         tag = event.tag
         if tag is None or tag == "!":
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag not in _TAGS:
-            self._fail(event, f"the tag {tag} is not allowed", "write the value without a tag")
+        self._check_tag(event, tag)
         if tag.endswith((":timestamp", ":merge")):
             return event.value
         try:
             return self._resolver.construct_object(yaml.ScalarNode(tag, event.value), deep=True)
         except (ValueError, yaml.YAMLError):
             self._fail(event, f"{event.value!r} does not fit its tag {tag}", "quote it, or mend the value")
+
+    def _check_tag(self, event: Any, tag: str | None) -> None:
+        if tag not in _TAGS:
+            self._fail(event, f"the tag {tag} is not allowed", "write the value without a tag")
 
     def _count(self, event: Any, size: int) -> None:
         self._nodes += size

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,6 @@ from mergeq.core.pull import Branch, Method
 from mergeq.core.query import Query, applicable, open_pull_searches
 
 T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
 
 _QUERY_KEYS = {
     "orgs": "orgs",
@@ -69,7 +67,7 @@ _NOT_APPLIED = {
     "pr_status_base_urls": "statuses link to mergeq's own page",
     "gerrit": "mergeq serves GitHub alone",
 }
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -263,14 +261,14 @@ class _Reading:
                 self._context_options(value, path)
             case "sync_period":
                 self._tide[key] = self._duration(value, path)
-            case "target_url":
-                if self._expect(value, str, path):
-                    self._tide["target_urls"] = {"*": value}
-            case "target_urls":
-                self._tide[key] = self._map_of(value, path, str)
+            case "target_url" | "target_urls":
+                single = key == "target_url" and self._expect(value, str, path)
+                urls = {"*": value} if single else self._map_of(value, path, str) if key == "target_urls" else {}
+                if urls and self._tide.setdefault("target_urls", urls) is not urls:
+                    self._problem(path, "tide.target_url and tide.target_urls are mutually exclusive", "keep one")
             case "github_merge_blocks_policy":
                 self._tide[key] = {
-                    name: self._choice(BlocksPolicy, chosen, (*path, name), BlocksPolicy.PERMIT)
+                    name: self._blocks_policy(name, chosen, (*path, name))
                     for name, chosen in self._map_of(value, path, str).items()
                 }
             case "priority":
@@ -283,6 +281,7 @@ class _Reading:
         if not self._expect(query, dict, path):
             return
         values: dict[str, Any] = {}
+        before = len(self.problems)
         for key, value in query.items():
             if key not in _QUERY_KEYS:
                 self._unknown((*path, key), key, _QUERY_KEYS)
@@ -294,6 +293,8 @@ class _Reading:
                     values[_QUERY_KEYS[key]] = value
             elif value is not None:
                 values[_QUERY_KEYS[key]] = self._names(value, (*path, key))
+        if len(self.problems) > before:
+            return
         built = Query(**values)
         for what in _query_problems(built):
             self._problem(path, f"tide query (index {path[-1]}) is invalid: {what}", "mend the query")
@@ -307,23 +308,25 @@ class _Reading:
             if key in self._flat or key in self._nested:
                 self._problem(spot, f"config for org or repo {key} passed more than once", "keep one of them")
             elif isinstance(entry, str):
-                self._flat[key] = self._choice(Method, entry, spot, Method.MERGE)
+                if entry:
+                    self._flat[key] = self._method(entry, spot, key)
             elif isinstance(entry, dict):
-                self._nested[key] = self._nested_methods(entry, spot)
+                self._nested[key] = self._nested_methods(key, entry, spot)
             elif entry is not None:
                 self._expect(entry, dict, spot)
 
-    def _nested_methods(self, repos: dict[str, Any], path: Path_) -> NestedMethods:
+    def _nested_methods(self, org: str, repos: dict[str, Any], path: Path_) -> NestedMethods:
         whole: dict[str, Method] = {}
         by_branch: dict[str, tuple[tuple[Pattern, Method], ...]] = {}
         for repo, entry in repos.items():
             spot = (*path, repo)
             if isinstance(entry, str):
-                whole[repo] = self._choice(Method, entry, spot, Method.MERGE)
+                if entry:
+                    whole[repo] = self._method(entry, spot, f"{org}/{repo}")
             elif isinstance(entry, dict):
                 pairs = []
                 for text in sorted(entry):
-                    method = self._choice(Method, entry[text], (*spot, text), Method.MERGE)
+                    method = self._method(entry[text], (*spot, text), f"{org}/{repo}@{text}")
                     if (pattern := self._pattern(text, (*spot, text))) is not None:
                         pairs.append((pattern, method))
                 by_branch[repo] = tuple(pairs)
@@ -356,7 +359,9 @@ class _Reading:
                 for branch, in_branch in children(in_repo, "branches", at_repo).items():
                     narrower[f"{org}/{repo}:{branch}"] = level(in_branch or {}, (*at_repo, "branches", branch), "")
         self._options = ContextOptions(everyone, narrower)
-        for key in narrower:
+        if overlap := everyone.overlap():
+            self._problem(path, overlap, "name each context once")
+        for key in narrower if not overlap else ():
             org, _, rest = key.partition("/")
             repo, _, branch = rest.partition(":")
             if overlap := self._options.for_branch(org, repo, branch).overlap():
@@ -463,12 +468,20 @@ class _Reading:
             return {}
         return {key: item for key, item in value.items() if self._expect(item, kind, (*path, key))}
 
-    def _choice(self, kind: type[E], value: Any, path: Path_, fallback: E) -> E:
-        try:
-            return kind(value)
-        except ValueError:
-            self._problem(path, f"{value!r} is not valid", f"must be one of {', '.join(sorted(kind))}")
-            return fallback
+    def _method(self, value: Any, path: Path_, whom: str) -> Method:
+        """A merge method, or a complaint in Tide's words (T1.50)."""
+        if value in set(Method):
+            return Method(value)
+        self._problem(path, f'merge type "{value}" for {whom} is not a valid type', "use merge, squash or rebase")
+        return Method.MERGE
+
+    def _blocks_policy(self, key: str, value: str, path: Path_) -> BlocksPolicy:
+        """A policy, or a complaint in Tide's words (T1.22)."""
+        if value in set(BlocksPolicy):
+            return BlocksPolicy(value)
+        what = f'tide.github_merge_blocks_policy["{key}"] has invalid value "{value}"'
+        self._problem(path, f"{what}, must be one of: {', '.join(BlocksPolicy)}", "use one of them")
+        return BlocksPolicy.BLOCK
 
     def _pattern(self, text: str, path: Path_) -> Pattern | None:
         options = re2.Options()
@@ -483,11 +496,12 @@ class _Reading:
 
     def _duration(self, value: Any, path: Path_) -> float:
         text = value if isinstance(value, str) else ""
+        sign = -1.0 if text.startswith("-") else 1.0
         parts = _DURATION.findall(text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
+        if not parts or "".join(number + unit for number, unit in parts) != text.removeprefix("-").removeprefix("+"):
             self._problem(path, f"{value!r} is not a duration", "write it as 1m, 90s or 1h30m")
             return 60.0
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        return sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def _query_problems(query: Query) -> Iterable[str]:

@@ -32,12 +32,12 @@ class Settings:
         """Read every variable mergeq knows. Raises ConfigError with a line per variable that cannot be used."""
         problems = []
         host, _, port = env.get("MERGEQ_LISTEN", "127.0.0.1:8080").rpartition(":")
-        if not port.isdigit() or not 0 <= int(port) <= 65535 or not host:
+        if not (port.isascii() and port.isdigit() and int(port) <= 65535) or not host:
             problems.append("MERGEQ_LISTEN: must be HOST:PORT, for example 127.0.0.1:8080")
             port = "0"
         api = env.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
         for name, url in (("GITHUB_API_URL", api), ("MERGEQ_PUBLIC_URL", env.get("MERGEQ_PUBLIC_URL", ""))):
-            if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc):
+            if url and not _is_web_address(url):
                 problems.append(f"{name}: must be an http or https URL")
         log_format = env.get("MERGEQ_LOG", "console")
         if log_format not in {"console", "json"}:
@@ -67,6 +67,14 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings({self.github_api_url}, {self.host}:{self.port}, state in {self.state_dir})"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:

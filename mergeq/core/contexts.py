@@ -1,5 +1,6 @@
 """Which contexts of a commit count, and whether those that count are green."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -79,9 +80,14 @@ def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
     for context in contexts:
         key = (context.app, context.name if context.app else context.name.lower())
         seen = newest.get(key)
-        if seen is None or (context.at, context.serial) >= (seen.at, seen.serial):
+        if seen is None or _age(context) >= _age(seen):
             newest[key] = context
     return tuple(newest.values())
+
+
+def _age(context: Context) -> tuple[float, int]:
+    """What orders reports of one name; a run that has not started yet is newer than every one that has."""
+    return (context.at or math.inf, context.serial)
 
 
 def unsuccessful(contexts: Iterable[Context], policy: ContextPolicy, ours: str) -> tuple[Context, ...]:

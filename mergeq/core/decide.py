@@ -1,8 +1,9 @@
 """What to do with a branch now, and why."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
-from mergeq.core.pool import BranchSettings, Pool, ranked
+from mergeq.core.pool import BranchSettings, Pool, Standing, priority_of, ranked
 from mergeq.core.pull import Blocker, Method
 
 
@@ -50,7 +51,7 @@ def decide(pool: Pool, settings: BranchSettings) -> Action:
         return Blocked(pool.blockers)
     for member in ranked(pool.members, settings):
         if member.method is not None:
-            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(pool, settings))
+            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(member, pool, settings))
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
 
 
@@ -63,9 +64,14 @@ def wire_name(action: Action) -> str:
             return "BLOCKED"
         case Merge():
             return "MERGE"
+        case _:
+            assert_never(action)
 
 
-def _why(pool: Pool, settings: BranchSettings) -> str:
-    waiting = len(pool.members) - 1
-    place = "highest priority" if settings.priority else f"first by {settings.order.value}"
-    return f"green and admitted; {place} of {len(pool.members)}" if waiting else "green and admitted"
+def _why(chosen: Standing, pool: Pool, settings: BranchSettings) -> str:
+    others = len(pool.members) - 1
+    if not others:
+        return "green and admitted"
+    urgent = priority_of(chosen.pull, settings) < len(settings.priority)
+    place = "highest priority" if urgent else f"first by {settings.order.value}"
+    return f"green and admitted; {place} of {others + 1}"

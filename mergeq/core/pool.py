@@ -145,18 +145,19 @@ def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:
     return tuple(sorted((b for b in facts.blockers if b.applies_to(facts.branch.name)), key=lambda b: b.number))
 
 
+def priority_of(pull: PullRequest, settings: BranchSettings) -> int:
+    """The index of the first `priority` entry whose labels are all there; their number when there is none (T4.12)."""
+    present = frozenset(label.lower() for label in pull.labels)
+    met = (i for i, entry in enumerate(settings.priority) if not any(query.lacking(label, present) for label in entry))
+    return next(met, len(settings.priority))
+
+
 def ranked(members: Iterable[Standing], settings: BranchSettings) -> Sequence[Standing]:
     """Members in the order in which they are served: by `priority` entry, then by `order`, then by number (T4.12)."""
 
     def rank(member: Standing) -> tuple[int, float, int]:
-        present = frozenset(label.lower() for label in member.pull.labels)
-        entries = (
-            i
-            for i, wanted in enumerate(settings.priority)
-            if not any(query.lacking(label, present) for label in wanted)
-        )
         entered = member.entered_at or 0.0 if settings.order is Order.ENTERED else 0.0
-        return (next(entries, len(settings.priority)), entered, member.pull.number)
+        return (priority_of(member.pull, settings), entered, member.pull.number)
 
     return sorted(members, key=rank)
 

@@ -161,7 +161,8 @@ def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -
     bad = unsuccessful(pull.contexts or (), contexts, ours) if pull.contexts is not None else ()
     if bad:
         names = tuple(sorted({context.name for context in bad}))
-        weight = sum(2 if context.result is Result.EXPECTED else 1 for context in bad)
+        reported = {context.name for context in pull.contexts or ()}
+        weight = sum(1 if context.name in reported else 2 for context in bad)
         reasons.append(
             Reason(
                 Clause.CONTEXTS,

@@ -69,7 +69,8 @@ def describe(standing: Standing, pool: Pool, settings: BranchSettings) -> Status
     if first is not None and first.clause in _ERRORS:
         return Status("error", _cut("Not mergeable." + phrase(first)))
     if pool.blockers:
-        return Status("error", _cut("Not mergeable." + blocked_phrase([blocker.number for blocker in pool.blockers])))
+        numbers = [blocker.number for blocker in pool.blockers]
+        return Status("error" if standing.reasons else "pending", _cut("Not mergeable." + blocked_phrase(numbers)))
     if first is not None:
         return Status("pending", _cut("Not mergeable." + phrase(first)))
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":

@@ -1,0 +1,381 @@
+"""The commit status: Tide's words for where a pull request stands."""
+
+from typing import Any
+
+import pytest
+
+from mergeq.core.merge_method import MergeMethods
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal
+from mergeq.core.pull import Blocker, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
+from mergeq.core.query import Query
+from mergeq.core.reason import Clause, Reason
+from mergeq.core.status import Status, blocked_phrase, describe, phrase, shown
+from tests.builders import context, green, pool, pr, query, settings
+
+LONG = "need-a-very-super-duper-extra-not-short-at-all-label-name,need-3"
+Q1 = Query(
+    orgs=("acme",),
+    labels=("need-1", "need-2", LONG),
+    missing_labels=("forbidden-1", "forbidden-2"),
+    milestone="v1.0",
+    author="batman",
+)
+Q2 = Query(orgs=("acme",), labels=tuple("1234567"), milestone="v1.0", author="batman")
+NEEDED = ("need-1", "need-2", "need-3")
+
+
+def told(
+    pull: PullRequest,
+    config: BranchSettings | None = None,
+    *,
+    blockers: tuple[Blocker, ...] = (),
+    repository: Repository | None = None,
+    refusals: dict[int, Refusal] | None = None,
+) -> Status:
+    """The status of one pull request, alone in its pool."""
+    config = config or settings()
+    judged = pool(pull, config=config, blockers=blockers, repository=repository or Repository(), refusals=refusals)
+    return describe(judged.standings[0], judged, config)
+
+
+def theirs(*labels: str, **changes: Any) -> PullRequest:
+    """A pull request that has all that Q1 and Q2 ask for but labels."""
+    return pr(**{"author": "batman", "milestone": "v1.0", "labels": labels, **changes})
+
+
+def under(*queries: Query) -> BranchSettings:
+    return settings(queries=queries)
+
+
+# In the pool
+
+
+def test_a_member_of_the_pool_is_told_so() -> None:
+    """T11.231, T11.248."""
+    assert told(pr()) == Status("success", "In merge pool.")
+    assert told(pr(contexts=(green(), green("foreign")))) == Status("success", "In merge pool.")
+
+
+def test_our_own_status_does_not_change_what_it_says() -> None:
+    """T11.243."""
+    assert told(pr(contexts=(green(), context("tide", Result.ERROR)))) == Status("success", "In merge pool.")
+
+
+def test_a_member_that_github_calls_blocked_is_told_where_that_is_permitted() -> None:
+    """T6.25, T11.256."""
+    permitted = settings(blocks_policy=BlocksPolicy.PERMIT)
+
+    assert told(pr(merge_state="BLOCKED"), permitted) == Status("success", "In merge pool (despite BLOCKED).")
+
+
+@pytest.mark.parametrize(
+    ("policy", "state"),
+    [
+        (BlocksPolicy.PERMIT, "CLEAN"),
+        (BlocksPolicy.PERMIT, "BEHIND"),
+        (BlocksPolicy.IGNORE, "BLOCKED"),
+        (BlocksPolicy.BLOCK, "CLEAN"),
+    ],
+)
+def test_other_verdicts_of_github_are_not_mentioned(policy: BlocksPolicy, state: str) -> None:
+    """T6.25, T11.256."""
+    assert told(pr(merge_state=state), settings(blocks_policy=policy)) == Status("success", "In merge pool.")
+
+
+# Not in the pool: the queries
+
+
+@pytest.mark.parametrize(
+    ("pull", "queries", "text"),
+    [
+        pytest.param(theirs(), (Q1,), "Needs need-1, need-2 labels.", id="T11.232 the third does not fit"),
+        pytest.param(
+            theirs("need-1", "need-2"),
+            (Q1,),
+            "Needs need-a-very-super-duper-extra-not-short-at-all-label-name or need-3 label.",
+            id="T11.233 alternatives, and at least one however long",
+        ),
+        pytest.param(
+            theirs(*NEEDED, "forbidden-1", "forbidden-2"),
+            (Q1,),
+            "Should not have forbidden-1, forbidden-2 labels.",
+            id="T11.235 two forbidden labels",
+        ),
+        pytest.param(
+            theirs(*NEEDED, "forbidden-1"),
+            (Q1,),
+            "Should not have forbidden-1 label.",
+            id="T11.235 one forbidden label",
+        ),
+        pytest.param(
+            theirs("need-2", "need-3", "forbidden-1"),
+            (Q1,),
+            "Needs need-1 label.",
+            id="T11.236 missing labels go first",
+        ),
+        pytest.param(
+            pr(base="bad"),
+            (query(excluded_branches=("bad",)),),
+            "Merging to branch bad is forbidden.",
+            id="T11.241 excluded",
+        ),
+        pytest.param(
+            pr(base="bad"),
+            (query(included_branches=("good",)),),
+            "Merging to branch bad is forbidden.",
+            id="T11.241 not included",
+        ),
+        pytest.param(
+            theirs(base="bad"),
+            (query(included_branches=("good",)), Q2),
+            "Needs 1, 2, 3, 4, 5, 6, 7 labels.",
+            id="T11.242 the query for the right branch speaks",
+        ),
+        pytest.param(
+            pr(contexts=(context("job-name", Result.ERROR),)),
+            (query(),),
+            "Job job-name has not succeeded.",
+            id="T11.244 a failed status",
+        ),
+        pytest.param(
+            pr(contexts=(context("job-name", Result.FAILURE, app="actions"),)),
+            (query(),),
+            "Job job-name has not succeeded.",
+            id="T11.244 a failed check run",
+        ),
+        pytest.param(
+            pr(
+                contexts=(
+                    context("other-job-name", Result.FAILURE, app="actions"),
+                    context("job-name", Result.PENDING),
+                )
+            ),
+            (query(),),
+            "Jobs job-name, other-job-name have not succeeded.",
+            id="T11.245 one of each",
+        ),
+        pytest.param(
+            pr(contexts=(context("ci", Result.ERROR), context("ci", Result.ERROR, app="actions"))),
+            (query(),),
+            "Job ci has not succeeded.",
+            id="T11.272 a name is told once",
+        ),
+        pytest.param(pr(author="robin"), (query(author="Batman"),), "Must be by author batman.", id="T11.246 author"),
+        pytest.param(
+            pr(labels=()),
+            (query(author="joker", labels=("a", "b")), query(author="batman", labels=("a",))),
+            "Must be by author batman.",
+            id="T11.246 the closer of two wrong authors",
+        ),
+        pytest.param(
+            theirs(*NEEDED, milestone="v2.0"), (Q1,), "Must be in milestone v1.0.", id="T11.247 another milestone"
+        ),
+        pytest.param(theirs("3", "4", "5", "6", "7"), (Q1, Q2), "Needs 1, 2 labels.", id="T11.249 the closest query"),
+        pytest.param(
+            pr(review_decision=None),
+            (query(review_approved_required=True),),
+            "PullRequest is missing sufficient approving GitHub review(s)",
+            id="T11.255 a review",
+        ),
+        pytest.param(
+            pr(labels=()), (query(labels=("approved", "lgtm")),), "Needs approved, lgtm labels.", id="T11.263 sorted"
+        ),
+        pytest.param(
+            pr(labels=()), (query(labels=("a" * 60, "b")),), f"Needs {'a' * 60} label.", id="T6.20a the first"
+        ),
+        pytest.param(
+            pr(labels=()),
+            (query(labels=("a" * 25, "b" * 25, "c")),),
+            f"Needs {'a' * 25}, {'b' * 25} labels.",
+            id="T6.20a fit",
+        ),
+        pytest.param(
+            pr(labels=()), (query(labels=("a" * 25, "b" * 26)),), f"Needs {'a' * 25} label.", id="T6.20a one too long"
+        ),
+    ],
+)
+def test_what_the_closest_query_misses_is_pending(pull: PullRequest, queries: tuple[Query, ...], text: str) -> None:
+    """T6.7, T6.12-T6.21."""
+    assert told(pull, under(*queries)) == Status("pending", f"Not mergeable. {text}")
+
+
+def test_an_approved_review_lets_in() -> None:
+    """T11.255."""
+    config = under(query(review_approved_required=True))
+
+    assert told(pr(review_decision="APPROVED"), config) == Status("success", "In merge pool.")
+
+
+def test_without_a_query_there_is_nothing_to_ask_for() -> None:
+    """T6.7."""
+    assert told(pr(), under()) == Status("pending", "Not mergeable.")
+
+
+def test_a_draft_is_told_that_it_is_one() -> None:
+    """T3.16."""
+    assert told(pr(is_draft=True, labels=())) == Status("pending", "Not mergeable. PR is a draft.")
+
+
+@pytest.mark.parametrize(
+    ("contexts", "text"),
+    [
+        pytest.param((), "No CI has reported on this commit.", id="nothing reported"),
+        pytest.param(None, "The CI results of this commit could not be read.", id="unreadable"),
+    ],
+)
+def test_a_head_whose_ci_is_not_known_is_pending(contexts: tuple[Context, ...] | None, text: str) -> None:
+    assert told(pr(contexts=contexts)) == Status("pending", f"Not mergeable. {text}")
+
+
+# Not mergeable at all
+
+
+@pytest.mark.parametrize(
+    ("changes", "repository", "text"),
+    [
+        pytest.param({"mergeable": Mergeable.CONFLICTING}, None, "PR has a merge conflict.", id="T11.254 conflict"),
+        pytest.param(
+            {"labels": ("m/squash", "m/merge")},
+            None,
+            "PR has conflicting merge method override labels",
+            id="T11.234 method labels",
+        ),
+        pytest.param(
+            {"labels": ("m/rebase",), "can_be_rebased": False}, None, "PR can't be rebased", id="T3.9 cannot be rebased"
+        ),
+        pytest.param(
+            {},
+            Repository(frozenset({Method.SQUASH})),
+            'Merge type "merge" disallowed by repo settings',
+            id="T3.10a method not allowed",
+        ),
+        pytest.param(
+            {"merge_state": "BLOCKED"},
+            None,
+            "PR is blocked from merging by GitHub (check branch protection, required reviews, or rulesets)",
+            id="T3.10 blocked by GitHub",
+        ),
+        pytest.param(
+            {"in_merge_queue": True}, None, "GitHub's own merge queue serves this branch.", id="T12.30 another queue"
+        ),
+        pytest.param({}, Repository(is_archived=True), "The repository is archived.", id="archived"),
+        pytest.param({"is_open": False}, None, "PR is not open.", id="closed"),
+    ],
+)
+def test_what_makes_merging_impossible_is_an_error_and_goes_before_the_queries(
+    changes: dict[str, Any], repository: Repository | None, text: str
+) -> None:
+    """T6.4: whatever else is missing (here every label of the query)."""
+    config = settings(
+        queries=(query(labels=("never",)),),
+        blocks_policy=BlocksPolicy.BLOCK,
+        methods=MergeMethods(squash_label="m/squash", rebase_label="m/rebase", merge_label="m/merge"),
+    )
+
+    assert told(pr(**changes), config, repository=repository) == Status("error", f"Not mergeable. {text}")
+
+
+def test_a_refusal_by_github_is_told_in_github_s_words() -> None:
+    """T12.7."""
+    refusals = {1: Refusal(pr().head_sha, "Required status check is expected.", until=2000.0)}
+
+    assert told(pr(), refusals=refusals) == Status(
+        "error", "Not mergeable. GitHub refused: Required status check is expected."
+    )
+
+
+# A blocked branch
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((1,), "Not mergeable. Merging is blocked by issue 1."),
+        ((2, 1), "Not mergeable. Merging is blocked by issues 1, 2."),
+    ],
+)
+def test_who_is_not_in_the_pool_of_a_blocked_branch_is_told_of_the_block(numbers: tuple[int, ...], text: str) -> None:
+    """T6.5, T11.250."""
+    issues = tuple(blocker(number, "Outage", "") for number in numbers)
+
+    assert told(pr(labels=()), blockers=issues) == Status("error", text)
+
+
+def test_a_member_of_a_blocked_branch_is_told_of_the_block_and_pends() -> None:
+    """T12.25, against T6.6."""
+    assert told(pr(), blockers=(blocker(7, "Outage", ""),)) == Status(
+        "pending", "Not mergeable. Merging is blocked by issue 7."
+    )
+
+
+def test_what_makes_merging_impossible_goes_before_the_block() -> None:
+    """T6.4 before T6.5."""
+    conflicting = pr(mergeable=Mergeable.CONFLICTING)
+
+    assert (
+        told(conflicting, blockers=(blocker(7, "Outage", ""),)).description == "Not mergeable. PR has a merge conflict."
+    )
+
+
+def test_blocking_issues_are_counted_in_words() -> None:
+    assert blocked_phrase([7]) == " Merging is blocked by issue 7."
+    assert blocked_phrase([7, 8]) == " Merging is blocked by issues 7, 8."
+
+
+# What GitHub shows
+
+
+def test_our_own_status_is_found_on_a_head_whatever_the_case_of_its_name() -> None:
+    """T6.26."""
+    mine = context("Tide", Result.PENDING, description="Not mergeable.")
+
+    assert shown([green(), mine], "tide") == Status("pending", "Not mergeable.")
+
+
+def test_where_we_have_not_spoken_there_is_no_status_of_ours() -> None:
+    assert shown([green()], "tide") is None
+
+
+def test_a_check_run_of_our_name_is_not_our_status() -> None:
+    """T12.41: any app may use the name."""
+    assert shown([green("tide", app="actions")], "tide") is None
+
+
+def test_what_we_said_last_is_what_is_shown() -> None:
+    said, before = green("tide", at=2.0, description="In merge pool."), context("Tide", Result.ERROR, at=1.0)
+
+    assert shown([said, before], "tide") == shown([before, said], "tide") == Status("success", "In merge pool.")
+
+
+# What GitHub takes
+
+
+def test_a_description_that_is_too_long_is_cut_by_character() -> None:
+    """T6.24 repaired."""
+    description = told(pr(base="ü" * 200), under(query(included_branches=("main",)))).description
+
+    assert description == f"Not mergeable. Merging to branch {'ü' * 104}..."
+    assert len(description) == 140
+
+
+def test_a_description_of_exactly_the_limit_is_not_cut() -> None:
+    name = "b" * (140 - len("Not mergeable. Merging to branch  is forbidden."))
+
+    description = told(pr(base=name), under(query(included_branches=("main",)))).description
+
+    assert description == f"Not mergeable. Merging to branch {name} is forbidden."
+
+
+def test_characters_that_github_refuses_are_replaced() -> None:
+    """Q74."""
+    dragon = pr(contexts=(context("format code 🐲", Result.ERROR),))
+
+    assert told(dragon).description == "Not mergeable. Job format code \N{REPLACEMENT CHARACTER} has not succeeded."
+
+
+@pytest.mark.parametrize("clause", [clause for clause in Clause if clause is not Clause.NO_QUERY])
+def test_every_reason_has_words_that_follow_a_sentence(clause: Clause) -> None:
+    text = phrase(Reason(clause, "", "", "", "", items=("thing",)))
+
+    assert text.startswith(" ")
+    assert text.strip()

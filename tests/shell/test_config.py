@@ -1,0 +1,1353 @@
+"""The configuration: YAML with positions, Prow's `tide:` and our `mergeq:`, the schema, and the environment."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mergeq import shipped
+from mergeq.config import ConfigError, Configuration, Settings, load
+from mergeq.config.documents import Document, read
+from mergeq.core.contexts import ContextPolicy, EmptyContexts
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Drafts, Order
+from mergeq.core.pull import Branch, Method
+from mergeq.core.query import Query
+
+MAIN = Branch("acme", "rocket", "main")
+QUERY = "  queries: [{orgs: [acme]}]\n"
+
+Write = Callable[..., list[Path]]
+Load = Callable[..., Configuration]
+Refuse = Callable[..., list[str]]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write files (`config.yaml` unless named) and give their paths."""
+
+    def files(text: str | bytes = "", **named: str) -> list[Path]:
+        contents: dict[str, str | bytes] = {"config": text} if text or not named else {}
+        paths = []
+        for name, content in (contents | named).items():
+            path = tmp_path / f"{name}.yaml"
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            paths.append(path)
+        return paths
+
+    return files
+
+
+@pytest.fixture
+def loaded(write: Write) -> Load:
+    """What files of this text are as a configuration."""
+
+    def from_text(text: str = "", **named: str) -> Configuration:
+        return load(write(text, **named))
+
+    return from_text
+
+
+@pytest.fixture
+def refused(write: Write, tmp_path: Path) -> Refuse:
+    """The lines with which files of this text are refused; the folder is left out of the file names."""
+
+    def from_text(text: str | bytes = "", **named: str) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            load(write(text, **named))
+        return str(caught.value).replace(f"{tmp_path}{os.sep}", "").split("\n")
+
+    return from_text
+
+
+@pytest.fixture
+def warned(loaded: Load, tmp_path: Path) -> Refuse:
+    """The warnings about files of this text."""
+
+    def from_text(text: str = "", **named: str) -> list[str]:
+        found = loaded(text, **named).warnings
+        return [line.replace(f"{tmp_path}{os.sep}", "") for line in found if "has no `tide.queries`" not in line]
+
+    return from_text
+
+
+def document(write: Write, text: str | bytes) -> Document:
+    return read(write(text)[0])
+
+
+def value(write: Write, text: str) -> Any:
+    return document(write, text).value
+
+
+# Documents
+
+
+def test_every_value_remembers_where_it_stood(write: Write, tmp_path: Path) -> None:
+    found = document(write, "tide:\n  queries:\n  - orgs: [acme,\n           other]\n")
+    file = tmp_path / "config.yaml"
+
+    assert found.where(("tide", "queries", 0, "orgs", 1)) == f"{file}:4:12"
+    assert found.where(("tide", "queries", 0)) == f"{file}:3:5"
+
+
+def test_what_has_no_position_of_its_own_is_where_the_nearest_thing_above_it_is(write: Write, tmp_path: Path) -> None:
+    found = document(write, "tide:\n  merge_method: squash\n")
+
+    assert found.where(("tide", "merge_method", "acme", "rocket")) == f"{tmp_path / 'config.yaml'}:2:17"
+
+
+def test_an_empty_document_is_at_its_file(write: Write, tmp_path: Path) -> None:
+    assert document(write, "").where(("tide",)) == str(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n"], ids=["empty", "a comment", "a marker"])
+def test_an_empty_file_has_no_value(write: Write, text: str) -> None:
+    assert value(write, text) is None
+
+
+def test_plain_scalars_are_read_by_their_form_and_quoted_ones_are_text(write: Write) -> None:
+    found = value(write, "[1, 1.5, true, null, ~, text, '1', \"true\", '~', 0x1f, !!str 7]")
+
+    assert found == [1, 1.5, True, None, None, "text", "1", "true", "~", 31, "7"]
+
+
+def test_dates_stay_text(write: Write) -> None:
+    assert value(write, "until: 2026-12-01\nat: 2026-12-01T00:00:00Z\n") == {
+        "until": "2026-12-01",
+        "at": "2026-12-01T00:00:00Z",
+    }
+
+
+def test_keys_are_text_whatever_they_look_like(write: Write) -> None:
+    assert value(write, "1: a\ntrue: b\n") == {"1": "a", "true": "b"}
+
+
+def test_strange_names_of_real_configurations_are_read(write: Write) -> None:
+    assert value(write, "- 'dco-signoff: yes'\n- format code 🐲\n- okay to merge\n- a (b), c & d\n") == [
+        "dco-signoff: yes",
+        "format code 🐲",
+        "okay to merge",
+        "a (b), c & d",
+    ]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_key(write: Write) -> None:
+    assert document(write, b"\xef\xbb\xbftide: 1\n").value == {"tide": 1}
+
+
+def test_a_key_that_stands_twice_is_noted_and_the_last_one_is_used(write: Write, tmp_path: Path) -> None:
+    found = document(write, "orgs:\n  acme: 1\n  other: 2\n  acme: 3\n")
+
+    assert found.value == {"orgs": {"acme": 3, "other": 2}}
+    assert found.notes == (
+        f"{tmp_path / 'config.yaml'}:4:3: the key 'acme' stands twice here and the last one is used; remove one",
+    )
+
+
+def test_a_complaint_about_a_key_that_stands_twice_is_about_the_one_that_is_used(refused: Refuse) -> None:
+    assert refused("tide:\n  sync_period: 1m\n  sync_period: soon\n") == [
+        "config.yaml:3:16: tide.sync_period: 'soon' is not a duration; write it as 1m, 90s or 1h30m"
+    ]
+
+
+def test_keys_that_stand_twice_are_among_the_warnings(warned: Refuse) -> None:
+    (line,) = warned("tide:\n  blocker_label: a\n  blocker_label: b\n")
+
+    assert line.startswith("config.yaml:3:3: the key 'blocker_label' stands twice")
+
+
+def test_an_alias_is_the_value_it_names(write: Write) -> None:
+    assert value(write, "a: &x [1, {b: 2}]\nc: *x\n")["c"] == [1, {"b": 2}]
+
+
+def test_a_repeated_anchor_means_the_latest(write: Write) -> None:
+    """As in real Prow files, which PyYAML's own loaders refuse."""
+    assert value(write, "a: &x 1\nb: *x\nc: &x 2\nd: *x\n") == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "merged"),
+    [
+        pytest.param("<<: *one\n  y: 0", {"x": 1, "y": 0}, id="own keys win"),
+        pytest.param("y: 0\n  <<: *one", {"x": 1, "y": 0}, id="own keys win wherever they stand"),
+        pytest.param("<<: [*two, *one]", {"x": 2, "y": 1, "z": 2}, id="of several the first wins"),
+        pytest.param("<<: {x: 9}", {"x": 9}, id="a mapping in place"),
+        pytest.param("'<<': 1", {"<<": 1}, id="a quoted << is a name"),
+    ],
+)
+def test_merge_keys_bring_in_what_is_not_there(write: Write, text: str, merged: dict[str, int]) -> None:
+    assert value(write, f"one: &one {{x: 1, y: 1}}\ntwo: &two {{x: 2, z: 2}}\nhere:\n  {text}\n")["here"] == merged
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "a: 1\n<<: 3\n", "config.yaml:2:1: << must be given a mapping; merge a mapping, usually *NAME", id="<<"
+        ),
+        pytest.param(
+            "a: *x\n", "config.yaml:1:4: the alias *x names nothing above it; define &x first", id="an undefined alias"
+        ),
+        pytest.param(
+            "a: &x [*x]\n", "config.yaml:1:8: the alias *x names nothing above it; define &x first", id="a loop"
+        ),
+        pytest.param(
+            "a: 1\n---\nb: 2\n",
+            "config.yaml:2:1: a second document starts here; keep one document per file",
+            id="a second document",
+        ),
+        pytest.param(
+            "? [a]\n: 1\n",
+            "config.yaml:1:3: a key must be plain text; write the key as a word or a quoted string",
+            id="a key that is a list",
+        ),
+        pytest.param("a: !!int x\n", "config.yaml:1:4: 'x' does not fit its tag", id="a value that is not of its tag"),
+        pytest.param("a: !!python/name:os.system x\n", "config.yaml:1:4: the tag ", id="python on a scalar"),
+        pytest.param("a: !!python/object/apply:os.system ['id']\n", "config.yaml:1:4: the tag ", id="python on a list"),
+        pytest.param("a: !!python/object:x.Y {z: 1}\n", "config.yaml:1:4: the tag ", id="python on a mapping"),
+        pytest.param("a: !!set {x, y}\n", "config.yaml:1:4: the tag ", id="a set"),
+        pytest.param(
+            "a: !include other.yaml\n", "config.yaml:1:4: the tag !include is not allowed", id="a tag of its own"
+        ),
+        pytest.param("a: [1\n", "config.yaml:2:1: is not YAML: ", id="an open bracket"),
+        pytest.param("a: b\n\tc: d\n", "config.yaml:2:1: is not YAML: ", id="a tab"),
+        pytest.param("a: \0\n", "config.yaml: is not YAML: ", id="a control character"),
+        pytest.param(b"a: \xff\n", "config.yaml: is not UTF-8 (byte 3); save it as UTF-8", id="not UTF-8"),
+        pytest.param("a: 1\n".encode("utf-16"), "config.yaml: is not UTF-8 (byte 0); save it as UTF-8", id="UTF-16"),
+        pytest.param(
+            "[" * 200 + "]" * 200, "config.yaml:1:62: nests too deeply; keep below 60 levels", id="too deep a nesting"
+        ),
+        pytest.param("a: 1 #" + "x" * 8_000_000, "config.yaml: is 8000006 bytes; split it", id="too long a file"),
+    ],
+)
+def test_what_is_not_one_plain_document_is_refused_in_one_line(refused: Refuse, text: str | bytes, line: str) -> None:
+    found = refused(text)
+
+    assert len(found) == 1, found
+    assert found[0].startswith(line)
+
+
+def test_aliases_that_multiply_are_refused(refused: Refuse) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+
+    (line,) = refused("\n".join(lines))
+
+    assert "expands to more than 500000 values; use fewer aliases" in line
+
+
+def test_a_file_that_is_missing_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.yaml: cannot be read \(No such file or directory\); check the path"):
+        load([tmp_path / "gone.yaml"])
+
+
+def test_the_problems_of_all_files_are_told_at_once(refused: Refuse) -> None:
+    found = refused(a="x: [1\n", b="tide: 7\n", c=f"tide:\n{QUERY}")
+
+    assert [line.split(":")[0] for line in found] == ["a.yaml", "b.yaml"]
+
+
+# Prow's section
+
+
+def test_every_key_of_tide_that_is_used_is_understood(loaded: Load) -> None:
+    """T1.8-T1.37."""
+    found = loaded(
+        """
+tide:
+  sync_period: 1m30s
+  blocker_label: tide/merge-blocker
+  squash_label: m/squash
+  rebase_label: m/rebase
+  merge_label: m/merge
+  target_urls: {'*': 'https://a', acme: 'https://b', acme/rocket: 'https://c'}
+  github_merge_blocks_policy: {'*': ignore, acme: permit, acme/rocket: block}
+  priority:
+  - labels: [urgent, 'p0,p1']
+  - labels: [soon]
+  merge_method:
+    acme: squash
+    acme/rocket@next: merge
+    other: {thing: rebase, '*': {'release-.*': squash}}
+  context_options:
+    required-contexts: [everywhere]
+    skip-unknown-contexts: true
+    from-branch-protection: false
+    overwrite-pending-contexts: false
+    orgs:
+      acme:
+        optional-contexts: [org]
+        repos:
+          rocket:
+            required-if-present-contexts: [repo]
+            branches:
+              main:
+                optional-regex-contexts: ['^docs-']
+                skip-unknown-contexts: false
+  queries:
+  - orgs: [acme]
+    repos: [other/thing]
+    excludedRepos: [acme/attic]
+    author: bot
+    labels: [lgtm, 'a,b']
+    missingLabels: [hold]
+    includedBranches: [main]
+    milestone: v1
+    reviewApprovedRequired: true
+  - repos: [other/thing]
+    excludedBranches: [dev]
+"""
+    )
+
+    assert found.warnings == ()
+    assert found.queries == (
+        Query(
+            orgs=("acme",),
+            repos=("other/thing",),
+            excluded_repos=("acme/attic",),
+            author="bot",
+            labels=("lgtm", "a,b"),
+            missing_labels=("hold",),
+            included_branches=("main",),
+            milestone="v1",
+            review_approved_required=True,
+        ),
+        Query(repos=("other/thing",), excluded_branches=("dev",)),
+    )
+    assert found.sync_period == 90
+    assert found.blocker_label == "tide/merge-blocker"
+    assert found.priority == (("urgent", "p0,p1"), ("soon",))
+    labels = (found.methods.squash_label, found.methods.rebase_label, found.methods.merge_label)
+    assert labels == ("m/squash", "m/rebase", "m/merge")
+    contexts = found.for_branch(MAIN).contexts
+    assert contexts == ContextPolicy(
+        required=frozenset({"everywhere"}),
+        required_if_present=frozenset({"repo"}),
+        optional=frozenset({"org"}),
+        skip_unknown=False,
+    )
+    assert not contexts.counts("docs-build")
+    assert contexts.counts("my-docs-build")
+
+
+def test_without_a_tide_section_the_defaults_hold(loaded: Load) -> None:
+    """T11.48, T11.44."""
+    found = loaded("tide: {}\n")
+
+    assert (found.sync_period, found.blocker_label, found.status_context) == (60.0, "", "tide")
+    assert found.target_url(MAIN) == ""
+    assert found.for_branch(MAIN) == BranchSettings()
+
+
+def test_keys_with_nothing_after_the_colon_are_not_set(loaded: Load) -> None:
+    found = loaded(
+        """
+tide:
+  sync_period:
+  blocker_label:
+  merge_method: {acme: , other: {thing: }}
+  priority:
+  - labels:
+  target_urls:
+  context_options:
+    required-contexts:
+    optional-regex-contexts:
+    skip-unknown-contexts:
+    orgs:
+      acme:
+      other: {repos: {thing: , rocket: {branches: {main: }}}}
+  queries:
+  - orgs: [acme]
+    labels:
+    author:
+    reviewApprovedRequired:
+mergeq:
+presubmits:
+"""
+    )
+
+    assert found.queries == (Query(orgs=("acme",)),)
+    assert found.for_branch(MAIN).methods.for_branch(MAIN) is Method.MERGE
+    assert found.for_branch(MAIN).contexts == ContextPolicy()
+    assert found.warnings == ()
+
+
+def test_other_sections_of_prow_are_left_alone(loaded: Load) -> None:
+    """D2."""
+    assert loaded(f"tide:\n{QUERY}plank: {{x: [1]}}\nbranch-protection: {{protect: true}}\n").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "tide:\n  squash_lable: x\n",
+            "config.yaml:2:17: tide.squash_lable: is not a key that is known here, so it has no effect; "
+            "did you mean 'squash_label'?",
+            id="a misspelt key",
+        ),
+        pytest.param(
+            "tide:\n  zzz: x\n",
+            "config.yaml:2:8: tide.zzz: is not a key that is known here, so it has no effect; remove it",
+            id="a key like no other",
+        ),
+        pytest.param(
+            "tide:\n  queries:\n  - orgs: [acme]\n    missingLabel: [x]\n",
+            "config.yaml:4:19: tide.queries.0.missingLabel: is not a key that is known here, so it has no effect; "
+            "did you mean 'missingLabels'?",
+            id="in a query",
+        ),
+        pytest.param(
+            "tide:\n  context_options:\n    org: {}\n",
+            "config.yaml:3:10: tide.context_options.org: is not a key that is known here, so it has no effect; "
+            "did you mean 'orgs'?",
+            id="in context options",
+        ),
+        pytest.param(
+            "tide:\n  context_options: {orgs: {acme: {branches: {}}}}\n",
+            "config.yaml:2:45: tide.context_options.orgs.acme.branches: is not a key that is known here, so it has no "
+            "effect; remove it",
+            id="at the wrong level of context options",
+        ),
+    ],
+)
+def test_a_key_that_is_unknown_has_no_effect_and_is_warned_about(warned: Refuse, text: str, line: str) -> None:
+    """T1.1, D2."""
+    assert warned(text) == [line]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "batch_size_limit: {'*': 5}",
+        "merge_commit_template: {acme: {title: x}}",
+        "pr_status_base_url: https://x",
+        "pr_status_base_urls: {'*': 'https://x'}",
+        "gerrit: {queries: []}",
+    ],
+)
+def test_a_key_that_has_no_effect_yet_is_warned_about(warned: Refuse, setting: str) -> None:
+    (line,) = warned(f"tide:\n  {setting}\n")
+
+    key = setting.partition(":")[0]
+    assert line.startswith(f"config.yaml:2:{len(key) + 5}: tide.{key}: is not applied yet; ")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "max_goroutines: 20",
+        "status_update_period: 1m",
+        "display_all_tide_queries_in_status: true",
+        "prioritize_existing_batches: {'*': true}",
+    ],
+)
+def test_a_key_that_only_tunes_tide_is_taken_silently(warned: Refuse, setting: str) -> None:
+    assert warned(f"tide:\n  {setting}\n") == []
+
+
+def test_presubmits_are_warned_about(warned: Refuse) -> None:
+    """D2, T1.63."""
+    assert warned("presubmits:\n  acme/rocket: [{name: x}]\n") == [
+        "config.yaml:2:3: presubmits: is not read yet; list what its jobs report under `tide.context_options`"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "tide: {}\n", "plank: {}\n"], ids=["empty", "empty tide", "no tide"])
+def test_a_configuration_without_queries_says_that_nothing_will_merge(loaded: Load, text: str) -> None:
+    (warning,) = loaded(text).warnings
+
+    assert "config.yaml: has no `tide.queries`, so nothing will ever merge; add a query" in warning
+
+
+def test_no_configuration_at_all_says_that_nothing_will_merge() -> None:
+    assert load([]).warnings == ("no configuration: has no `tide.queries`, so nothing will ever merge; add a query",)
+
+
+WRONG_TYPES = [
+    ("[1, 2]\n", "config.yaml:1:1: is not a mapping; a configuration has `tide:` and `mergeq:` at its top"),
+    ("tide: [1]\n", "config.yaml:1:7: tide: must be a mapping, but is [1]; mend the value"),
+    ("tide: {queries: {}}\n", "config.yaml:1:17: tide.queries: must be a list, but is {}; mend the value"),
+    ("tide: {queries: [x]}\n", 'config.yaml:1:18: tide.queries.0: must be a mapping, but is "x"; mend the value'),
+    (
+        "tide: {queries: [{orgs: acme}, {orgs: [b]}]}\n",
+        'config.yaml:1:25: tide.queries.0.orgs: must be a list, but is "acme"; mend the value',
+    ),
+    (
+        "tide: {queries: [{orgs: [a, 7]}]}\n",
+        "config.yaml:1:29: tide.queries.0.orgs.1: must be text, but is 7; mend the value",
+    ),
+    (
+        "tide: {queries: [{orgs: [a], author: 7}]}\n",
+        "config.yaml:1:38: tide.queries.0.author: must be text, but is 7; mend the value",
+    ),
+    (
+        "tide: {queries: [{orgs: [a], reviewApprovedRequired: 1}]}\n",
+        "config.yaml:1:54: tide.queries.0.reviewApprovedRequired: must be true or false, but is 1; mend the value",
+    ),
+    (
+        "tide: {blocker_label: [x]}\n",
+        'config.yaml:1:23: tide.blocker_label: must be text, but is ["x"]; mend the value',
+    ),
+    ("tide: {squash_label: 7}\n", "config.yaml:1:22: tide.squash_label: must be text, but is 7; mend the value"),
+    ("tide: {target_url: 7}\n", "config.yaml:1:20: tide.target_url: must be text, but is 7; mend the value"),
+    (
+        "tide: {target_urls: x}\n",
+        'config.yaml:1:21: tide.target_urls: must be a mapping, but is "x"; mend the value',
+    ),
+    (
+        "tide: {target_urls: {a: 7}}\n",
+        "config.yaml:1:25: tide.target_urls.a: must be text, but is 7; mend the value",
+    ),
+    (
+        "tide: {github_merge_blocks_policy: block}\n",
+        'config.yaml:1:36: tide.github_merge_blocks_policy: must be a mapping, but is "block"; mend the value',
+    ),
+    (
+        "tide: {merge_method: squash}\n",
+        'config.yaml:1:22: tide.merge_method: must be a mapping, but is "squash"; mend the value',
+    ),
+    (
+        "tide: {merge_method: {a: 7}}\n",
+        "config.yaml:1:26: tide.merge_method.a: must be a mapping, but is 7; mend the value",
+    ),
+    (
+        "tide: {merge_method: {a: {b: [merge]}}}\n",
+        'config.yaml:1:30: tide.merge_method.a.b: must be a mapping, but is ["merge"]; mend the value',
+    ),
+    ("tide: {priority: {}}\n", "config.yaml:1:18: tide.priority: must be a list, but is {}; mend the value"),
+    ("tide: {priority: [x]}\n", 'config.yaml:1:19: tide.priority.0: must be a mapping, but is "x"; mend the value'),
+    (
+        "tide: {priority: [{labels: x}]}\n",
+        'config.yaml:1:28: tide.priority.0.labels: must be a list, but is "x"; mend the value',
+    ),
+    (
+        "tide: {context_options: []}\n",
+        "config.yaml:1:25: tide.context_options: must be a mapping, but is []; mend the value",
+    ),
+    (
+        "tide: {context_options: {orgs: []}}\n",
+        "config.yaml:1:32: tide.context_options.orgs: must be a mapping, but is []; mend the value",
+    ),
+    (
+        "tide: {context_options: {orgs: {a: x}}}\n",
+        'config.yaml:1:36: tide.context_options.orgs.a: must be a mapping, but is "x"; mend the value',
+    ),
+    (
+        "tide: {context_options: {required-contexts: x}}\n",
+        'config.yaml:1:45: tide.context_options.required-contexts: must be a list, but is "x"; mend the value',
+    ),
+    (
+        "tide: {context_options: {optional-regex-contexts: [7]}}\n",
+        "config.yaml:1:52: tide.context_options.optional-regex-contexts.0: must be text, but is 7; mend the value",
+    ),
+    (
+        "tide:\n context_options:\n  skip-unknown-contexts: 0\n",
+        "config.yaml:3:26: tide.context_options.skip-unknown-contexts: must be true or false, but is 0; mend the value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), WRONG_TYPES, ids=[" ".join(text.split()) for text, _ in WRONG_TYPES])
+def test_a_value_of_the_wrong_type_is_one_line(refused: Refuse, text: str, line: str) -> None:
+    assert refused(text) == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1m", 60), ("90s", 90), ("1h30m", 5400), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), (".5s", 0.5), ("0s", 0),
+     ("1h0m1s", 3601), ("250us", 0.00025), ("250µs", 0.00025), ("-1m", -60)],
+)  # fmt: skip
+def test_durations_are_written_as_in_go(loaded: Load, text: str, seconds: float) -> None:
+    """T1.2, T1.8."""
+    assert loaded(f"tide:\n  sync_period: {text}\n").sync_period == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["60", "'60'", "1d", "1 m", "m", "''", "1m 30s", "1m30", "one minute", "1:30", "[1m]", "true"]
+)
+def test_anything_else_is_not_a_duration(refused: Refuse, text: str) -> None:
+    """T1.2."""
+    (line,) = refused(f"tide:\n  sync_period: {text}\n")
+
+    assert line.startswith("config.yaml:2:16: tide.sync_period: ")
+    assert line.endswith(" is not a duration; write it as 1m, 90s or 1h30m")
+
+
+# Queries
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(
+            "orgs: [kuber], repos: [foo/bar, baz/bar], excludedRepos: [kuber/netes], includedBranches: [master], "
+            "milestone: m, labels: [a], missingLabels: [b], reviewApprovedRequired: true",
+            id="T11.1",
+        ),
+        pytest.param("orgs: [kuber]", id="T11.2"),
+        pytest.param("repos: [kuber/netes]", id="T11.6"),
+        pytest.param("orgs: [kuber], excludedRepos: [kuber/netes]", id="T11.11"),
+        pytest.param("orgs: [kuber], excludedBranches: [dev]", id="T11.16"),
+        pytest.param("orgs: [kuber], labels: ['a,b'], missingLabels: [a]", id="T11.18"),
+    ],
+)
+def test_a_query_may_be(loaded: Load, query: str) -> None:
+    assert len(loaded(f"tide:\n  queries:\n  - {{{query}}}\n").queries) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "what"),
+    [
+        pytest.param("orgs: [kube/r]", "orgs[0]: \"kube/r\" contains a '/' which is not valid", id="T11.3"),
+        pytest.param("orgs: [a, '']", "orgs[1]: is an empty string", id="T11.4"),
+        pytest.param("orgs: [kuber, kuber]", '"orgs" contains 1 duplicate entries: kuber', id="T11.5"),
+        pytest.param("repos: [foobar, baz/bar]", 'repos[0]: "foobar" is not of the form "org/repo"', id="T11.7"),
+        pytest.param("repos: [a/b/c]", 'repos[0]: "a/b/c" is not of the form "org/repo"', id="T1.38 three parts"),
+        pytest.param("repos: [a/]", 'repos[0]: "a/" is not of the form "org/repo"', id="T1.38 an empty part"),
+        pytest.param(
+            "orgs: [kuber], repos: [foo/bar, kuber/netes]",
+            'repos[1]: "kuber/netes" is already included via org: "kuber"',
+            id="T11.8",
+        ),
+        pytest.param("repos: [baz/bar, foo/bar, baz/bar]", '"repos" contains 1 duplicate entries: baz/bar', id="T11.9"),
+        pytest.param(
+            "labels: [a], milestone: m, includedBranches: [b]", "'orgs' and 'repos' cannot both be empty", id="T11.10"
+        ),
+        pytest.param(
+            "orgs: [kuber], excludedRepos: [kuber]",
+            'excludedRepos[0]: "kuber" is not of the form "org/repo"',
+            id="T11.12",
+        ),
+        pytest.param(
+            "repos: [foo/bar], excludedRepos: [kuber/netes]",
+            'excludedRepos[0]: "kuber/netes" has no effect because org "kuber" is not included',
+            id="T11.13",
+        ),
+        pytest.param(
+            "orgs: [kuber], excludedRepos: [kuber/netes, kuber/netes]",
+            '"excludedRepos" contains 1 duplicate entries: kuber/netes',
+            id="T11.14",
+        ),
+        pytest.param(
+            "orgs: [a], labels: [lgtm], missingLabels: [lgtm]",
+            'the labels: ["lgtm"] are both required and forbidden',
+            id="T11.15",
+        ),
+        pytest.param(
+            "orgs: [a], includedBranches: [master], excludedBranches: [dev]",
+            "both 'includedBranches' and 'excludedBranches' are specified ('excludedBranches' have no effect)",
+            id="T11.17",
+        ),
+        pytest.param("orgs: [a], labels: [x, x, y, y]", '"labels" contains 2 duplicate entries: x, y', id="T11.19"),
+        pytest.param(
+            "orgs: [a], missingLabels: [x, x]", '"missingLabels" contains 1 duplicate entries: x', id="T1.38.5"
+        ),
+        pytest.param(
+            "orgs: [a], includedBranches: [x, x]", '"includedBranches" contains 1 duplicate entries: x', id="T1.38.6"
+        ),
+    ],
+)
+def test_a_query_that_cannot_work_is_refused_in_the_words_of_tide(refused: Refuse, query: str, what: str) -> None:
+    """T1.38, T1.39: the index is that of the query in its file."""
+    found = refused(f"tide:\n  queries:\n  - {{orgs: [fine]}}\n  - {{{query}}}\n")
+
+    assert f"config.yaml:4:5: tide.queries.1: tide query (index 1) is invalid: {what}; mend the query" in found
+
+
+def test_the_same_repository_may_be_in_several_queries(loaded: Load) -> None:
+    assert len(loaded("tide: {queries: [{repos: [a/b]}, {repos: [a/b]}]}\n").queries) == 2
+
+
+def test_each_search_is_sent_once(loaded: Load) -> None:
+    found = loaded("tide: {queries: [{repos: [a/b]}, {repos: [a/b, c/d]}]}\n")
+
+    assert found.searches() == (
+        'is:pr state:open archived:false repo:"a/b"',
+        'is:pr state:open archived:false repo:"c/d"',
+    )
+    assert found.open_pull_searches() == found.searches()
+
+
+def test_a_branch_is_covered_when_a_query_speaks_about_its_repository(loaded: Load) -> None:
+    found = loaded("tide: {queries: [{orgs: [acme], excludedRepos: [acme/attic]}]}\n")
+
+    assert found.covers(MAIN)
+    assert not found.covers(Branch("acme", "attic", "main"))
+    assert not found.covers(Branch("other", "rocket", "main"))
+
+
+# Merge methods
+
+
+@pytest.mark.parametrize(
+    ("branch", "method"),
+    [
+        ("acme/rocket:main", Method.SQUASH),
+        ("acme/rocket:next", Method.MERGE),
+        ("acme/launchpad:main", Method.REBASE),
+        ("nested/whole:main", Method.REBASE),
+        ("nested/one:release-0.2", Method.SQUASH),
+        ("nested/one:main", Method.REBASE),
+        ("nested/one:dev", Method.MERGE),
+        ("nested/other:main", Method.SQUASH),
+        ("unheard/of:main", Method.MERGE),
+    ],
+)
+def test_merge_methods_are_read_in_all_their_forms(loaded: Load, branch: str, method: Method) -> None:
+    """T1.48, T1.51."""
+    found = loaded(
+        """
+tide:
+  merge_method:
+    acme: rebase
+    acme/rocket: squash
+    acme/rocket@next: merge
+    nested:
+      '*': squash
+      whole: rebase
+      one:
+        release-\\d+(.\\d+)?: squash
+        main: rebase
+"""
+    )
+
+    assert found.for_branch(MAIN).methods.for_branch(Branch.parse(branch)) is method
+
+
+def test_of_two_expressions_that_match_the_first_by_text_wins(loaded: Load) -> None:
+    """T11.64."""
+    found = loaded("tide: {merge_method: {acme: {rocket: {'mast.*': rebase, 'ma.*': squash}}}}\n")
+
+    assert found.methods.for_branch(Branch("acme", "rocket", "master")) is Method.SQUASH
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        pytest.param("acme: ''", id="T11.73 an org"),
+        pytest.param("acme/rocket: ''", id="T1.50 a repository"),
+        pytest.param("acme: {rocket: ''}", id="T1.50 a nested repository"),
+    ],
+)
+def test_an_empty_method_is_not_set(loaded: Load, methods: str) -> None:
+    """T1.50, T1.51."""
+    assert loaded(f"tide:\n  merge_method: {{{methods}}}\n").methods.for_branch(MAIN) is Method.MERGE
+
+
+@pytest.mark.parametrize(
+    ("methods", "place", "what"),
+    [
+        pytest.param("acme: x", "2:24", 'merge type "x" for acme is not a valid type', id="at an org"),
+        pytest.param(
+            "acme/rocket: x", "2:31", 'merge type "x" for acme/rocket is not a valid type', id="at a repository"
+        ),
+        pytest.param(
+            "acme: {rocket: x}",
+            "2:33",
+            'merge type "x" for acme/rocket is not a valid type',
+            id="at a nested repository",
+        ),
+        pytest.param(
+            "acme: {rocket: {main: x}}",
+            "2:40",
+            'merge type "x" for acme/rocket@main is not a valid type',
+            id="at a branch",
+        ),
+        pytest.param(
+            "acme: {rocket: {main: ''}}",
+            "2:40",
+            'merge type "" for acme/rocket@main is not a valid type',
+            id="an empty one at a branch",
+        ),
+        pytest.param(
+            "acme: {rocket: {'invalid-regex[': merge}}",
+            "2:52",
+            'regex "invalid-regex[" is not valid',
+            id="an expression",
+        ),
+        pytest.param(
+            "acme: {rocket: {'(?=x)': merge}}",
+            "2:43",
+            'regex "(?=x)" is not valid',
+            id="an expression RE2 does not know",
+        ),
+    ],
+)
+def test_a_merge_method_that_is_not_valid_is_refused_in_the_words_of_tide(
+    refused: Refuse, methods: str, place: str, what: str
+) -> None:
+    """T1.50, T11.72, T1.3."""
+    (line,) = refused(f"tide:\n  merge_method: {{{methods}}}\n")
+
+    assert line.startswith(f"config.yaml:{place}: tide.merge_method.")
+    assert what in line
+
+
+def test_all_merge_methods_that_are_not_valid_are_told_at_once(refused: Refuse) -> None:
+    """T11.72."""
+    assert len(refused("tide: {merge_method: {a: x, b: {c: y, d: {main: z, 'invalid-regex[': merge}}}}\n")) == 4
+
+
+# Where a status leads, and GitHub's verdict
+
+
+@pytest.mark.parametrize(
+    ("branch", "url"),
+    [("acme/rocket:main", "https://c"), ("acme/other:main", "https://b"), ("other/rocket:main", "https://a")],
+)
+def test_the_most_specific_target_url_wins(loaded: Load, branch: str, url: str) -> None:
+    """T1.16, T11.43."""
+    found = loaded("tide: {target_urls: {'*': 'https://a', acme: 'https://b', acme/rocket: 'https://c'}}\n")
+
+    assert found.target_url(Branch.parse(branch)) == url
+
+
+def test_one_target_url_is_for_everybody(loaded: Load) -> None:
+    """T1.15, T11.41."""
+    assert loaded("tide: {target_url: 'https://a'}\n").target_url(MAIN) == "https://a"
+
+
+@pytest.mark.parametrize(
+    "keys", ["target_url: a, target_urls: {acme: b}", "target_urls: {acme: b}, target_url: a"], ids=["first", "last"]
+)
+def test_one_target_url_and_several_exclude_each_other(refused: Refuse, keys: str) -> None:
+    """T1.15, T11.42."""
+    (line,) = refused(f"tide: {{{keys}}}\n")
+
+    assert "tide.target_url and tide.target_urls are mutually exclusive" in line
+
+
+@pytest.mark.parametrize(
+    ("branch", "policy"),
+    [
+        ("acme/rocket:main", BlocksPolicy.BLOCK),
+        ("acme/other:main", BlocksPolicy.PERMIT),
+        ("other/rocket:main", BlocksPolicy.IGNORE),
+    ],
+)
+def test_the_most_specific_blocks_policy_wins(loaded: Load, branch: str, policy: BlocksPolicy) -> None:
+    """T1.22, T11.152-T11.154."""
+    found = loaded("tide: {github_merge_blocks_policy: {'*': ignore, acme: permit, acme/rocket: block}}\n")
+
+    assert found.for_branch(Branch.parse(branch)).blocks_policy is policy
+
+
+def test_an_unknown_blocks_policy_is_refused_in_the_words_of_tide(refused: Refuse) -> None:
+    """T1.22, T11.82."""
+    (line,) = refused("tide:\n  github_merge_blocks_policy: {'*': maybe}\n")
+
+    assert line.startswith("config.yaml:2:37: ")
+    assert (
+        'tide.github_merge_blocks_policy["*"] has invalid value "maybe", must be one of: ignore, permit, block' in line
+    )
+
+
+# Context options
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        pytest.param("{o}", id="everyone"),
+        pytest.param("orgs: {{acme: {{{o}}}}}", id="an org"),
+        pytest.param("orgs: {{acme: {{repos: {{rocket: {{{o}}}}}}}}}", id="a repository"),
+        pytest.param("orgs: {{acme: {{repos: {{rocket: {{branches: {{main: {{{o}}}}}}}}}}}}}", id="a branch"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        pytest.param(
+            "required-contexts: [c1], optional-contexts: [c1]",
+            "contexts c1 are defined as required and optional",
+            id="T11.88",
+        ),
+        pytest.param(
+            "required-contexts: [c1], optional-regex-contexts: [c.]",
+            'optional context regex "c." matches required context c1',
+            id="T11.90",
+        ),
+    ],
+)
+def test_context_options_that_contradict_themselves_are_refused_at_every_level(
+    refused: Refuse, below: str, options: str, what: str
+) -> None:
+    """T1.61, T12.35."""
+    (line,) = refused(f"tide:\n  context_options: {{{below.format(o=options)}}}\n")
+
+    assert line.startswith("config.yaml:2:20: tide.context_options: ")
+    assert what in line
+
+
+def test_context_options_that_contradict_a_broader_level_are_refused(refused: Refuse) -> None:
+    """T1.59, T1.61."""
+    narrower = "orgs: {acme: {repos: {rocket: {optional-contexts: [c1]}}}}"
+
+    (line,) = refused(f"tide: {{context_options: {{required-contexts: [c1], {narrower}}}}}\n")
+
+    assert "acme/rocket: contexts c1 are defined as required and optional" in line
+
+
+@pytest.mark.parametrize("pattern", ["c\\", "(?!x)", "["])
+def test_a_context_expression_that_does_not_compile_is_refused(refused: Refuse, pattern: str) -> None:
+    """T11.92, T1.3."""
+    (line,) = refused(f"tide:\n  context_options:\n    optional-regex-contexts: ['{pattern}']\n")
+
+    assert line.startswith(
+        f'config.yaml:3:30: tide.context_options.optional-regex-contexts: regex "{pattern}" is not valid: '
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        pytest.param("{from-branch-protection: true}", "2:45", id="everyone"),
+        pytest.param("{orgs: {a: {repos: {b: {from-branch-protection: true}}}}}", "2:68", id="a repository"),
+    ],
+)
+def test_contexts_from_branch_protection_are_refused_because_they_are_not_read(
+    refused: Refuse, options: str, place: str
+) -> None:
+    (line,) = refused(f"tide:\n  context_options: {options}\n")
+
+    assert line.startswith(f"config.yaml:{place}: tide.context_options.")
+    assert line.endswith("from-branch-protection: is not read yet; list those contexts under `required-contexts`")
+
+
+# Several files
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    """A folder of files; two underscores in a name stand for a slash."""
+    root = tmp_path / "config"
+    for name, text in files.items():
+        path = root / (name.replace("__", "/") + ".yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("main", ["config", "_config"])
+def test_a_folder_is_its_main_file_and_supplemental_files(tmp_path: Path, main: str) -> None:
+    """T1.6: queries are appended, methods are united."""
+    root = folder(
+        tmp_path,
+        **{main: "tide: {sync_period: 5m, merge_method: {a: squash}, queries: [{orgs: [a]}]}\n"},
+        more__b="tide: {merge_method: {b: rebase}, queries: [{orgs: [b]}]}\n",
+        more__deep__c="tide: {queries: [{orgs: [c]}]}\n",
+    )
+    (root / "more" / "d.yml").write_text("tide: {queries: [{orgs: [d]}]}\n")
+    (root / "more" / "notes.txt").write_text("not YAML: [")
+
+    found = load([root])
+
+    assert [query.orgs for query in found.queries] == [("a",), ("b",), ("d",), ("c",)]
+    assert found.sync_period == 300
+    assert found.methods.for_branch(Branch("b", "x", "main")) is Method.REBASE
+
+
+def test_a_folder_without_a_main_file_has_an_empty_one(tmp_path: Path) -> None:
+    assert load([folder(tmp_path, extra="tide: {queries: [{orgs: [a]}]}\n")]).queries == (Query(orgs=("a",)),)
+
+
+def test_a_supplemental_file_may_set_no_other_key_of_tide(tmp_path: Path) -> None:
+    """T1.6, T11.81."""
+    root = folder(tmp_path, config="tide: {}\n", extra="tide:\n  blocker_label: x\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load([root])
+
+    assert str(caught.value) == (
+        f"{root / 'extra.yaml'}:2:18: tide.blocker_label: a supplemental file may not set 'blocker_label'; "
+        "only `queries` and `merge_method` may be here"
+    )
+
+
+def test_a_merge_method_for_one_key_may_stand_in_one_file_only(tmp_path: Path) -> None:
+    """T1.6."""
+    root = folder(tmp_path, config="tide: {merge_method: {a: squash}}\n", extra="tide: {merge_method: {a: squash}}\n")
+
+    with pytest.raises(ConfigError, match=r"extra\.yaml:1:26: .*config for org or repo a passed more than once"):
+        load([root])
+
+
+def test_a_repository_may_be_named_flat_and_nested_in_two_files(tmp_path: Path) -> None:
+    """T1.7."""
+    root = folder(
+        tmp_path, config="tide: {merge_method: {a/b: squash}}\n", extra="tide: {merge_method: {a: {b: merge}}}\n"
+    )
+
+    assert load([root]).methods.for_branch(Branch("a", "b", "main")) is Method.SQUASH
+
+
+def test_tide_may_be_set_in_one_main_file_only(refused: Refuse) -> None:
+    (line,) = refused(a="tide: {sync_period: 1m}\n", b="tide: {blocker_label: x}\n")
+
+    assert line == "b.yaml:1:7: tide: stands in a.yaml too; keep `tide:` in one main file"
+
+
+def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
+    found = loaded(
+        tide=f"tide:\n{QUERY}",
+        ours="mergeq: {status_context: queue, queue: {order: number}}\n",
+        more="mergeq: {queue: {drafts: include, orgs: {acme: {order: entered}}}}\n",
+    )
+
+    settings = found.for_branch(MAIN)
+    assert (settings.status_context, settings.order, settings.drafts) == ("queue", Order.ENTERED, Drafts.INCLUDE)
+    assert found.for_branch(Branch("other", "x", "main")).order is Order.NUMBER
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "what"),
+    [
+        ("queue: {order: number}", "1:25", "order is set in two files for *"),
+        (
+            "queue: {orgs: {acme: {repos: {rocket: {order: number}}}}}",
+            "1:56",
+            "order is set in two files for acme/rocket",
+        ),
+    ],
+    ids=["for everyone", "for a repository"],
+)
+def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, what: str) -> None:
+    (line,) = refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n")
+
+    assert line.startswith(f"b.yaml:{place}: mergeq.queue.")
+    assert line.endswith(f"{what}; keep one")
+
+
+def test_the_status_context_may_not_differ_between_files(refused: Refuse) -> None:
+    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: y}\n") == [
+        "b.yaml:1:26: mergeq.status_context: is set in two files; keep one"
+    ]
+
+
+def test_the_digest_names_the_content_and_not_the_form(loaded: Load) -> None:
+    one = loaded("tide: {blocker_label: a, sync_period: 1m}\n").digest
+
+    assert loaded("# a comment\ntide:\n  sync_period: 1m\n  blocker_label: a\n").digest == one
+    assert loaded("tide: {blocker_label: b, sync_period: 1m}\n").digest != one
+
+
+# Our own section
+
+
+@pytest.mark.parametrize(
+    ("branch", "order"),
+    [
+        ("acme/rocket:main", Order.ENTERED),
+        ("acme/rocket:next", Order.NUMBER),
+        ("acme/other:main", Order.ENTERED),
+        ("other/rocket:main", Order.NUMBER),
+    ],
+)
+def test_the_narrowest_level_of_the_queue_wins(loaded: Load, branch: str, order: Order) -> None:
+    found = loaded(
+        """
+mergeq:
+  queue:
+    order: number
+    orgs:
+      acme:
+        order: entered
+        repos:
+          rocket:
+            order: number
+            branches:
+              main: {order: entered}
+"""
+    )
+
+    assert found.for_branch(Branch.parse(branch)).order is order
+
+
+def test_a_narrower_level_inherits_what_it_does_not_set(loaded: Load) -> None:
+    found = loaded("mergeq: {queue: {drafts: include, orgs: {acme: {order: number}}}}\n").for_branch(MAIN)
+
+    assert (found.drafts, found.order, found.empty_contexts) == (Drafts.INCLUDE, Order.NUMBER, EmptyContexts.HOLD)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        pytest.param("mergeq: {colour: red}", "1:9", ["mergeq: ", "'colour' was unexpected"], id="an unknown key"),
+        pytest.param(
+            "mergeq: {queue: {slots: 2}}",
+            "1:17",
+            ["mergeq.queue: ", "'slots' was unexpected"],
+            id="an unknown key of the queue",
+        ),
+        pytest.param(
+            "mergeq: {queue: {orgs: {acme: {branches: {}}}}}",
+            "1:31",
+            ["mergeq.queue.orgs.acme: ", "'branches' was unexpected"],
+            id="a key at the wrong level",
+        ),
+        pytest.param(
+            "mergeq: {queue: {retest: staging}}",
+            "1:26",
+            ["mergeq.queue.retest: 'staging'", "['head']", "This version knows no other"],
+            id="a way of retesting that does not exist yet",
+        ),
+        pytest.param(
+            "mergeq: {queue: {order: random}}", "1:25", ["mergeq.queue.order: 'random'", "number"], id="a wrong choice"
+        ),
+        pytest.param("mergeq: {status_context: ''}", "1:26", ["mergeq.status_context: "], id="an empty name"),
+        pytest.param("mergeq: {status_context: 7}", "1:26", ["mergeq.status_context: 7"], id="a name that is a number"),
+        pytest.param("mergeq: [x]", "1:9", ["mergeq: ['x']"], id="a list"),
+        pytest.param("mergeq: {queue: }", "1:17", ["mergeq.queue: "], id="a queue without a value"),
+    ],
+)
+def test_whatever_our_own_section_does_not_know_is_refused(
+    refused: Refuse, text: str, place: str, words: list[str]
+) -> None:
+    (line,) = refused(text + "\n")
+
+    assert line.startswith(f"config.yaml:{place}: ")
+    assert [word for word in words if word not in line] == []
+
+
+# The schema
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    found = json.loads((shipped("schemas") / "mergeq.schema.json").read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+LEVELS = {"queue": "orgs", "org": "repos", "repo": "branches", "branch": None}
+
+
+def test_the_schema_is_valid(schema: dict[str, Any]) -> None:
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_the_schema_describes_every_property(schema: dict[str, Any]) -> None:
+    def undescribed(node: dict[str, Any], path: str) -> list[str]:
+        bare = []
+        for name, child in node.get("properties", {}).items():
+            target = schema["$defs"][child["$ref"].rpartition("/")[2]] if "$ref" in child else child
+            bare += [] if target.get("description") else [f"{path}.{name}"]
+        return bare
+
+    assert undescribed(schema, "mergeq") == []
+    assert [bare for name, node in schema["$defs"].items() for bare in undescribed(node, name)] == []
+    assert [name for name, node in schema["$defs"].items() if not node.get("description")] == []
+
+
+def test_the_schema_refuses_unknown_keys_everywhere(schema: dict[str, Any]) -> None:
+    objects = [schema, *(node for node in schema["$defs"].values() if node.get("type") == "object")]
+
+    assert [
+        node.get("title", node["description"]) for node in objects if node["additionalProperties"] is not False
+    ] == []
+
+
+@pytest.mark.parametrize(("name", "choices"), [("empty_contexts", EmptyContexts), ("drafts", Drafts), ("order", Order)])
+def test_the_schema_offers_what_the_core_knows(schema: dict[str, Any], name: str, choices: type[StrEnum]) -> None:
+    assert schema["$defs"][name]["enum"] == [choice.value for choice in choices]
+
+
+def test_the_schema_says_which_choice_is_the_default_of_the_core(schema: dict[str, Any]) -> None:
+    for name in ("empty_contexts", "drafts", "order"):
+        default = getattr(BranchSettings(), name)
+        said = schema["$defs"][name]["description"]
+        before = said.partition("(default)")[0]
+        assert before.rpartition(f"`{default}`")[1], said
+        assert not any(f"`{other}`" in before.rpartition(f"`{default}`")[2] for other in type(default)), said
+
+
+def test_every_level_of_the_queue_takes_the_same_keys(schema: dict[str, Any]) -> None:
+    keys = {name: set(schema["$defs"][name]["properties"]) - {below} for name, below in LEVELS.items()}
+
+    assert keys["queue"] == keys["org"] == keys["repo"] == keys["branch"]
+
+
+def test_the_queue_takes_exactly_what_the_settings_of_a_branch_leave_to_us(schema: dict[str, Any]) -> None:
+    """`blocks_policy` is Tide's; `retest` has one value yet."""
+    ours = {field.name for field in fields(BranchSettings) if isinstance(field.default, StrEnum)} - {"blocks_policy"}
+
+    assert set(schema["$defs"]["queue"]["properties"]) - {"orgs", "retest"} == ours
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param("{}", id="everywhere"),
+        pytest.param("orgs: {{acme: {{{}}}}}", id="in an org"),
+        pytest.param("orgs: {{acme: {{repos: {{rocket: {{{}}}}}}}}}", id="in a repository"),
+        pytest.param("orgs: {{acme: {{repos: {{rocket: {{branches: {{main: {{{}}}}}}}}}}}}}", id="on a branch"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "choice"),
+    [
+        (name, choice)
+        for name, kind in (("empty_contexts", EmptyContexts), ("drafts", Drafts), ("order", Order))
+        for choice in kind
+    ],
+)
+def test_every_choice_at_every_level_reaches_the_branch(loaded: Load, around: str, name: str, choice: StrEnum) -> None:
+    found = loaded(f"mergeq: {{queue: {{{around.format(f'{name}: {choice}')}}}}}\n").for_branch(MAIN)
+
+    assert getattr(found, name) is choice
+
+
+# What is shipped
+
+
+def test_the_shipped_example_loads_without_a_warning() -> None:
+    found = load([shipped("policies")])
+
+    assert found.warnings == ()
+    assert found.queries
+
+
+# The environment
+
+
+def test_an_empty_environment_has_working_defaults(tmp_path: Path) -> None:
+    found = Settings.from_environment({"HOME": str(tmp_path)})
+
+    assert found == Settings(
+        github_token="",
+        github_api_url="https://api.github.com",
+        redis_url="",
+        state_dir=tmp_path / ".local" / "state" / "mergeq",
+        config_paths=(),
+        host="127.0.0.1",
+        port=8080,
+        public_url="",
+        webhook_secrets=(),
+        log_format="console",
+    )
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    found = Settings.from_environment(
+        {
+            "GITHUB_TOKEN": "ghp_secret",
+            "GITHUB_API_URL": "https://ghe.test/api/v3/",
+            "MERGEQ_REDIS_URL": "redis://cache/0",
+            "MERGEQ_STATE_DIR": str(tmp_path / "state"),
+            "MERGEQ_CONFIG": os.pathsep.join(["a.yaml", "", "more"]),
+            "MERGEQ_LISTEN": "0.0.0.0:0",
+            "MERGEQ_PUBLIC_URL": "https://queue.test/",
+            "MERGEQ_WEBHOOK_SECRET": "new",
+            "MERGEQ_WEBHOOK_SECRET_PREVIOUS": "old",
+            "MERGEQ_LOG": "json",
+        }
+    )
+
+    assert found == Settings(
+        github_token="ghp_secret",
+        github_api_url="https://ghe.test/api/v3",
+        redis_url="redis://cache/0",
+        state_dir=tmp_path / "state",
+        config_paths=(Path("a.yaml"), Path("more")),
+        host="0.0.0.0",  # noqa: S104 -- what is read, not what is bound
+        port=0,
+        public_url="https://queue.test",
+        webhook_secrets=("new", "old"),
+        log_format="json",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "bad"),
+    [
+        ("MERGEQ_LISTEN", "8080"),
+        ("MERGEQ_LISTEN", ":8080"),
+        ("MERGEQ_LISTEN", "localhost"),
+        ("MERGEQ_LISTEN", "localhost:http"),
+        ("MERGEQ_LISTEN", "localhost:70000"),
+        ("MERGEQ_LISTEN", "localhost:-1"),
+        ("MERGEQ_LISTEN", "localhost:²"),
+        ("GITHUB_API_URL", "api.github.com"),
+        ("GITHUB_API_URL", "ftp://api.github.com"),
+        ("GITHUB_API_URL", "https://"),
+        ("GITHUB_API_URL", "https://[broken"),
+        ("MERGEQ_PUBLIC_URL", "queue.test"),
+        ("MERGEQ_PUBLIC_URL", "javascript:alert(1)"),
+        ("MERGEQ_PUBLIC_URL", "http://[broken"),
+        ("MERGEQ_LOG", "xml"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named_in_one_line(variable: str, bad: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_environment({variable: bad})
+
+    (line,) = caught.value.problems
+    assert line.startswith(f"{variable}: must be ")
+
+
+def test_all_variables_that_cannot_be_used_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_environment(
+            {"MERGEQ_LISTEN": "x", "GITHUB_API_URL": "y", "MERGEQ_PUBLIC_URL": "z", "MERGEQ_LOG": "w"}
+        )
+
+    assert [line.partition(":")[0] for line in caught.value.problems] == [
+        "MERGEQ_LISTEN",
+        "GITHUB_API_URL",
+        "MERGEQ_PUBLIC_URL",
+        "MERGEQ_LOG",
+    ]
+
+
+def test_an_ipv6_address_may_be_listened_on() -> None:
+    found = Settings.from_environment({"MERGEQ_LISTEN": "[::1]:8080"})
+
+    assert (found.host, found.port) == ("[::1]", 8080)
+
+
+def test_state_is_kept_where_the_desktop_keeps_it(tmp_path: Path) -> None:
+    found = Settings.from_environment({"XDG_STATE_HOME": str(tmp_path), "HOME": "/elsewhere"})
+
+    assert found.state_dir == tmp_path / "mergeq"
+
+
+def test_a_relative_state_folder_is_made_absolute() -> None:
+    assert Settings.from_environment({"MERGEQ_STATE_DIR": "state"}).state_dir == Path("state").absolute()
+
+
+@pytest.mark.parametrize(
+    ("api", "graphql"),
+    [
+        ("https://api.github.com", "https://api.github.com/graphql"),
+        ("https://ghe.test/api/v3", "https://ghe.test/api/graphql"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000/graphql"),
+    ],
+)
+def test_graphql_is_found_beside_rest(api: str, graphql: str) -> None:
+    assert Settings.from_environment({"GITHUB_API_URL": api}).graphql_url == graphql
+
+
+def test_an_unset_secret_is_no_secret() -> None:
+    found = Settings.from_environment({"MERGEQ_WEBHOOK_SECRET": "", "MERGEQ_WEBHOOK_SECRET_PREVIOUS": "old"})
+
+    assert found.webhook_secrets == ("old",)
+
+
+def test_secrets_are_not_shown() -> None:
+    found = Settings.from_environment(
+        {
+            "GITHUB_TOKEN": "ghp_secret",
+            "MERGEQ_WEBHOOK_SECRET": "hush",
+            "MERGEQ_WEBHOOK_SECRET_PREVIOUS": "quiet",
+            "MERGEQ_REDIS_URL": "redis://:password@cache/0",
+        }
+    )
+
+    for shown in (repr(found), str(found), f"{found}"):
+        assert [secret for secret in ("ghp_secret", "hush", "quiet", "password") if secret in shown] == []

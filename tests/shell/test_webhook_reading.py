@@ -1,0 +1,519 @@
+"""What GitHub sends, read: deliveries and GraphQL nodes."""
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result
+from mergeq.github import parse
+from mergeq.github.webhooks import Touched, is_genuine, touched
+
+EXAMPLES = Path(__file__).parents[2].parent / "shared" / "github-kit" / "webhooks"
+HEAD = "a" * 40
+MAIN = Branch("acme", "rocket", "main")
+BODY = '{"zen": "ü"}'.encode()
+
+
+def signed(body: bytes, secret: str) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+# Is it from GitHub?
+
+
+def test_a_delivery_signed_with_the_secret_is_genuine() -> None:
+    assert is_genuine(BODY, signed(BODY, "s3cret"), ["s3cret"])
+
+
+def test_the_signature_that_github_documents_is_genuine() -> None:
+    """The worked example of GitHub's page on validating deliveries."""
+    signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+    assert is_genuine(b"Hello, World!", signature, ["It's a Secret to Everybody"])
+
+
+def test_while_a_secret_is_exchanged_both_are_taken() -> None:
+    assert is_genuine(BODY, signed(BODY, "old"), ["new", "old"])
+    assert is_genuine(BODY, signed(BODY, "new"), ["new", "old"])
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        pytest.param("", id="none"),
+        pytest.param(signed(BODY, "other"), id="another secret"),
+        pytest.param(signed(BODY + b" ", "s3cret"), id="another body"),
+        pytest.param(signed(BODY, "s3cret").removeprefix("sha256="), id="no algorithm"),
+        pytest.param(signed(BODY, "s3cret").replace("sha256=", "sha1="), id="another algorithm"),
+        pytest.param(signed(BODY, "s3cret")[:-1], id="cut"),
+        pytest.param("sha256=ünïcode", id="not ASCII"),
+        pytest.param("sha256=\udcff", id="not even text"),
+    ],
+)
+def test_any_other_signature_is_not_genuine(signature: str) -> None:
+    assert not is_genuine(BODY, signature, ["s3cret"])
+
+
+def test_without_a_secret_nothing_is_genuine() -> None:
+    assert not is_genuine(BODY, signed(BODY, ""), [])
+
+
+# What does it touch?
+
+
+def payload(**parts: Any) -> dict[str, Any]:
+    return {"repository": {"full_name": "acme/rocket"}, **parts}
+
+
+PULL = {"pull_request": {"base": {"ref": "main"}}}
+
+
+@pytest.mark.parametrize("event", ["pull_request", "pull_request_review", "pull_request_review_thread"])
+def test_a_pull_request_touches_its_base_branch(event: str) -> None:
+    assert touched(event, payload(**PULL), "tide") == Touched("acme/rocket", frozenset({MAIN}))
+
+
+def test_a_retargeted_pull_request_touches_both_branches() -> None:
+    delivery = payload(**PULL, changes={"base": {"ref": {"from": "release/1"}}})
+
+    found = touched("pull_request", delivery, "tide")
+
+    assert found == Touched("acme/rocket", frozenset({MAIN, Branch("acme", "rocket", "release/1")}))
+
+
+def test_an_edited_title_touches_the_base_branch_alone() -> None:
+    delivery = payload(**PULL, changes={"title": {"from": "WIP"}})
+
+    assert touched("pull_request", delivery, "tide") == Touched("acme/rocket", frozenset({MAIN}))
+
+
+def test_a_push_touches_the_branch_it_moved() -> None:
+    found = touched("push", payload(ref="refs/heads/release/1"), "tide")
+
+    assert found == Touched("acme/rocket", frozenset({Branch("acme", "rocket", "release/1")}))
+
+
+def test_a_pushed_tag_touches_nothing() -> None:
+    assert touched("push", payload(ref="refs/tags/v1"), "tide") is None
+
+
+def test_a_status_touches_whatever_has_that_head() -> None:
+    assert touched("status", payload(sha=HEAD, context="ci/test"), "tide") == Touched("acme/rocket", head=HEAD)
+
+
+@pytest.mark.parametrize("context", ["tide", "Tide"])
+def test_our_own_status_touches_nothing(context: str) -> None:
+    """Otherwise every status that is posted would bring the next look."""
+    assert touched("status", payload(sha=HEAD, context=context), "tide") is None
+
+
+@pytest.mark.parametrize("event", ["check_run", "check_suite"])
+def test_a_check_touches_whatever_has_that_head(event: str) -> None:
+    assert touched(event, payload(**{event: {"head_sha": HEAD}}), "tide") == Touched("acme/rocket", head=HEAD)
+
+
+@pytest.mark.parametrize(
+    "event", ["issues", "label", "milestone", "repository", "branch_protection_rule", "repository_ruleset"]
+)
+def test_what_concerns_every_branch_touches_the_whole_repository(event: str) -> None:
+    assert touched(event, payload(), "tide") == Touched("acme/rocket", whole_repo=True)
+
+
+@pytest.mark.parametrize("event", ["ping", "issue_comment", "star", "installation", ""])
+def test_other_events_touch_nothing(event: str) -> None:
+    assert touched(event, payload(**PULL, ref="refs/heads/main"), "tide") is None
+
+
+EVENTS = ["pull_request", "pull_request_review", "push", "status", "check_run", "check_suite", "issues", "unheard_of"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        pytest.param(None, id="null"),
+        pytest.param([], id="a list"),
+        pytest.param("text", id="text"),
+        pytest.param(7, id="a number"),
+        pytest.param({}, id="no repository"),
+        pytest.param({"repository": None}, id="a null repository"),
+        pytest.param({"repository": {}}, id="a nameless repository"),
+        pytest.param({"repository": {"full_name": None}}, id="a null name"),
+        pytest.param({"repository": {"full_name": "rocket"}}, id="a name without org"),
+        pytest.param({"repository": {"full_name": "a/b/c"}}, id="a name of three parts"),
+    ],
+)
+def test_a_delivery_without_a_repository_touches_nothing(event: str, malformed: object) -> None:
+    assert touched(event, malformed, "tide") is None
+
+
+@pytest.mark.parametrize(
+    ("event", "parts"),
+    [
+        pytest.param("pull_request", {}, id="no pull request"),
+        pytest.param("pull_request", {"pull_request": None}, id="a null pull request"),
+        pytest.param("pull_request", {"pull_request": {"base": {}}}, id="no base"),
+        pytest.param("pull_request", {**PULL, "changes": {"base": {}}}, id="an unknown former base"),
+        pytest.param("pull_request", {"pull_request": {"base": {"ref": []}}}, id="a base that is a list"),
+        pytest.param("push", {}, id="no ref"),
+        pytest.param("push", {"ref": None}, id="a null ref"),
+        pytest.param("status", {"sha": HEAD}, id="no context"),
+        pytest.param("status", {"context": "ci"}, id="no commit"),
+        pytest.param("status", {"sha": HEAD, "context": 7}, id="a context that is a number"),
+        pytest.param("check_run", {"check_run": {}}, id="no head"),
+        pytest.param("check_suite", {}, id="no suite"),
+    ],
+)
+def test_a_delivery_without_its_subject_touches_nothing(event: str, parts: dict[str, Any]) -> None:
+    assert touched(event, payload(**parts), "tide") is None
+
+
+def expected(event: str, delivery: dict[str, Any]) -> Touched | None:
+    """What one of GitHub's own examples touches, said independently of the code."""
+    if "repository" not in delivery:
+        return None
+    repo = delivery["repository"]["full_name"]
+    org, name = repo.split("/")
+    match event:
+        case "pull_request" | "pull_request_review" | "pull_request_review_thread":
+            bases = [delivery["pull_request"]["base"]["ref"]]
+            former = delivery.get("changes", {}).get("base")
+            bases += [former["ref"]["from"]] if former else []
+            return Touched(repo, frozenset(Branch(org, name, base) for base in bases))
+        case "push":
+            kind, _, ref = delivery["ref"].removeprefix("refs/").partition("/")
+            return Touched(repo, frozenset({Branch(org, name, ref)})) if kind == "heads" else None
+        case "status":
+            return Touched(repo, head=delivery["sha"])
+        case "check_run" | "check_suite":
+            return Touched(repo, head=delivery[event]["head_sha"])
+        case "issues" | "label" | "milestone" | "repository" | "branch_protection_rule" | "repository_ruleset":
+            return Touched(repo, whole_repo=True)
+    return None
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="GitHub's example deliveries do not lie beside this checkout")
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.json")) or [EXAMPLES], ids=lambda file: file.stem)
+def test_every_example_that_github_publishes_is_understood(file: Path) -> None:
+    event = file.stem.split(".", maxsplit=1)[0]
+    deliveries = json.loads(file.read_text(encoding="utf-8"))
+    assert deliveries
+
+    for delivery in deliveries:
+        assert touched(event, delivery, "tide") == expected(event, delivery)
+
+
+# Pull requests out of GraphQL nodes
+
+
+def status_node(**changes: Any) -> dict[str, Any]:
+    return {
+        "__typename": "StatusContext",
+        "context": "ci/test",
+        "state": "SUCCESS",
+        "description": "passed",
+        "targetUrl": "https://ci.test/1",
+        "createdAt": "2026-01-02T03:04:05Z",
+        **changes,
+    }
+
+
+def check_node(**changes: Any) -> dict[str, Any]:
+    return {
+        "__typename": "CheckRun",
+        "databaseId": 77,
+        "name": "build",
+        "status": "COMPLETED",
+        "conclusion": "SUCCESS",
+        "startedAt": "2026-01-02T03:04:05Z",
+        "detailsUrl": "https://ci.test/2",
+        "checkSuite": {"app": {"slug": "github-actions"}},
+        **changes,
+    }
+
+
+def rollup(*nodes: dict[str, Any], oid: str = HEAD, total: int | None = None) -> dict[str, Any]:
+    return {
+        "commit": {"oid": oid},
+        "contexts": {"totalCount": len(nodes) if total is None else total, "nodes": [*nodes]},
+    }
+
+
+def pull_node(**changes: Any) -> dict[str, Any]:
+    return {
+        "number": 7,
+        "state": "OPEN",
+        "isDraft": False,
+        "title": "Add an engine",
+        "url": "https://github.test/acme/rocket/pull/7",
+        "updatedAt": "2026-01-02T03:04:05Z",
+        "author": {"login": "ana"},
+        "baseRefName": "main",
+        "headRefName": "engine",
+        "headRefOid": HEAD,
+        "mergeable": "MERGEABLE",
+        "mergeStateStatus": "CLEAN",
+        "canBeRebased": True,
+        "reviewDecision": "APPROVED",
+        "isInMergeQueue": False,
+        "isMergeQueueEnabled": False,
+        "repository": {"name": "rocket", "owner": {"login": "acme"}},
+        "milestone": {"title": "v1"},
+        "labels": {"totalCount": 1, "nodes": [{"name": "lgtm"}]},
+        "reviews": {"nodes": [{"author": {"login": "bo"}, "commit": {"oid": HEAD}}]},
+        "statusCheckRollup": rollup(status_node()),
+        **changes,
+    }
+
+
+def read(**changes: Any) -> PullRequest:
+    """A pull request that must be readable."""
+    found = parse.pull(pull_node(**changes))
+    assert found is not None
+    return found
+
+
+def test_a_pull_request_is_read_whole() -> None:
+    at = 1767323045.0
+
+    assert read() == PullRequest(
+        org="acme",
+        repo="rocket",
+        number=7,
+        base="main",
+        head_sha=HEAD,
+        head_ref="engine",
+        title="Add an engine",
+        author="ana",
+        labels=("lgtm",),
+        contexts=(Context("ci/test", Result.SUCCESS, None, at, 0, "passed", "https://ci.test/1"),),
+        milestone="v1",
+        is_draft=False,
+        is_open=True,
+        mergeable=Mergeable.MERGEABLE,
+        merge_state="CLEAN",
+        can_be_rebased=True,
+        review_decision="APPROVED",
+        in_merge_queue=False,
+        url="https://github.test/acme/rocket/pull/7",
+        updated_at=at,
+        approvers=("bo",),
+    )
+
+
+def test_a_pull_request_with_more_labels_than_were_sent_is_not_judged() -> None:
+    """Q33: the label that forbids may be among the rest."""
+    assert parse.pull(pull_node(labels={"totalCount": 130, "nodes": [{"name": f"l{i}"} for i in range(100)]})) is None
+
+
+@pytest.mark.parametrize("field", sorted(pull_node()))
+def test_a_pull_request_that_lacks_a_field_is_not_judged(field: str) -> None:
+    """Q3: partial data."""
+    node = pull_node()
+    del node[field]
+
+    assert parse.pull(node) is None
+
+
+@pytest.mark.parametrize("field", ["labels", "reviews", "repository"])
+def test_a_pull_request_with_an_unreadable_part_is_not_judged(field: str) -> None:
+    assert parse.pull(pull_node(**{field: None})) is None
+
+
+def test_a_label_that_could_not_be_read_makes_the_pull_request_unreadable() -> None:
+    assert parse.pull(pull_node(labels={"totalCount": 2, "nodes": [{"name": "lgtm"}, None]})) is None
+
+
+def test_a_context_that_could_not_be_read_makes_the_pull_request_unreadable() -> None:
+    node = rollup(status_node())
+    node["contexts"]["nodes"].append(None)
+    node["contexts"]["totalCount"] = 2
+
+    assert parse.pull(pull_node(statusCheckRollup=node)) is None
+
+
+def test_a_deleted_author_is_the_ghost() -> None:
+    """Q32."""
+    assert read(author=None).author == "ghost"
+
+
+def test_a_pull_request_without_milestone_has_none() -> None:
+    assert read(milestone=None).milestone is None
+
+
+@pytest.mark.parametrize("state", ["CLOSED", "MERGED", "SOMETHING_NEW"])
+def test_a_pull_request_in_any_other_state_is_not_open(state: str) -> None:
+    """T12.4."""
+    assert not read(state=state).is_open
+
+
+@pytest.mark.parametrize("field", ["isInMergeQueue", "isMergeQueueEnabled"])
+def test_github_s_own_merge_queue_is_seen(field: str) -> None:
+    """T12.30."""
+    assert read(**{field: True}).in_merge_queue
+
+
+def test_words_that_github_may_add_do_not_break_the_reading() -> None:
+    found = read(mergeable="PERHAPS", mergeStateStatus="HALF_CLEAN", reviewDecision="MAYBE")
+
+    assert (found.mergeable, found.merge_state, found.review_decision) == (Mergeable.UNKNOWN, "HALF_CLEAN", "MAYBE")
+
+
+def test_approvals_count_for_this_head_alone_and_once_each() -> None:
+    """D17."""
+
+    def review(login: str | None, oid: str | None) -> dict[str, Any]:
+        return {"author": login and {"login": login}, "commit": oid and {"oid": oid}}
+
+    nodes = [review("bo", HEAD), review("cy", "b" * 40), review("bo", HEAD), review("di", None), review(None, HEAD)]
+
+    assert read(reviews={"nodes": nodes}).approvers == ("bo", "ghost")
+
+
+# Contexts
+
+
+def test_a_head_on_which_nothing_reported_has_no_contexts() -> None:
+    assert read(statusCheckRollup=None).contexts == ()
+    assert read(statusCheckRollup=rollup()).contexts == ()
+
+
+def test_contexts_of_another_commit_are_not_taken_for_those_of_the_head() -> None:
+    """Q23."""
+    assert read(statusCheckRollup=rollup(status_node(), oid="b" * 40)).contexts is None
+
+
+def test_more_contexts_than_were_sent_are_unreadable() -> None:
+    """Q34: a failure may be among the rest."""
+    nodes = [status_node(context=f"ci/{i}") for i in range(100)]
+
+    assert read(statusCheckRollup=rollup(*nodes, total=150)).contexts is None
+
+
+def result(node: dict[str, Any]) -> Result:
+    found = parse.contexts(rollup(node), HEAD)
+    assert found is not None
+    return found[0].result
+
+
+@pytest.mark.parametrize(
+    ("state", "expected_result"),
+    [
+        ("SUCCESS", Result.SUCCESS),
+        ("PENDING", Result.PENDING),
+        ("FAILURE", Result.FAILURE),
+        ("ERROR", Result.ERROR),
+        ("EXPECTED", Result.EXPECTED),
+        ("SOMETHING_NEW", Result.ERROR),
+    ],
+)
+def test_a_status_says_what_its_state_says_and_an_unknown_state_is_not_green(
+    state: str, expected_result: Result
+) -> None:
+    assert result(status_node(state=state)) is expected_result
+
+
+@pytest.mark.parametrize("conclusion", ["SUCCESS", "NEUTRAL", "SKIPPED"])
+def test_a_completed_check_run_passes_by_these_conclusions(conclusion: str) -> None:
+    """T3.19, T11.118."""
+    assert result(check_node(conclusion=conclusion)) is Result.SUCCESS
+
+
+@pytest.mark.parametrize(
+    "conclusion",
+    ["FAILURE", "CANCELLED", "TIMED_OUT", "ACTION_REQUIRED", "STALE", "STARTUP_FAILURE", "SOMETHING_NEW", "", None],
+)
+def test_a_completed_check_run_fails_by_every_other_conclusion(conclusion: str | None) -> None:
+    """T3.19, T11.119."""
+    assert result(check_node(conclusion=conclusion)) is Result.FAILURE
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "IN_PROGRESS", "WAITING", "PENDING", "REQUESTED", "SOMETHING_NEW", None])
+@pytest.mark.parametrize("conclusion", [None, "SUCCESS"])
+def test_a_check_run_that_is_not_completed_is_pending(status: str | None, conclusion: str | None) -> None:
+    """T3.19, T11.117, T11.132."""
+    assert result(check_node(status=status, conclusion=conclusion)) is Result.PENDING
+
+
+def test_a_check_run_is_read_with_its_app_and_its_place_in_time() -> None:
+    """D18."""
+    assert parse.contexts(rollup(check_node()), HEAD) == (
+        Context("build", Result.SUCCESS, "github-actions", 1767323045.0, 77, "", "https://ci.test/2"),
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"checkSuite": None}, {"checkSuite": {"app": None}}, {"checkSuite": {"app": {"slug": None}}}],
+    ids=["no suite", "no app", "no slug"],
+)
+def test_a_check_run_of_an_unknown_app_is_still_a_check_run(changes: dict[str, Any]) -> None:
+    found = parse.contexts(rollup(check_node(**changes)), HEAD)
+
+    assert found is not None
+    assert found[0].app is not None
+
+
+def test_a_check_run_may_lack_what_is_only_for_show() -> None:
+    found = parse.contexts(rollup(check_node(startedAt=None, databaseId=None, detailsUrl=None)), HEAD)
+
+    assert found == (Context("build", Result.SUCCESS, "github-actions"),)
+
+
+def test_a_status_may_lack_what_is_only_for_show() -> None:
+    found = parse.contexts(rollup(status_node(description=None, targetUrl=None)), HEAD)
+
+    assert found == (Context("ci/test", Result.SUCCESS, at=1767323045.0),)
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_a_check_run_without_a_name_is_ignored(name: str | None) -> None:
+    """T3.19, T11.116."""
+    assert parse.contexts(rollup(check_node(name=name)), HEAD) == ()
+
+
+def test_a_status_and_a_check_run_of_one_name_both_stay() -> None:
+    """T3.18."""
+    found = parse.contexts(rollup(status_node(context="ci"), check_node(name="ci", conclusion="FAILURE")), HEAD)
+
+    assert found is not None
+    assert [(one.app, one.result) for one in found] == [(None, Result.SUCCESS), ("github-actions", Result.FAILURE)]
+
+
+# Repositories and blockers
+
+
+def test_the_merge_methods_of_a_repository_are_read() -> None:
+    node = {"mergeCommitAllowed": True, "squashMergeAllowed": False, "rebaseMergeAllowed": True, "isArchived": True}
+
+    assert parse.repository(node) == Repository(frozenset({Method.MERGE, Method.REBASE}), is_archived=True)
+
+
+ISSUE = {"number": 5, "title": "Outage branch:main", "url": "https://github.test/5"}
+
+
+def test_blockers_are_read_with_the_branches_they_name() -> None:
+    assert parse.blockers({"issues": {"totalCount": 1, "nodes": [ISSUE]}}) == (
+        Blocker(5, "Outage ", "https://github.test/5", frozenset({"main"})),
+    )
+
+
+def test_where_blockers_were_not_asked_for_there_are_none() -> None:
+    assert parse.blockers({}) == ()
+
+
+@pytest.mark.parametrize(
+    "issues",
+    [
+        pytest.param(None, id="unreadable"),
+        pytest.param({"totalCount": 2, "nodes": [ISSUE]}, id="more than were sent"),
+        pytest.param({"totalCount": 1, "nodes": [None]}, id="one unreadable"),
+    ],
+)
+def test_blockers_that_could_not_all_be_read_are_unknown(issues: object) -> None:
+    """D11: the absence of a freeze must be certain."""
+    assert parse.blockers({"issues": issues}) is None
