@@ -1,5 +1,6 @@
 """Values with everything green, for tests that spoil one thing."""
 
+from dataclasses import fields
 from typing import Any
 
 from mergeq.core.contexts import ContextPolicy
@@ -7,9 +8,13 @@ from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BranchSettings, Pool, Refusal, divide
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Result
 from mergeq.core.query import Query
+from mergeq.core.queue import QueueValues
 
 MAIN = Branch("acme", "rocket", "main")
 BASE = "b" * 40
+
+
+QUEUE_KEYS = {field.name for field in fields(QueueValues)} - {"batch_size_limit"}
 
 
 def green(name: str = "ci/test", **changes: Any) -> Context:
@@ -50,9 +55,10 @@ def query(**changes: Any) -> Query:
 
 
 def settings(**changes: Any) -> BranchSettings:
-    """Settings under which `pr()` may merge."""
+    """Settings under which `pr()` may merge; keys of `mergeq.queue` may be given beside the others."""
     values: dict[str, Any] = {"queries": (query(),), "contexts": ContextPolicy(), "methods": MergeMethods()}
-    return BranchSettings(**{**values, **changes})
+    queue = {name: changes.pop(name) for name in [*changes] if name in QUEUE_KEYS}
+    return BranchSettings(**{**values, "queue": QueueValues(**queue), **changes})
 
 
 def facts(*pulls: PullRequest, **changes: Any) -> BranchFacts:

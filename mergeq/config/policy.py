@@ -16,8 +16,9 @@ from mergeq import shipped
 from mergeq.config.documents import ConfigError, Document, Path_, read
 from mergeq.core.contexts import ContextOptions, ContextPolicy, EmptyContexts, Pattern
 from mergeq.core.merge_method import MergeMethods, NestedMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Drafts, Order
+from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch, Method
+from mergeq.core.queue import Drafts, Order, QueueValues
 from mergeq.core.query import Query, applicable, open_pull_searches
 
 T = TypeVar("T")
@@ -119,10 +120,12 @@ class Configuration:
             methods=self.methods,
             status_context=self.status_context,
             blocks_policy=_most_specific(self.blocks_policies, branch, unset.blocks_policy),
-            empty_contexts=EmptyContexts(values.get("empty_contexts", unset.empty_contexts)),
-            drafts=Drafts(values.get("drafts", unset.drafts)),
-            order=Order(values.get("order", unset.order)),
             priority=self.priority,
+            queue=QueueValues(
+                empty_contexts=EmptyContexts(values.get("empty_contexts", unset.queue.empty_contexts)),
+                drafts=Drafts(values.get("drafts", unset.queue.drafts)),
+                order=Order(values.get("order", unset.queue.order)),
+            ),
         )
 
     def target_url(self, branch: Branch) -> str:

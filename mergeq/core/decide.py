@@ -73,5 +73,5 @@ def _why(chosen: Standing, pool: Pool, settings: BranchSettings) -> str:
     if not others:
         return "green and admitted"
     urgent = priority_of(chosen.pull, settings) < len(settings.priority)
-    place = "highest priority" if urgent else f"first by {settings.order.value}"
+    place = "highest priority" if urgent else f"first by {settings.queue.order.value}"
     return f"green and admitted; {place} of {others + 1}"

@@ -11,6 +11,7 @@ from mergeq.core.contexts import ContextPolicy, EmptyContexts, latest, unsuccess
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Mergeable, Method, PullRequest, Repository
 from mergeq.core.query import Query
+from mergeq.core.queue import Drafts, Order, QueueValues
 from mergeq.core.reason import Clause, Reason
 
 
@@ -22,20 +23,6 @@ class BlocksPolicy(StrEnum):
     BLOCK = "block"
 
 
-class Drafts(StrEnum):
-    """Whether drafts may be in a pool (T3.16 repaired)."""
-
-    EXCLUDE = "exclude"
-    INCLUDE = "include"
-
-
-class Order(StrEnum):
-    """Who is first among equals: the longest in the pool (T12.16), or the lowest number as in Tide."""
-
-    ENTERED = "entered"
-    NUMBER = "number"
-
-
 @dataclass(frozen=True, slots=True)
 class BranchSettings:
     """Everything configured for one branch. The defaults of YAML keys live here."""
@@ -45,10 +32,9 @@ class BranchSettings:
     methods: MergeMethods = field(default_factory=MergeMethods)
     status_context: str = "tide"
     blocks_policy: BlocksPolicy = BlocksPolicy.PERMIT
-    empty_contexts: EmptyContexts = EmptyContexts.HOLD
-    drafts: Drafts = Drafts.EXCLUDE
-    order: Order = Order.ENTERED
     priority: tuple[tuple[str, ...], ...] = ()
+    batch_size_limit: int = 0
+    queue: QueueValues = field(default_factory=QueueValues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +142,7 @@ def ranked(members: Iterable[Standing], settings: BranchSettings) -> Sequence[St
     """Members in the order in which they are served: by `priority` entry, then by `order`, then by number (T4.12)."""
 
     def rank(member: Standing) -> tuple[int, float, int]:
-        entered = member.entered_at or 0.0 if settings.order is Order.ENTERED else 0.0
+        entered = member.entered_at or 0.0 if settings.queue.order is Order.ENTERED else 0.0
         return (priority_of(member.pull, settings), entered, member.pull.number)
 
     return sorted(members, key=rank)
@@ -252,7 +238,7 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
     D8).
     """
     reasons: list[Reason] = []
-    if pull.is_draft and settings.drafts is Drafts.EXCLUDE:
+    if pull.is_draft and settings.queue.drafts is Drafts.EXCLUDE:
         reasons.append(
             Reason(Clause.DRAFT, "to be ready for review", "it is a draft", "the author", "mark it as ready for review")
         )
@@ -266,7 +252,7 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
                 "wait; if it stays, see the log of mergeq",
             )
         )
-    elif settings.empty_contexts is EmptyContexts.HOLD:
+    elif settings.queue.empty_contexts is EmptyContexts.HOLD:
         theirs = [c for c in latest(pull.contexts) if c.name.lower() != settings.status_context.lower()]
         if not theirs and not unsuccessful((), settings.contexts, settings.status_context):
             reasons.append(

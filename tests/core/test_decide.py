@@ -4,8 +4,9 @@ import pytest
 
 from mergeq.core.decide import Action, Blocked, Merge, Wait, decide, wire_name
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import Order, Pool, Standing
+from mergeq.core.pool import Pool, Standing
 from mergeq.core.pull import Method, Result, blocker
+from mergeq.core.queue import Order
 from tests.builders import BASE, MAIN, context, pool, pr, settings
 
 READY = ("lgtm", "approved")

@@ -4,8 +4,9 @@ import pytest
 
 from mergeq.core.contexts import ContextPolicy, EmptyContexts
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Drafts, Order, Refusal, applicable_blockers, assess, ranked
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal, applicable_blockers, assess, ranked
 from mergeq.core.pull import Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
+from mergeq.core.queue import Drafts, Order
 from mergeq.core.reason import Clause, Reason
 from tests.builders import BASE, MAIN, context, facts, green, pool, pr, query, settings
 

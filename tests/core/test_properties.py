@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mergeq.core.contexts import ContextPolicy, EmptyContexts
 from mergeq.core.decide import Merge, decide
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Drafts, Order, Refusal, assess
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal, assess
 from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
 from mergeq.core.query import Query, unmet
+from mergeq.core.queue import Drafts, Order, QueueValues
 from mergeq.core.status import describe
 from tests.builders import context, pool, pr, query, settings
 
@@ -100,9 +101,12 @@ configurations = st.builds(
         rebase_label=st.just("m/rebase"),
     ),
     blocks_policy=st.sampled_from(BlocksPolicy),
-    empty_contexts=st.sampled_from(EmptyContexts),
-    drafts=st.sampled_from(Drafts),
-    order=st.sampled_from(Order),
+    queue=st.builds(
+        QueueValues,
+        empty_contexts=st.sampled_from(EmptyContexts),
+        drafts=st.sampled_from(Drafts),
+        order=st.sampled_from(Order),
+    ),
     priority=st.sampled_from([(), (("urgent",),), (("urgent", "m/squash"), ("urgent",))]),
 )
 repositories = st.builds(Repository, st.frozensets(st.sampled_from(Method), min_size=1), st.booleans())

@@ -15,9 +15,10 @@ from mergeq import shipped
 from mergeq.config import ConfigError, Configuration, Settings, load
 from mergeq.config.documents import Document, read
 from mergeq.core.contexts import ContextPolicy, EmptyContexts
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Drafts, Order
+from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch, Method
 from mergeq.core.query import Query
+from mergeq.core.queue import Drafts, Order, QueueValues
 
 MAIN = Branch("acme", "rocket", "main")
 QUERY = "  queries: [{orgs: [acme]}]\n"
@@ -1000,8 +1001,9 @@ def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
     )
 
     settings = found.for_branch(MAIN)
-    assert (settings.status_context, settings.order, settings.drafts) == ("queue", Order.ENTERED, Drafts.INCLUDE)
-    assert found.for_branch(Branch("other", "x", "main")).order is Order.NUMBER
+    assert settings.status_context == "queue"
+    assert settings.queue == QueueValues(drafts=Drafts.INCLUDE)
+    assert found.for_branch(Branch("other", "x", "main")).queue.order is Order.NUMBER
 
 
 @pytest.mark.parametrize(
@@ -1065,13 +1067,13 @@ mergeq:
 """
     )
 
-    assert found.for_branch(Branch.parse(branch)).order is order
+    assert found.for_branch(Branch.parse(branch)).queue.order is order
 
 
 def test_a_narrower_level_inherits_what_it_does_not_set(loaded: Load) -> None:
     found = loaded("mergeq: {queue: {drafts: include, orgs: {acme: {order: number}}}}\n").for_branch(MAIN)
 
-    assert (found.drafts, found.order, found.empty_contexts) == (Drafts.INCLUDE, Order.NUMBER, EmptyContexts.HOLD)
+    assert found.queue == QueueValues(drafts=Drafts.INCLUDE, order=Order.NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -1160,7 +1162,7 @@ def test_the_schema_offers_what_the_core_knows(schema: dict[str, Any], name: str
 
 def test_the_schema_says_which_choice_is_the_default_of_the_core(schema: dict[str, Any]) -> None:
     for name in ("empty_contexts", "drafts", "order"):
-        default = getattr(BranchSettings(), name)
+        default = getattr(QueueValues(), name)
         said = schema["$defs"][name]["description"]
         before = said.partition("(default)")[0]
         assert before.rpartition(f"`{default}`")[1], said
@@ -1175,7 +1177,7 @@ def test_every_level_of_the_queue_takes_the_same_keys(schema: dict[str, Any]) ->
 
 def test_the_queue_takes_exactly_what_the_settings_of_a_branch_leave_to_us(schema: dict[str, Any]) -> None:
     """`blocks_policy` is Tide's; `retest` has one value yet."""
-    ours = {field.name for field in fields(BranchSettings) if isinstance(field.default, StrEnum)} - {"blocks_policy"}
+    ours = {field.name for field in fields(QueueValues) if isinstance(field.default, StrEnum)}
 
     assert set(schema["$defs"]["queue"]["properties"]) - {"orgs", "retest"} == ours
 

@@ -1,0 +1,89 @@
+"""The `mergeq.queue` settings of one branch. The defaults of its YAML keys live here; durations are seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mergeq.core.contexts import EmptyContexts
+
+
+class Retest(StrEnum):
+    """What green means (D3): on the head alone, on a staged commit on the base, or on the head brought up to date."""
+
+    HEAD = "head"
+    STAGING = "staging"
+    UPDATE = "update"
+
+
+class UpdateMethod(StrEnum):
+    """How `retest: update` brings a pull request's own branch up to date."""
+
+    MERGE = "merge"
+    REBASE = "rebase"
+
+
+class Landing(StrEnum):
+    """How tested content reaches the base (D5)."""
+
+    AUTO = "auto"
+    FAST_FORWARD = "fast-forward"
+    PULL_REQUEST = "pull-request"
+
+
+class Forks(StrEnum):
+    """Which pull requests from forks may be staged, where their code meets the repository's secrets (D21)."""
+
+    NEVER = "never"
+    APPROVED = "approved"
+    ALWAYS = "always"
+
+
+class Drafts(StrEnum):
+    """Whether drafts may be in a pool (T3.16 repaired)."""
+
+    EXCLUDE = "exclude"
+    INCLUDE = "include"
+
+
+class Order(StrEnum):
+    """Who is first among equals: the longest in the pool (T12.16), or the lowest number as in Tide."""
+
+    ENTERED = "entered"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingValues:
+    """The `staging` part: where staged commits go, how long they may take, whose code may run there."""
+
+    prefix: str = "mergeq/"
+    scratch_prefix: str = "mergeq-scratch/"
+    start_timeout: float = 600.0
+    timeout: float = 7200.0
+    retries: int = 1
+    keep: float = 86400.0
+    forks: Forks = Forks.APPROVED
+    sensitive_paths: tuple[str, ...] = (".github/**",)
+    allow_label: str = "ok-to-stage"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueValues:
+    """Everything under `mergeq.queue` for one branch. `batch_size_limit` None: what `tide.batch_size_limit` says."""
+
+    retest: Retest = Retest.HEAD
+    update_method: UpdateMethod = UpdateMethod.MERGE
+    landing: Landing = Landing.AUTO
+    slots: int = 2
+    batch_size_limit: int | None = None
+    order: Order = Order.ENTERED
+    landings_per_cycle: int = 1
+    overtake: tuple[str, ...] = ()
+    drafts: Drafts = Drafts.EXCLUDE
+    empty_contexts: EmptyContexts = EmptyContexts.HOLD
+    settle: float = 0.0
+    voided_by_push: tuple[str, ...] = ("lgtm",)
+    head_only_contexts: frozenset[str] = frozenset()
+    staging_contexts: frozenset[str] = frozenset()
+    context_apps: Mapping[str, str] = field(default_factory=dict)
+    staging: StagingValues = field(default_factory=StagingValues)
