@@ -6,7 +6,7 @@ from typing import Literal
 __version__ = "0.1.0"
 
 
-def shipped(folder: Literal["policies", "schemas", "webui"]) -> Path:
+def shipped(folder: Literal["policies", "schemas", "webui", "deploy"]) -> Path:
     """Where a folder that travels with the code lies: inside the package in a wheel, beside it in a checkout or sdist.
 
     Raises FileNotFoundError when the installation is broken.

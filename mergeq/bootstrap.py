@@ -15,7 +15,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from mergeq.config import ConfigError, Configuration, Settings, load
+from mergeq.config import ConfigError, Configuration, Followed, Settings
 from mergeq.core.pull import Branch
 from mergeq.github import GitHub
 from mergeq.processes import EmbeddedRedis
@@ -32,13 +32,36 @@ class Services:
     """
 
     settings: Settings
-    config: Configuration
+    followed: Followed
     github: GitHub
     store: Store
     queue: Queue
     now: Callable[[], float]
     sleep: Callable[[float], None]
     log: FilteringBoundLogger
+
+    @property
+    def config(self) -> Configuration:
+        """The configuration in force; another one after a `follow` that found one."""
+        return self.followed.current
+
+    def follow(self) -> bool:
+        """Take up configuration files that changed on disk; True when another configuration is in force now.
+
+        Called where work begins (a beat, a job, a round of it, a request) and right before a pull request lands (D23),
+        and nowhere between. Each process logs a change once, also one that is not taken up because it is invalid.
+        """
+        before = self.config.digest
+        if not self.followed.refresh():
+            return False
+        if self.followed.problem:
+            self.log.error("configuration not taken up", problem=self.followed.problem, in_force=before)
+        else:
+            self.log.info("configuration taken up", in_force=self.config.digest, before=before)
+            for warning in self.config.warnings:
+                self.log.warning("configuration", warning=warning)
+        self.store.renew_pages()
+        return self.config.digest != before
 
     def link(self, branch: Branch, number: int) -> str:
         """Where the status of a pull request links to: what is configured, else our own page, else nowhere (T1.16)."""
@@ -67,7 +90,7 @@ def services(
     connection = connect(settings.redis_url)
     return Services(
         settings=settings,
-        config=load(settings.config_paths),
+        followed=Followed(settings.config_paths, now=now),
         github=GitHub(
             token=settings.github_token,
             api_url=settings.github_api_url,

@@ -1,5 +1,6 @@
 """The command line: one command per verb. The only module that may start the sandbox."""
 
+import getpass
 import json
 import os
 import signal
@@ -19,9 +20,12 @@ import click
 
 from mergeq import __version__, jobs, shipped, web
 from mergeq.bootstrap import embedded_redis, services
-from mergeq.config import ConfigError, Settings
+from mergeq.config import ConfigError, Settings, load, resolve
+from mergeq.config.sample import exact_searches, sample
+from mergeq.core.pull import Branch
 from mergeq.processes import start, stop, watch
 from mergeq.sandbox import Sandbox
+from mergeq.sandbox.rehearsal import Rehearsal
 from mergeq.sandbox.stories import Demo
 
 _PARTS = ("web", "worker", "tick")
@@ -75,6 +79,7 @@ def run(paths: tuple[Path, ...]) -> None:
             click.echo(f"warning: {warning}", err=True)
         children = _start_parts(settings, env)
         stack.callback(stop, list(children.values()))
+        stack.enter_context(_at_hangup(lambda: _pass_on(signal.SIGHUP, children)))
         click.echo(f"mergeq: http://{settings.host}:{settings.port}/tide  (Ctrl-C stops it)", err=True)
         _watched(children, stopping)
     _exit_for(caught)
@@ -91,15 +96,18 @@ def web_command(paths: tuple[Path, ...]) -> None:
 @_config_option
 def worker(paths: tuple[Path, ...]) -> None:
     """Do the work: look at branches, decide, land."""
-    jobs.work(services(_settings(paths)))
+    ready = services(_settings(paths))
+    with _at_hangup(ready.followed.force):
+        jobs.work(ready)
 
 
 @cli.command()
 @_config_option
 def tick(paths: tuple[Path, ...]) -> None:
     """Keep time: start sweeps, and send again for branches that were forgotten."""
-    with _stopping() as (stopping, _):
-        jobs.tick(services(_settings(paths)), stopping)
+    ready = services(_settings(paths))
+    with _stopping() as (stopping, _), _at_hangup(ready.followed.force):
+        jobs.tick(ready, stopping)
 
 
 @cli.command()
@@ -112,7 +120,7 @@ def tick(paths: tuple[Path, ...]) -> None:
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep the repositories in this folder.")
 def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
     """Run a GitHub of your own, offline: real git repositories behind GitHub's HTTP API."""
-    with _stopping() as (stopping, caught), Sandbox(state and state / "github") as github:
+    with _stopping() as (stopping, caught), Sandbox(state and _unused(state / "github")) as github:
         if seed:
             try:
                 github.load(json.loads(seed.read_bytes()))
@@ -140,22 +148,29 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON document.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Where the pages are; 0 chooses.")
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
-def demo(once: bool, as_json: bool, port: int, state: Path | None) -> None:
-    """Watch pull requests land: mergeq on a GitHub of its own, with real git, CI, Redis and worker."""
+@click.option("--prs", type=click.IntRange(1, 500), default=20, help="With --config: how many pull requests to open.")
+@_config_option
+def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, paths: tuple[Path, ...]) -> None:
+    """Watch pull requests land: mergeq on a GitHub of its own, with real git, CI, Redis and worker.
+
+    With --config it plays your own configuration instead of the stories: the repositories and branches that it names,
+    and sample pull requests against them.
+    """
     if as_json and not once:
         raise click.UsageError("--json needs --once")
+    config = load(paths) if paths else None
     with _stopping() as (stopping, caught), ExitStack() as stack:
         home = (
             state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
         )
-        github = stack.enter_context(Sandbox(home / "github"))
-        stage = Demo(github)
+        github = stack.enter_context(Sandbox(_unused(home / "github")))
+        stage = Rehearsal(github, sample(config, prs), exact_searches(config)) if config else Demo(github)
         settings = _bindable(
             Settings(
                 github_token=github.token,
                 github_api_url=f"{github.serve()}/api/v3",
                 state_dir=home / "mergeq",
-                config_paths=(shipped("policies"),),
+                config_paths=paths or (shipped("policies"),),
                 port=port,
                 webhook_secrets=(github.webhook_secret,),
             )
@@ -164,13 +179,14 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None) -> None:
         settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
         stage.open()
         github.world.add_hook(f"{settings.public_url}/webhooks/github", github.webhook_secret)
-        children = _start_parts(settings, dict(os.environ))
+        log = stack.enter_context((home / "mergeq.log").open("ab"))
+        children = _start_parts(settings, dict(os.environ), log=log.fileno())
         stack.callback(stop, list(children.values()))
         _await_up(settings, children, stopping)
         say = _narrator(quiet=as_json)
-        say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/acme/rocket.git")
+        example = stage.verdict()["prs"][0]["pr"].partition("#")[0]
+        say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/{example}.git")
         say(f"mergeq:              {settings.public_url}/tide")
-        stage.play()
         ended = _settle(stage, settings, children, stopping, say)
         verdict = stage.verdict()
         if as_json:
@@ -183,6 +199,95 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None) -> None:
         elif not (ended and verdict["ok"]) and not stopping.is_set():
             raise click.ClickException("not every story ended as expected")
     _exit_for(caught)
+
+
+@cli.command()
+@click.argument("branch")
+@click.option("--why", required=True, help="What people will read: on the page, in each status, in the log.")
+@_config_option
+def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
+    """Stop everything on BRANCH, given as ORG/REPO:BRANCH."""
+    ready, target = services(_settings(paths)), _branch(branch)
+    who = getpass.getuser()
+    ready.store.pause(target, f"{why} (paused by {who})")
+    jobs.look_at(ready, [target])
+    ready.log.info("paused", branch=branch, why=why, who=who)
+
+
+@cli.command()
+@click.argument("branch")
+@click.option("--why", required=True, help="What was done about it; kept in the log.")
+@_config_option
+def resume(branch: str, why: str, paths: tuple[Path, ...]) -> None:
+    """Let BRANCH, given as ORG/REPO:BRANCH, go on after a pause or a halt."""
+    ready, target = services(_settings(paths)), _branch(branch)
+    if not ready.store.resume(target):
+        raise click.ClickException(f"{branch} is neither paused nor halted")
+    jobs.look_at(ready, [target])
+    ready.log.info("resumed", branch=branch, why=why, who=getpass.getuser())
+
+
+@cli.group("config")
+def config_group() -> None:
+    """Look at a configuration without running anything."""
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@config_group.command("check")
+@_config_option
+@_json_option
+def config_check(paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Say everything that is wrong with a configuration; exit 1 if it cannot be used."""
+    found = resolve.check(_settings(paths).config_paths)
+    for kind in ("problem", "warning") if not as_json else ():
+        for line in found[f"{kind}s"]:
+            click.echo(f"{kind}: {line['where']}: {line['says']}")
+    counts = f"{len(found['files'])} files, {found['queries']} queries, {len(found['warnings'])} warnings"
+    refused = f"{len(found['problems'])} problems: this configuration cannot be used"
+    verdict = f"ok: {counts}" if found["ok"] else refused
+    click.echo(json.dumps(found) if as_json else verdict)
+    if not found["ok"]:
+        sys.exit(1)
+
+
+@config_group.command("queries")
+@_config_option
+@_json_option
+def config_queries(paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Print the searches that nominate pull requests, each as it is sent to GitHub, under the query it comes from."""
+    found = resolve.queries_of(load(_settings(paths).config_paths))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for query in found["queries"]:
+        click.echo(f"# query {query['index']}, {', '.join(query['from'])}")
+        click.echo("\n".join(query["searches"]))
+
+
+@config_group.command("resolve")
+@click.argument("branch")
+@_config_option
+@_json_option
+def config_resolve(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Show everything that is in force on BRANCH, given as ORG/REPO:BRANCH, and where each value stands."""
+    found = resolve.resolve(_settings(paths).config_paths, _branch(branch))
+    click.echo(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
+
+
+def _branch(text: str) -> Branch:
+    try:
+        return Branch.parse(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _unused(folder: Path) -> Path:
+    """A folder for repositories; refused when it holds an earlier run's, which would be taken for this one's."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise click.ClickException(f"{folder}: holds repositories already; remove it, or choose another --state")
+    return folder
 
 
 def _settings(paths: tuple[Path, ...]) -> Settings:
@@ -205,8 +310,11 @@ def _bindable(settings: Settings) -> Settings:
         return replace(settings, port=probe.getsockname()[1])
 
 
-def _start_parts(settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
-    """Start web, worker and tick as children, each as its own command, told everything by its environment."""
+def _start_parts(settings: Settings, env: Mapping[str, str], *, log: int | None = None) -> dict[str, Any]:
+    """Start web, worker and tick as children, each as its own command, told everything by its environment.
+
+    What they say goes to the file descriptor `log`, or where our own output goes.
+    """
     told = {
         **env,
         "GITHUB_TOKEN": settings.github_token,
@@ -221,7 +329,7 @@ def _start_parts(settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
     }
     told["MERGEQ_WEBHOOK_SECRET_PREVIOUS"] = settings.webhook_secrets[1] if len(settings.webhook_secrets) > 1 else ""
     program = [sys.executable, "-c", "from mergeq.cli import main; main()"]
-    return {part: start([*program, part], env=told, death=signal.SIGKILL) for part in _PARTS}
+    return {part: start([*program, part], env=told, output=log, death=signal.SIGKILL) for part in _PARTS}
 
 
 def _watched(children: Mapping[str, Any], stopping: threading.Event) -> None:
@@ -249,7 +357,11 @@ def _await_up(settings: Settings, children: Mapping[str, Any], stopping: threadi
 
 
 def _settle(
-    stage: Demo, settings: Settings, children: Mapping[str, Any], stopping: threading.Event, say: Callable[[str], None]
+    stage: Demo | Rehearsal,
+    settings: Settings,
+    children: Mapping[str, Any],
+    stopping: threading.Event,
+    say: Callable[[str], None],
 ) -> bool:
     """Wait until every story has ended and nothing moves any more; False when that takes too long."""
     told: dict[str, str] = {}
@@ -261,9 +373,10 @@ def _settle(
                 raise click.ClickException(
                     f"mergeq {name} ended by itself (exit {child.returncode}); its last words are above"
                 )
+        stage.step()
         verdict = stage.verdict()
         for row in verdict["prs"]:
-            line = f"{row['pr']:<18} {row['outcome']:<8} {'; '.join(row['reasons'])}"
+            line = f"{row['pr']:<28} {row['outcome']:<7} {'; '.join(row['reasons'])}"
             if told.get(row["pr"]) != line:
                 told[row["pr"]] = line
                 say(line)
@@ -310,6 +423,21 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _at_hangup(act: Callable[[], None]) -> Iterator[None]:
+    """Do `act` at each SIGHUP: by custom it asks to read the configuration again."""
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _pass_on(number: signal.Signals, children: Mapping[str, Any]) -> None:
+    for child in children.values():
+        child.send_signal(number)
 
 
 def _exit_for(caught: list[int]) -> None:

@@ -1,71 +1,148 @@
 """Carry out one action: look again, write down the intent, ask GitHub once, find out what happened, record it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from mergeq.bootstrap import Services
-from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.batch import Run
+from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest
 from mergeq.core.status import Status, shown
+from mergeq.core.template import neutral
 from mergeq.github import Landing, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
+from mergeq.sync import remember, target_of
 
 _PARKED_SECONDS = 300.0
-_DOUBTED_SECONDS = (
-    600.0  # after that an unknown outcome is recorded as unknown, and that pull request alone stands back
-)
+_DOUBTED_SECONDS = 600.0  # after that an unknown outcome is recorded as unknown, and that pull request stands back
 _DOUBT_PARKED_SECONDS = 86400.0
 _RACE_WAITS = (4.0, 8.0)  # seconds before asking again when GitHub says the base was modified (T5.5)
 _DOUBT_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between reads after an answer that says nothing (D6)
 
 
-def carry_out(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord | None:
-    """Land the pull request that `saved` chose; None when its action is idle. Raises LeaseLost.
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """How the attempt to land one pull request ended. `landing` only when it is on the base."""
 
-    Every way this can end is a history record with its reason. Nothing is landed unless the same evaluation that
-    admitted the pull request admits it once more, under a fresh read (D23).
+    outcome: Outcome
+    err: str = ""
+    landing: Landing | None = None
+
+
+def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
+    """Land what `saved` chose: one pull request on the strength of its own head, or the members of a green run in
+    order.
+
+    Every way this can end is a history record with its reason; raises LeaseLost. Nothing lands unless the same
+    evaluation that admitted it admits it once more under a fresh read, for every member that is still to come (D23).
+    After each member of a run the base is compared with what was tested (D22): another first parent ends it as RACED,
+    another tree halts the branch.
     """
-    if saved.action != "MERGE":
-        return None
-    chosen = saved.pool.standing(saved.targets[0])
-    if chosen is None or chosen.method is None:
-        return None
-    branch = lease.branch
-    if objection := _last_look(services, branch, chosen):
-        return _finish(services, lease, saved, chosen, Outcome.STALE, err=objection)
-    if problem := _announce(services, branch, chosen.pull):
-        return _refused(services, lease, saved, chosen, f"the status could not be set before merging: {problem}")
-    return _land(services, lease, saved, chosen, chosen.method)
+    run = next((run for run in saved.runs if run.id == saved.run), None)
+    chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
+    base = run.base_sha if run else None
+    done: list[_Landed] = []
+    for index, standing in enumerate(chosen):
+        step = _land_next(services, lease, saved, chosen[index:], run, index, base)
+        done.append(step)
+        if step.outcome is not Outcome.LANDED or step.landing is None:
+            break
+        base = step.landing.landed_sha if run else None
+        services.log.info("landed", pull=str(standing.pull), commit=step.landing.landed_sha)
+    return _finish(services, lease, saved, run, chosen, done)
 
 
 def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     """Find out what became of a landing whose worker died, and record it; None when there is no such landing. Raises
     LeaseLost.
 
-    While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After
-    ten minutes the pull request stands back until it is pushed to, and the branch goes on.
+    While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After ten
+    minutes the pull request stands back until it is pushed to, and the branch goes on.
     """
     intent = services.store.intent(lease.branch)
     if intent is None:
         return None
-    chosen = intent.saved.pool.standing(intent.number)
-    if chosen is None:
-        raise Unreadable(f"the unfinished landing of #{intent.number} names no pull request of its pool")
+    saved = intent.saved
+    run = next((run for run in saved.runs if run.id == saved.run), None)
+    chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
+    index = next((i for i, standing in enumerate(chosen) if standing.pull.number == intent.number), 0)
+    before = [_Landed(Outcome.LANDED) for _ in range(index)]
     try:
-        landing = _resolve(services, lease, intent.number, intent.base_sha)
+        landing = _resolve(services, lease, intent.number, intent.base_sha, _depth(run, index))
     except Unreadable as error:
         if services.now() - intent.at < _DOUBTED_SECONDS:
             raise
         refusal = Refusal(intent.head_sha, str(error), services.now() + _DOUBT_PARKED_SECONDS)
         services.store.refuse(lease, intent.number, refusal)
-        return _finish(services, lease, intent.saved, chosen, Outcome.STALE, err=str(error))
-    outcome = Outcome.LANDED if landing.merged else Outcome.STALE
-    err = "" if landing.merged else "the worker ended before GitHub merged it"
-    return _finish(services, lease, intent.saved, chosen, outcome, err=err, landing=landing)
+        step = _Landed(Outcome.STALE, str(error))
+    else:
+        if landing.merged:
+            step = _compare(services, lease, landing, run, index, intent.base_sha)
+        else:
+            step = _Landed(Outcome.STALE, "the worker ended before GitHub merged it")
+    return _finish(services, lease, saved, run, chosen, [*before, step])
+
+
+def _land_next(
+    services: Services,
+    lease: Lease,
+    saved: SavedPool,
+    remaining: Sequence[Standing],
+    run: Run | None,
+    index: int,
+    base: str | None,
+) -> _Landed:
+    """Land the first of `remaining`: ask GitHub once for each time it is certain that nothing happened."""
+    branch, chosen = lease.branch, remaining[0]
+    number, head, method = chosen.pull.number, chosen.pull.head_sha, chosen.method
+    if method is None:
+        return _Landed(Outcome.STALE, "its labels ask for several merge methods")
+    waits = iter(_RACE_WAITS)
+    while True:
+        objection, base_sha = _objection(services, branch, saved, remaining, base)
+        if objection:
+            return _Landed(Outcome.STALE, objection)
+        if problem := _announce(services, branch, chosen.pull):
+            return _refused(services, lease, chosen, f"the status could not be set before merging: {problem}")
+        services.store.extend(lease, services.now())
+        services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
+        answer = services.github.merge(branch, number, head_sha=head, method=method, **_message(chosen.pull, method))
+        services.log.info("merge asked for", pull=str(chosen.pull), verdict=answer.verdict.value, answer=answer.text)
+        match answer.verdict:
+            case MergeVerdict.MERGED:
+                landing = _landed(services, lease, number, answer.sha, _depth(run, index))
+                return _compare(services, lease, landing, run, index, base_sha)
+            case MergeVerdict.UNKNOWN:
+                landing = _resolve(services, lease, number, base_sha, _depth(run, index))
+                if landing.merged:
+                    return _compare(services, lease, landing, run, index, base_sha)
+                return _Landed(Outcome.STALE, f"{answer.text}; GitHub did not merge it")
+            case MergeVerdict.MOVED:
+                return _Landed(Outcome.STALE, f"PR was modified: {answer.text}")
+            case MergeVerdict.RACED:
+                if (wait := next(waits, None)) is None:
+                    return _refused(services, lease, chosen, f"base branch was modified: {answer.text}")
+                services.sleep(wait)
+            case MergeVerdict.REFUSED:
+                return _refused(services, lease, chosen, answer.text)
+
+
+def _message(pull: PullRequest, method: Method) -> dict[str, str]:
+    """What to say instead of GitHub's default message, where that would carry a marker that silences CI (Q87)."""
+    title = neutral(pull.title)
+    if title == pull.title:
+        return {}
+    if method is Method.SQUASH:
+        return {"title": f"{title} (#{pull.number})"}
+    if method is Method.MERGE:
+        owner = pull.head_owner or pull.org
+        return {"title": f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}", "body": title}
+    return {}
 
 
 def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
-    """Make our own context green before merging, for protection may require it (T5.2, T5.3); returns what went
-    wrong.
-    """
+    """Make our own context green before merging, for protection may require it (T5.2, T5.3); what went wrong, if so."""
     name = services.config.for_branch(branch).status_context
     mine = shown(pull.contexts or (), name)
     if mine is not None and mine.state == "success":
@@ -74,99 +151,107 @@ def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
     return services.github.set_status(branch, pull.head_sha, name, Status("success", "In merge pool."), link)
 
 
-def _last_look(services: Services, branch: Branch, chosen: Standing) -> str:
-    """Why the chosen pull request must not land after all; empty when it may (D23)."""
+def _objection(
+    services: Services, branch: Branch, saved: SavedPool, remaining: Sequence[Standing], base: str | None
+) -> tuple[str, str]:
+    """Why the first of `remaining` must not land now, and the tip of the base; an empty reason when it may (D23).
+
+    `base`, where tested content lands, is where the tip of the base must be.
+    """
+    tip = ""
+    for standing in remaining:
+        reason, tip = _last_look(services, branch, saved, standing)
+        if reason:
+            return reason if len(remaining) == 1 else f"#{standing.pull.number}: {reason}", tip
+    if base is not None and tip != base:
+        return f"the base is at {tip[:7]}, not at the tested {base[:7]}", tip
+    return "", tip
+
+
+def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Standing) -> tuple[str, str]:
+    """Why one pull request must not land after all, and the tip of the base; an empty reason when it may."""
+    services.follow()
     number = chosen.pull.number
     try:
         look = services.github.last_look(branch, number, services.config.blocker_label)
     except Unreadable as error:
-        return str(error)
+        return str(error), ""
+    tip = look.base_sha
+    if halted := services.store.halted(branch):
+        return f"the branch is halted: {halted}", tip
     if look.pull is None or look.blockers is None:
-        return "it could not be read in full right before merging"
+        return "it could not be read in full right before merging", tip
     if look.pull.head_sha != chosen.pull.head_sha:
-        return f"its head is now {look.pull.head_sha[:7]}, not the {chosen.pull.head_sha[:7]} that was judged"
+        return f"its head is now {look.pull.head_sha[:7]}, not the {chosen.pull.head_sha[:7]} that was judged", tip
     if look.pull.branch != branch:
-        return f"its base is now {look.pull.base}"
+        return f"its base is now {look.pull.base}", tip
     if stopping := [blocker.number for blocker in look.blockers if blocker.applies_to(branch.name)]:
-        return "blocked by " + ", ".join(f"issue #{number}" for number in stopping)
-    standing = assess(look.pull, look.repository, services.config.for_branch(branch))
+        return "blocked by " + ", ".join(f"issue #{number}" for number in stopping), tip
+    settings = services.config.for_branch(branch)
+    memory = remember(services, branch, saved.pool.base_sha, settings, saved)
+    standing = assess(look.pull, look.repository, look.protection, settings, memory, services.now())
     if standing.method is not chosen.method:
-        return f"its merge method is now {standing.method}, not {chosen.method}"
-    return "; ".join(f"needs {reason.needed}, but {reason.observed}" for reason in standing.reasons)
+        return f"its merge method is now {standing.method}, not {chosen.method}", tip
+    return "; ".join(f"needs {reason.needed}, but {reason.observed}" for reason in standing.reasons), tip
 
 
-def _land(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, method: Method) -> HistoryRecord:
-    """Ask GitHub to merge, once for each time it is certain that nothing happened."""
-    branch, number, head = lease.branch, chosen.pull.number, chosen.pull.head_sha
-    waits = iter(_RACE_WAITS)
-    while True:
-        try:
-            base_sha = services.github.landing(branch, number).base_sha
-        except Unreadable as error:
-            return _finish(services, lease, saved, chosen, Outcome.STALE, err=str(error))
-        services.store.extend(lease, services.now())
-        services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
-        answer = services.github.merge(branch, number, head_sha=head, method=method)
-        services.log.info(
-            "merge asked for", pull=f"{branch.full_repo}#{number}", verdict=answer.verdict.value, answer=answer.text
-        )
-        match answer.verdict:
-            case MergeVerdict.MERGED:
-                return _finish(
-                    services, lease, saved, chosen, Outcome.LANDED, landing=_landed(services, lease, number, answer.sha)
-                )
-            case MergeVerdict.UNKNOWN:
-                landing = _resolve(services, lease, number, base_sha)
-                outcome = Outcome.LANDED if landing.merged else Outcome.STALE
-                err = "" if landing.merged else f"{answer.text}; GitHub did not merge it"
-                return _finish(services, lease, saved, chosen, outcome, err=err, landing=landing)
-            case MergeVerdict.MOVED:
-                return _finish(services, lease, saved, chosen, Outcome.STALE, err=f"PR was modified: {answer.text}")
-            case MergeVerdict.RACED:
-                if (wait := next(waits, None)) is None:
-                    return _refused(services, lease, saved, chosen, f"base branch was modified: {answer.text}")
-                services.sleep(wait)
-                if objection := _last_look(services, branch, chosen):
-                    return _finish(services, lease, saved, chosen, Outcome.STALE, err=objection)
-            case MergeVerdict.REFUSED:
-                return _refused(services, lease, saved, chosen, answer.text)
-
-
-def _refused(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, text: str) -> HistoryRecord:
-    """Record GitHub's no and let the pull request stand back, so that it does not hold up the others (T12.7)."""
+def _refused(services: Services, lease: Lease, chosen: Standing, text: str) -> _Landed:
+    """GitHub's no: the pull request stands back, so that it does not hold up the others (T12.7)."""
     refusal = Refusal(chosen.pull.head_sha, text, services.now() + _PARKED_SECONDS)
     services.store.refuse(lease, chosen.pull.number, refusal)
-    return _finish(services, lease, saved, chosen, Outcome.REFUSED, err=text)
+    return _Landed(Outcome.REFUSED, text)
 
 
-def _landed(services: Services, lease: Lease, number: int, sha: str | None) -> Landing | None:
-    """What landed, read back; GitHub may lag behind its own answer (Q12), so a reading without the tree is tried
-    again.
-    """
-    for wait in (*_DOUBT_WAITS[:2], None):
+def _depth(run: Run | None, index: int) -> int:
+    return run.members[index].steps if run else 1
+
+
+def _compare(services: Services, lease: Lease, landing: Landing, run: Run | None, index: int, base_sha: str) -> _Landed:
+    """Hold what landed against what was tested (D22); in head mode nothing was tested together, so nothing is held."""
+    if run is None:
+        return _Landed(Outcome.LANDED, landing=landing)
+    if landing.landed_tree is None or not landing.line:
+        why = f"what landed as {(landing.landed_sha or '')[:7]} could not be read back"
+        services.store.halt(lease, why)
+        return _Landed(Outcome.WRONG_TREE, why, landing)
+    if landing.line[-1] != base_sha:
+        why = f"it landed on {landing.line[-1][:7]}, not on the tested {base_sha[:7]}: somebody pushed in between"
+        return _Landed(Outcome.RACED, why, landing)
+    if landing.landed_tree != run.trees[index]:
+        landed, tested = landing.landed_tree[:7], run.trees[index][:7]
+        why = f"{(landing.landed_sha or '')[:7]} has the tree {landed}, not the tested {tested}"
+        services.store.halt(lease, why)
+        services.log.error("wrong tree landed; the branch is halted", branch=str(lease.branch), why=why)
+        return _Landed(Outcome.WRONG_TREE, why, landing)
+    return _Landed(Outcome.LANDED, landing=landing)
+
+
+def _landed(services: Services, lease: Lease, number: int, sha: str | None, depth: int) -> Landing:
+    """What landed, read back; GitHub may lag behind its own answer (Q12), so a reading without it is tried again."""
+    for wait in (*_DOUBT_WAITS, None):
         try:
-            landing = services.github.landing(lease.branch, number)
+            landing = services.github.landing(lease.branch, number, depth)
         except Unreadable:
             landing = None
         if landing and landing.merged and landing.landed_sha == sha:
             return landing
         if wait is not None:
             services.sleep(wait)
-    return None if sha is None else Landing(True, False, "", "", sha)
+    return Landing(merged=True, is_open=False, head_sha="", base_sha="", landed_sha=sha)
 
 
-def _resolve(services: Services, lease: Lease, number: int, base_sha: str) -> Landing:
+def _resolve(services: Services, lease: Lease, number: int, base_sha: str, depth: int) -> Landing:
     """Decide an unknown outcome by reading until two readings agree (D6). Raises Unreadable when they do not.
 
     Merged is believed when it is seen. Not merged is believed only when the pull request is seen open and the base
-    where it was, twice
-    in a row: a base that moved while the pull request still reads as open may be this very landing (Q9).
+    where it was, twice in a row: a base that moved while the pull request still reads as open may be this very landing
+    (Q9).
     """
     agreed = 0
     for wait in (*_DOUBT_WAITS, None):
         services.store.extend(lease, services.now())
         try:
-            landing = services.github.landing(lease.branch, number)
+            landing = services.github.landing(lease.branch, number, depth)
         except Unreadable:
             agreed = 0
         else:
@@ -184,32 +269,47 @@ def _finish(
     services: Services,
     lease: Lease,
     saved: SavedPool,
-    chosen: Standing,
-    outcome: Outcome,
-    *,
-    err: str = "",
-    landing: Landing | None = None,
+    run: Run | None,
+    chosen: Sequence[Standing],
+    done: Sequence[_Landed],
 ) -> HistoryRecord:
-    """Record how it ended; the record closes the intent."""
-    pull = chosen.pull
+    """Record how it ended; the record closes the intent. A run is used up by its landing."""
+    landed = [step for step in done if step.landing is not None or step.outcome is Outcome.LANDED]
+    last = done[-1]
+    partly = len(landed) > 0 and last.outcome in {Outcome.STALE, Outcome.REFUSED}
+    outcome = Outcome.PARTIAL if partly else last.outcome
+    landing = next((step.landing for step in reversed(done) if step.landing), None)
     record = HistoryRecord(
         id=saved.id,
         branch=str(lease.branch),
         time=services.now(),
         action=saved.action,
         base_sha=saved.pool.base_sha,
-        targets=(Target(pull.number, pull.author, pull.head_sha, pull.title, pull.head_ref),),
+        targets=tuple(target_of(standing.pull) for standing in chosen),
         outcome=outcome,
-        err=err,
+        err=_error(chosen, done, partly=partly),
         landed_sha=landing.landed_sha if landing else None,
         landed_tree=landing.landed_tree if landing else None,
-        approvers=pull.approvers,
+        tested_tree=run.trees[len(landed) - 1] if run and landed else None,
+        approvers=tuple(dict.fromkeys(name for standing in chosen for name in standing.pull.approvers)),
         config=saved.config,
     )
-    services.store.record(lease, record)
+    used_up = run if landed or outcome is Outcome.STALE else None
+    services.store.record(lease, record, drop=used_up)
     labels = {"org": lease.branch.org, "repo": lease.branch.repo, "branch": lease.branch.name}
-    if outcome is Outcome.LANDED:
-        services.store.count("merges", **labels)
+    if landed:
+        services.store.count("merges", len(landed), **labels)
     services.store.count("mergeq_actions_total", outcome=outcome.value, **labels)
-    services.log.info("action ended", pull=str(pull), outcome=outcome.value, landed=record.landed_sha, why=err or None)
+    services.log.info(
+        "action ended", branch=str(lease.branch), action=saved.action, outcome=outcome.value, why=record.err or None
+    )
     return record
+
+
+def _error(chosen: Sequence[Standing], done: Sequence[_Landed], *, partly: bool) -> str:
+    """What went wrong, with what had landed by then (T5.14)."""
+    last = done[-1]
+    if not partly:
+        return last.err
+    merged = " ".join(str(standing.pull.number) for standing in chosen[: len(done) - 1])
+    return f"partial merge [{merged}], then #{chosen[len(done) - 1].pull.number}: {last.err}"

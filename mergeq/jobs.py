@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,14 +12,15 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import execute, sync
+from mergeq import execute, stage, sync
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
-from mergeq.github import Unreadable
-from mergeq.github.webhooks import Touched, touched
+from mergeq.core.queue import Retest
+from mergeq.github import Refused, Unreadable
+from mergeq.github.webhooks import Touched, arrival, touched
 from mergeq.processes import die_with_parent
-from mergeq.store import LeaseLost, held
+from mergeq.store import Lease, LeaseLost, held
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
@@ -39,16 +41,21 @@ class Received(StrEnum):
 def receive(services: Services, delivery: str, event: str, payload: Any) -> Received:
     """Mark what a genuine delivery touches and send for it. The payload itself goes no further."""
     found = touched(event, payload, services.config.status_context)
-    branches = (
-        [] if found is None else [branch for branch in _resolve(services, found) if services.config.covers(branch)]
-    )
+    branches = [] if found is None else [branch for branch in _resolve(services, found) if _is_served(services, branch)]
     if not branches:
         return Received.IGNORED
+    if head := arrival(event, payload):
+        services.store.note_arrivals(branches[0].full_repo, dict([head]))
     fresh = services.store.deliver(delivery, branches, services.now())
     if fresh is None:
         return Received.DUPLICATE
     _send_for(services, fresh)
     return Received.QUEUED
+
+
+def look_at(services: Services, branches: Iterable[Branch]) -> None:
+    """Have branches looked at soon, because a person said something about them."""
+    _send_for(services, services.store.mark_dirty(branches, services.now()))
 
 
 def turn(name: str) -> None:
@@ -58,15 +65,11 @@ def turn(name: str) -> None:
     services, branch = _bound[-1], Branch.parse(name)
     for _ in range(_ROUNDS):
         try:
+            services.follow()
             with held(services.store, branch, services.now()) as lease:
                 if lease is None:
                     return
-                record = execute.settle_intent(services, lease)
-                saved = sync.sync(services, lease)
-                record = execute.carry_out(services, lease, saved) or record
-                if record is None or record.outcome is Outcome.STALE:
-                    sync.report(services, lease, saved)
-                else:
+                if _act(services, lease):
                     services.store.mark_dirty([branch], services.now())
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
@@ -82,9 +85,41 @@ def turn(name: str) -> None:
     services.store.mark_dirty([branch], services.now())
 
 
+def _act(services: Services, lease: Lease) -> bool:
+    """One round of a turn; whether another should follow at once. Statuses are brought up to date in the last one."""
+    execute.settle_intent(services, lease)
+    saved = sync.sync(services, lease)
+    stage.abandon(services, lease, saved)
+    record = None
+    try:
+        if saved.action in {"TRIGGER", "TRIGGER_BATCH"}:
+            record = stage.stage(services, lease, saved)
+            if record is None:
+                return True
+        elif saved.action in {"MERGE", "MERGE_BATCH"}:
+            record = execute.land(services, lease, saved)
+    except Refused as error:
+        services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
+        services.store.save_pool(lease, replace(saved, error=f"GitHub refused: {error}"))
+    if record is not None and record.outcome is not Outcome.STALE:
+        return True
+    sync.report(services, lease, saved)
+    _sweep_refs(services, lease)
+    return False
+
+
+def _sweep_refs(services: Services, lease: Lease) -> None:
+    if services.config.for_branch(lease.branch).queue.retest is Retest.STAGING:
+        try:
+            stage.sweep_refs(services, lease)
+        except Refused as error:
+            services.log.warning("leftover refs not swept", branch=str(lease.branch), error=str(error))
+
+
 def sweep(since: float) -> None:
     """Find the branches that may need a look, whatever webhooks said or failed to say, and send for them."""
     services = _bound[-1]
+    services.follow()
     started = services.now()
     for branch in sync.sweep(services, since):
         _send_for(services, services.store.mark_dirty([branch], services.now()))
@@ -113,6 +148,7 @@ def work_off(services: Services) -> None:
 
 def tick(services: Services, stopping: threading.Event) -> None:
     """Keep sweeps and overdue branches coming, until `stopping` is set."""
+    _judge_again(services)
     while not stopping.is_set():
         tick_once(services)
         stopping.wait(_TICK_SECONDS)
@@ -120,6 +156,9 @@ def tick(services: Services, stopping: threading.Event) -> None:
 
 def tick_once(services: Services) -> None:
     """One beat: start a sweep if one is due, and send for branches whose mark or lease is overdue."""
+    if services.follow():
+        services.store.sweep_afresh()
+        _judge_again(services)
     now = services.now()
     since = services.store.begin_sweep(now, services.config.sync_period)
     if since is not None:
@@ -128,13 +167,29 @@ def tick_once(services: Services) -> None:
                 sweep, since, job_id="sweep", unique=True, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60
             )
         except DuplicateJobError:
-            services.log.info("the sweep before is still running")
+            if since:
+                services.log.info("the sweep before is still running")
+            else:
+                services.store.sweep_afresh()
     _send_for(services, services.store.overdue(now, _PATIENCE))
+
+
+def _judge_again(services: Services) -> None:
+    """Send for every branch that was last judged by another configuration than the one in force."""
+    digest = services.config.digest
+    others = [saved.pool.branch for saved in services.store.pools() if saved.config != digest]
+    _send_for(services, services.store.mark_dirty(others, services.now()))
 
 
 def _send_for(services: Services, branches: Iterable[Branch]) -> None:
     for branch in branches:
         services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
+
+
+def _is_served(services: Services, branch: Branch) -> bool:
+    """Whether a branch is one that pull requests are landed on: configured, and not a staging ref of our own."""
+    staging = services.config.for_branch(branch).queue.staging
+    return services.config.covers(branch) and not branch.name.startswith((staging.prefix, staging.scratch_prefix))
 
 
 def _resolve(services: Services, found: Touched) -> Iterable[Branch]:
@@ -147,6 +202,10 @@ def _resolve(services: Services, found: Touched) -> Iterable[Branch]:
 
 class _Worker(Worker):
     """RQ's forking worker, whose jobs end when the worker is killed."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        _bound[-1].follow()  # here too: a job's process ends with the job, and what it has learnt with it
+        super().execute_job(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent()

@@ -24,11 +24,13 @@ _SOCKET_LIMIT = 100  # bytes; Linux allows 107 and macOS 103 for a socket's path
 
 _PR_SET_PDEATHSIG = 1
 
-# Runs in the child before the program: have Linux end it with its parent, then become the program. Elsewhere the
+# Runs in the child before the program: let a hang-up pass until the program listens for it, have Linux end it with its
+# parent, then become the program. Elsewhere the
 # parent's own
 # clean-up, and the reuse of a living server's socket, have to do.
 _LEASH = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 parent, death = int(sys.argv[1]), int(sys.argv[2])
 if sys.platform == "linux":
     import ctypes

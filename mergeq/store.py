@@ -5,16 +5,19 @@ Every deadline is a number compared with a `now` that is passed in; Redis' own e
 """
 
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeVar
 
 import msgspec
 import redis
 
+from mergeq.core.batch import Conflict, Run
 from mergeq.core.history import HistoryRecord
-from mergeq.core.pool import Pool, Refusal
+from mergeq.core.pool import Arrival, Pool, Refusal
 from mergeq.core.pull import Branch, Method
 
 T = TypeVar("T")
@@ -28,12 +31,18 @@ POOLS = _P + "pools"  # hash: branch -> SavedPool
 PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch
 HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> branches, newline-separated
 REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
+RUNS = _P + "runs:"  # hash per branch: run id -> Run
+CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
+HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
+ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
 INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is not recorded yet
 RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
+REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
+VERSION = _P + "version"  # counter of changes that a page would show
 SWEPT = _P + "swept"  # the time of the last sweep that began
 
 LEASE_SECONDS = 120.0
@@ -67,6 +76,10 @@ class SavedPool:
     at: float
     config: str
     error: str = ""
+    run: str = ""
+    abandon: tuple[tuple[str, str], ...] = ()
+    runs: tuple[Run, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,36 @@ class Intent:
     method: Method
     base_sha: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which history records are asked for; what is left at its default narrows nothing.
+
+    `repo` is ``ORG/REPO`` and `branch` a branch's bare name. `state` is an outcome, or Tide's ``success`` or
+    ``failure``, which ask whether anything is said in `err` (T8.7). `since` counts as in, `until` as out.
+    """
+
+    repo: str = ""
+    branch: str = ""
+    pull: int | None = None
+    author: str = ""
+    action: str = ""
+    state: str = ""
+    since: float | None = None
+    until: float | None = None
+
+    def admits(self, record: HistoryRecord) -> bool:
+        """Whether a record is wanted, its time apart; `pull` and `author` must meet in one target (T8.17)."""
+        repo, _, branch = record.branch.partition(":")
+        met = [t for t in record.targets if self.pull in {None, t.number} and self.author in {"", t.author}]
+        return (
+            self.repo in {"", repo}
+            and self.branch in {"", branch}
+            and self.action in {"", record.action}
+            and self.state in {"", record.outcome.value, "failure" if record.err else "success"}
+            and (bool(met) or (self.pull is None and not self.author))
+        )
 
 
 _CLAIM = """
@@ -198,6 +241,18 @@ class Store:
 
     # pools
 
+    def begin_ref_sweep(self, branch: Branch, now: float, period: float) -> bool:
+        """Whether leftover refs of a branch are to be looked for: not more often than each `period` seconds."""
+        before = float(self._redis.hget(REFS_SWEPT, str(branch)) or 0.0)
+        if before and now - before < period:
+            return False
+        self._redis.hset(REFS_SWEPT, str(branch), repr(now))
+        return True
+
+    def pause(self, branch: Branch, why: str) -> None:
+        """Stop everything on a branch until `resume`, by a person's word."""
+        self._redis.hset(HALTS, str(branch), why)
+
     def new_id(self) -> str:
         """A name for a decision: names sort in the order they were given, and no two are equal even if Redis lost its
         data between.
@@ -221,7 +276,7 @@ class Store:
             key = f"{repo}@{pull.head_sha}"
             known = (_text(self._redis.hget(HEADS, key)) or "").split("\n")
             commands.append(["HSET", HEADS, key, "\n".join(sorted({branch, *known} - {""}))])
-        self._commit(lease, commands)
+        self._commit(lease, [*commands, ["INCR", VERSION]])
 
     def pool(self, branch: Branch) -> SavedPool | None:
         """The newest saved pool of a branch."""
@@ -257,6 +312,55 @@ class Store:
         """Remember a refusal. Raises LeaseLost."""
         self._commit(lease, [["HSET", REFUSALS + str(lease.branch), str(number), _dump(refusal)]])
 
+    def runs(self, branch: Branch) -> list[Run]:
+        """The staged runs of a branch that are under way or still evidence, oldest first."""
+        found = (_load(raw, Run) for raw in self._redis.hvals(RUNS + str(branch)))
+        return sorted((run for run in found if run), key=lambda run: (run.started_at, run.id))
+
+    def save_run(self, lease: Lease, run: Run) -> None:
+        """Add or replace a run. Raises LeaseLost."""
+        self._commit(lease, _keeping(lease, run))
+
+    def forget_run(self, lease: Lease, run: Run) -> None:
+        """Drop a run that is no evidence any more. Raises LeaseLost."""
+        self._commit(lease, _dropping(lease, run))
+
+    def conflicts(self, branch: Branch) -> list[Conflict]:
+        """The conflicts found on a branch."""
+        found = (_load(raw, Conflict) for raw in self._redis.smembers(CONFLICTS + str(branch)))
+        return sorted((fact for fact in found if fact), key=lambda fact: (fact.base_sha, fact.prefix, fact.head_sha))
+
+    def add_conflicts(self, lease: Lease, facts: Iterable[Conflict]) -> None:
+        """Remember conflicts. Raises LeaseLost."""
+        self._commit(lease, [["SADD", CONFLICTS + str(lease.branch), _dump(fact)] for fact in facts])
+
+    def forget_conflicts(self, lease: Lease) -> None:
+        """Forget the conflicts of a branch, whose base has moved. Raises LeaseLost."""
+        self._commit(lease, [["DEL", CONFLICTS + str(lease.branch)]])
+
+    def halt(self, lease: Lease, why: str) -> None:
+        """Stop everything on a branch until `resume`. Raises LeaseLost."""
+        self._commit(lease, [["HSET", HALTS, str(lease.branch), why]])
+
+    def halted(self, branch: Branch) -> str:
+        """Why a branch is halted; empty when it is not."""
+        return _text(self._redis.hget(HALTS, str(branch))) or ""
+
+    def resume(self, branch: Branch) -> bool:
+        """Lift a halt; whether there was one."""
+        return bool(self._redis.hdel(HALTS, str(branch)))
+
+    def arrivals(self, full_repo: str) -> dict[int, Arrival]:
+        """When the present heads of a repository's pull requests arrived, by number."""
+        raw = self._redis.hgetall(ARRIVALS + full_repo)
+        return {int(number): msgspec.json.decode(text, type=Arrival) for number, text in raw.items()}
+
+    def note_arrivals(self, full_repo: str, arrivals: Mapping[int, Arrival]) -> None:
+        """Remember arrivals; an older head of the same pull request is forgotten."""
+        if arrivals:
+            known = {str(number): _dump(arrival) for number, arrival in arrivals.items()}
+            self._redis.hset(ARRIVALS + full_repo, mapping=known)
+
     def intend(self, lease: Lease, intent: Intent) -> None:
         """Write down a landing before it is asked for. Raises LeaseLost."""
         self._commit(lease, [["HSET", INTENTS, str(lease.branch), _dump(intent)]])
@@ -265,9 +369,9 @@ class Store:
         """The landing that was asked for and whose outcome nobody recorded."""
         return _load(self._redis.hget(INTENTS, str(branch)), Intent)
 
-    def record(self, lease: Lease, record: HistoryRecord) -> None:
-        """Append to the history and close the branch's intent, in one step. Raises LeaseLost. A second call with one
-        id changes nothing.
+    def record(self, lease: Lease, record: HistoryRecord, *, keep: Run | None = None, drop: Run | None = None) -> None:
+        """Append to the history, close the branch's intent, and replace or drop a run, in one step. Raises LeaseLost. A
+        second call with one id adds nothing to the history.
         """
         self._commit(
             lease,
@@ -275,34 +379,64 @@ class Store:
                 ["HSETNX", RECORDS, record.id, _dump(record)],
                 ["ZADD", HISTORY, "NX", repr(record.time), record.id],
                 ["HDEL", INTENTS, record.branch],
+                ["INCR", VERSION],
+                *(_keeping(lease, keep) if keep else []),
+                *(_dropping(lease, drop) if drop else []),
             ],
         )
         if (surplus := self._redis.zcard(HISTORY) - _HISTORY_LIMIT) > 0:
             old = [name for name, _ in self._redis.zpopmin(HISTORY, surplus)]
             self._redis.hdel(RECORDS, *old)
 
+    def renew_pages(self) -> None:
+        """Have pages that are open be read again, for a change that is not in the store."""
+        self._redis.incr(VERSION)
+
+    def version(self) -> int:
+        """A number that grows with every saved pool and every record: what a page shows is as new as this says."""
+        return int(self._redis.get(VERSION) or 0)
+
     def history(
-        self, *, branch: Branch | None = None, pull: tuple[str, int] | None = None, limit: int = 500
+        self,
+        *,
+        branch: Branch | None = None,
+        pull: tuple[str, int] | None = None,
+        limit: int = 500,
+        wanted: Wanted | None = None,
+        cursor: str = "",
     ) -> list[HistoryRecord]:
-        """The newest records, newest first; of one branch, or of one pull request given as (``ORG/REPO``, number)."""
-        records: list[HistoryRecord] = []
-        for ids in self._pages_of_history():
+        """The newest records, newest first; of one branch, of one pull request given as (``ORG/REPO``, number), or
+        those `wanted`. `cursor` goes on after the record it was made of. Raises ValueError for a cursor that is none.
+        """
+        wanted, records = wanted or Wanted(), list[HistoryRecord]()
+        for ids in self._pages_of_history(wanted, _position(cursor) if cursor else None):
             for record in (_load(raw, HistoryRecord) for raw in self._redis.hmget(RECORDS, ids)):
                 if (
                     record
                     and (branch is None or record.branch == str(branch))
                     and (pull is None or _is_about(record, *pull))
+                    and wanted.admits(record)
                 ):
                     records.append(record)
                     if len(records) == limit:
                         return records
         return records
 
-    def _pages_of_history(self, size: int = 500) -> Iterator[list[bytes]]:
-        start = 0
-        while ids := self._redis.zrevrange(HISTORY, start, start + size - 1):
-            yield ids
-            start += size
+    def _pages_of_history(
+        self, wanted: Wanted, after: tuple[float, bytes] | None, size: int = 500
+    ) -> Iterator[list[bytes]]:
+        """Ids of records, newest first, below a position. Walked by time, so that new records move nothing."""
+        bottom = "-inf" if wanted.since is None else repr(wanted.since)
+        top = "+inf" if wanted.until is None else f"({wanted.until!r}"
+        if after and (wanted.until is None or after[0] < wanted.until):
+            top = repr(after[0])
+        skip, last = 0, None
+        while found := self._redis.zrevrangebyscore(HISTORY, top, bottom, start=skip, num=size, withscores=True):
+            if ids := [name for name, score in found if after is None or (score, name) < after]:
+                yield ids
+            level = found[-1][1]
+            skip = sum(score == level for _, score in found) + (skip if level == last else 0)
+            top, last = repr(level), level
 
     # sweeps and counters
 
@@ -312,6 +446,10 @@ class Store:
         """
         before = self._sweep(keys=[SWEPT], args=[now, period])
         return None if before is None else float(before)
+
+    def sweep_afresh(self) -> None:
+        """Have the next sweep be due at once, and look as if none had been before."""
+        self._redis.delete(SWEPT)
 
     def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
         """Add to a counter. Counters live here because a job's process ends with the job."""
@@ -361,8 +499,31 @@ def _load(raw: bytes | None, kind: type[T]) -> T | None:
         return None
 
 
+def _keeping(lease: Lease, run: Run) -> list[list[str]]:
+    head = f"{lease.branch.full_repo}@{run.staged_sha}"
+    return [["HSET", RUNS + str(lease.branch), run.id, _dump(run)], ["HSET", HEADS, head, str(lease.branch)]]
+
+
+def _dropping(lease: Lease, run: Run) -> list[list[str]]:
+    head = f"{lease.branch.full_repo}@{run.staged_sha}"
+    return [["HDEL", RUNS + str(lease.branch), run.id], ["HDEL", HEADS, head]]
+
+
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:
     return record.branch.startswith(f"{full_repo}:") and any(target.number == number for target in record.targets)
+
+
+def cursor_of(record: HistoryRecord) -> str:
+    """The position of a record in the history, opaque to whoever holds it."""
+    return urlsafe_b64encode(f"{record.time!r} {record.id}".encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> tuple[float, bytes]:
+    raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+    at, _, name = raw.partition(b" ")
+    if not name or not isfinite(float(at)):
+        raise ValueError(cursor)
+    return float(at), name
 
 
 def _series(name: str, labels: Mapping[str, str]) -> bytes:

@@ -1,17 +1,21 @@
 """Gather the facts of a branch, let the core decide, and save what it decided; and find the branches that need that."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mergeq.bootstrap import Services
-from mergeq.core import decide, status
-from mergeq.core.decide import Action, Merge
-from mergeq.core.pool import Pool, divide
-from mergeq.core.pull import Branch
+from mergeq.core import status
+from mergeq.core.batch import Run, RunState, convictions, verdict
+from mergeq.core.decide import Action, Decision, Land, Merge, Stage, Wait, decide, wire_name
+from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, divide, under_protection
+from mergeq.core.pull import Branch, BranchFacts, PullRequest
 from mergeq.core.query import updated_between
 from mergeq.github import Unreadable
 from mergeq.store import Lease, SavedPool
 
 _SLACK = 60.0  # seconds by which a window of update times overlaps the one before: GitHub's index lags
+_OUTCOMES = {RunState.RED: Outcome.RED, RunState.SILENT: Outcome.ABANDONED, RunState.OVERDUE: Outcome.ABANDONED}
 
 
 def sweep(services: Services, since: float) -> Iterator[Branch]:
@@ -42,32 +46,44 @@ def sync(services: Services, lease: Lease) -> SavedPool:
     nothing happens.
     """
     branch, store, now = lease.branch, services.store, services.now()
-    settings = services.config.for_branch(branch)
     before = store.pool(branch)
     try:
         facts = services.github.read_branch(branch, services.config.blocker_label)
+        settings = under_protection(services.config.for_branch(branch), facts.protection)
+        runs = _read_runs(services, lease, facts, settings)
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
         known = before.pool if before else Pool(branch, "")
-        saved = SavedPool(
-            store.new_id(),
-            known,
-            "WAIT",
-            (),
-            "the branch could not be read",
-            now,
-            services.config.digest,
-            str(error),
-        )
+        saved = _saved(services, known, Decision(Wait("the branch could not be read")), before.runs if before else ())
+        saved = replace(saved, error=str(error))
     else:
-        pool = divide(facts, settings, entered=_entered(before), refusals=store.refusals(branch), now=now)
-        action = decide.decide(pool, settings)
-        saved = SavedPool(
-            store.new_id(), pool, decide.wire_name(action), _targets(action), action.why, now, services.config.digest
-        )
+        memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts))
+        pool = replace(divide(facts, settings, memory, now), halted=store.halted(branch))
+        conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
+        decision = decide(pool, settings, runs=runs, conflicts=conflicts, now=now)
+        saved = replace(_saved(services, pool, decision, runs), conflicts=conflicts)
         _measure(services, saved)
     store.save_pool(lease, saved)
     return saved
+
+
+def remember(
+    services: Services,
+    branch: Branch,
+    base_sha: str,
+    settings: BranchSettings,
+    before: SavedPool | None,
+    arrivals: Mapping[int, Arrival] | None = None,
+) -> Memory:
+    """What is known about a branch from before."""
+    members = before.pool.members if before else ()
+    store, now = services.store, services.now()
+    return Memory(
+        entered={(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None},
+        refusals=store.refusals(branch),
+        convictions=convictions(store.runs(branch), base_sha, settings, now),
+        arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
+    )
 
 
 def report(services: Services, lease: Lease, saved: SavedPool) -> int:
@@ -79,28 +95,106 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
     settings = services.config.for_branch(lease.branch)
     written = 0
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
-        wanted = status.describe(standing, saved.pool, settings)
+        wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
+        head, number = standing.pull.head_sha, standing.pull.number
         if standing.pull.contexts is None or status.shown(standing.pull.contexts, settings.status_context) == wanted:
             continue
-        url = services.link(lease.branch, standing.pull.number)
-        if problem := services.github.set_status(
-            lease.branch, standing.pull.head_sha, settings.status_context, wanted, url
-        ):
+        link = services.link(lease.branch, number)
+        if problem := services.github.set_status(lease.branch, head, settings.status_context, wanted, link):
             services.log.warning("status not written", pull=str(standing.pull), error=problem)
         else:
             written += 1
     return written
 
 
-def _entered(before: SavedPool | None) -> Mapping[tuple[int, str], float]:
-    if before is None:
-        return {}
-    members = before.pool.members
-    return {(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None}
+def _saved(services: Services, pool: Pool, decision: Decision, runs: Sequence[Run]) -> SavedPool:
+    action = decision.action
+    return SavedPool(
+        id=services.store.new_id(),
+        pool=pool,
+        action=wire_name(action),
+        targets=_targets(action),
+        why=action.why,
+        at=services.now(),
+        config=services.config.digest,
+        run=action.run if isinstance(action, Land) else "",
+        abandon=decision.abandon,
+        runs=tuple(runs),
+    )
+
+
+def _read_runs(services: Services, lease: Lease, facts: BranchFacts, settings: BranchSettings) -> list[Run]:
+    """The runs of a branch with their contexts as they are now; a run that has come to its end is recorded once.
+
+    Ended runs of another base are no evidence any more and are forgotten.
+    """
+    store, branch = services.store, lease.branch
+    runs = store.runs(branch)
+    for run in runs:
+        if run.ended is not None and run.base_sha != facts.base_sha:
+            store.forget_run(lease, run)
+    open_runs = [run for run in runs if run.ended is None]
+    read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
+    fresh = {run.id: replace(run, contexts=contexts) for run, contexts in zip(open_runs, read, strict=True)}
+    found = []
+    for run in (fresh.get(run.id, run) for run in runs if run.ended is None or run.base_sha == facts.base_sha):
+        said = verdict(run, settings, services.now())
+        if run.ended is None and run.base_sha == facts.base_sha and said.state in _OUTCOMES:
+            run = replace(run, ended=said.state)  # noqa: PLW2901 -- the run as it is from now on
+            note_run(services, lease, run, _OUTCOMES[said.state], said.why)
+        found.append(run)
+    return found
+
+
+def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: str) -> HistoryRecord:
+    """Record how a run began or ended without landing, and keep it as evidence, or drop it when it was given up.
+    Raises LeaseLost.
+    """
+    record = HistoryRecord(
+        id=services.store.new_id(),
+        branch=str(lease.branch),
+        time=services.now(),
+        action="TRIGGER" if len(run.members) == 1 else "TRIGGER_BATCH",
+        base_sha=run.base_sha,
+        targets=run.targets,
+        outcome=outcome,
+        err="" if outcome is Outcome.TRIGGERED else why,
+        tested_tree=run.trees[-1],
+        config=services.config.digest,
+    )
+    over = outcome is Outcome.ABANDONED and run.ended is None
+    services.store.record(lease, record, keep=None if over else run, drop=run if over else None)
+    services.log.info("run", branch=str(lease.branch), run=run.id, outcome=outcome.value, why=why or None)
+    return record
+
+
+def target_of(pull: PullRequest) -> Target:
+    """A pull request as history names it."""
+    return Target(pull.number, pull.author, pull.head_sha, pull.title, pull.head_ref)
+
+
+def _arrivals(services: Services, facts: BranchFacts) -> dict[int, Arrival]:
+    """When the present heads arrived: as a webhook said, else no later than their first trace, or than now (D17)."""
+    repo, now = facts.branch.full_repo, services.now()
+    known = services.store.arrivals(repo)
+    new = {}
+    for pull in facts.pulls:
+        if (seen := known.get(pull.number)) is None or seen.head_sha != pull.head_sha:
+            trace = min((context.at for context in pull.contexts or () if context.at), default=now)
+            original = seen is None and (trace <= pull.created_at or (pull.steps == 1 and not pull.was_forced))
+            new[pull.number] = Arrival(pull.head_sha, min(trace, now), original)
+    services.store.note_arrivals(repo, new)
+    return {**known, **new}
 
 
 def _targets(action: Action) -> tuple[int, ...]:
-    return (action.number,) if isinstance(action, Merge) else ()
+    match action:
+        case Merge():
+            return (action.number,)
+        case Stage() | Land():
+            return action.numbers
+        case _:
+            return ()
 
 
 def _measure(services: Services, saved: SavedPool) -> None:

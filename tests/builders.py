@@ -3,12 +3,13 @@
 from dataclasses import fields
 from typing import Any
 
+from mergeq.core.batch import Conflict, Member, Run
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BranchSettings, Pool, Refusal, divide
-from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Result
+from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Refusal, divide
+from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Method, PullRequest, Result
 from mergeq.core.query import Query
-from mergeq.core.queue import QueueValues
+from mergeq.core.queue import QueueValues, Retest
 
 MAIN = Branch("acme", "rocket", "main")
 BASE = "b" * 40
@@ -74,7 +75,41 @@ def pool(
     now: float = 1000.0,
     **changes: Any,
 ) -> Pool:
-    """`MAIN`, judged."""
-    return divide(
-        facts(*pulls, **changes), config or settings(), entered=entered or {}, refusals=refusals or {}, now=now
+    """`MAIN`, judged, every head being the one its pull request was opened with."""
+    arrivals = {one.number: Arrival(one.head_sha, 0.0, original=True) for one in pulls}
+    memory = Memory(entered=entered or {}, refusals=refusals or {}, arrivals=arrivals)
+    return divide(facts(*pulls, **changes), config or settings(), memory, now)
+
+
+def staging(**changes: Any) -> BranchSettings:
+    """Settings under which `insider()` is tested on a staged commit, where ci/test must be green."""
+    required = ContextPolicy(required=frozenset({"ci/test"}))
+    return settings(**{"retest": Retest.STAGING, "contexts": required, **changes})
+
+
+def insider(number: int = 1, **changes: Any) -> PullRequest:
+    """A pull request that `settings()` and `staging()` admit: its author may write to the repository."""
+    return pr(number, **{"by_writer": True, **changes})
+
+
+def run(*pulls: PullRequest, **changes: Any) -> Run:
+    """These staged together at 1000 s on `BASE`, where ci/test is still running."""
+    numbers = "-".join(str(one.number) for one in pulls)
+    values: dict[str, Any] = {
+        "id": f"run-{numbers}",
+        "base_sha": BASE,
+        "members": tuple(Member(one.number, one.head_sha, Method.MERGE) for one in pulls),
+        "ref": f"mergeq/main-{numbers}",
+        "staged_sha": "5" * 40,
+        "trees": tuple(f"{one.number:039x}f" for one in pulls),
+        "started_at": 1000.0,
+        "contexts": (context("ci/test", Result.PENDING),),
+    }
+    return Run(**{**values, **changes})
+
+
+def clash(after: tuple[PullRequest, ...], pull: PullRequest, **changes: Any) -> Conflict:
+    """The fact that a pull request does not merge on `BASE` after these."""
+    return Conflict(
+        **{"base_sha": BASE, "prefix": tuple(one.head_sha for one in after), "head_sha": pull.head_sha, **changes}
     )

@@ -3,5 +3,6 @@
 from mergeq.config.documents import ConfigError
 from mergeq.config.policy import Configuration, load
 from mergeq.config.settings import Settings
+from mergeq.config.watch import Followed
 
-__all__ = ["ConfigError", "Configuration", "Settings", "load"]
+__all__ = ["ConfigError", "Configuration", "Followed", "Settings", "load"]

@@ -4,7 +4,7 @@ Built on the C parser's events: unlike PyYAML's own loaders it takes the repeate
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ _MAX_DEPTH = 60
 _TAGS = {None, "!"} | {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "map", "seq")
 }
+_GO_BOOLEANS = {"y": True, "Y": True, "n": False, "N": False}
 
 Path_ = tuple[str | int, ...]
 
@@ -36,13 +37,44 @@ class Document:
     value: Any
     marks: dict[Path_, tuple[int, int]] = field(repr=False)
     notes: tuple[str, ...] = ()
+    links: dict[Path_, Path_] = field(default_factory=dict, repr=False)
 
     def where(self, path: Path_) -> str:
-        """``file:line:column`` of the nearest thing that has a position at or above `path`."""
+        """``file:line:column`` of the nearest thing that has a position at or above `path`; what came by an alias or a
+        merge key stands where it was written.
+        """
+        path = self._home(path)
         for end in range(len(path), -1, -1):
             if mark := self.marks.get(path[:end]):
                 return f"{self.file}:{mark[0]}:{mark[1]}"
         return self.file
+
+    def at(self, path: Path_) -> Any:
+        """The value at `path`; None when there is none."""
+        found = self._walk(path)
+        return self._walk(self._home(path)) if found is None else found
+
+    def _walk(self, path: Path_) -> Any:
+        value = self.value
+        for key in path:
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+                value = value[key]
+            else:
+                return None
+        return value
+
+    def _home(self, path: Path_) -> Path_:
+        """The path under which the value at `path` was written."""
+        for _ in range(_MAX_DEPTH):
+            if path in self.marks:
+                break
+            end = next((end for end in range(len(path), 0, -1) if path[:end] in self.links), 0)
+            if not end:
+                break
+            path = self.links[path[:end]] + path[end:]
+        return path
 
 
 def read(file: Path) -> Document:
@@ -63,6 +95,15 @@ def parse(raw: bytes, name: str) -> Document:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    document = _document(text, name)
+    if (inner := _inside_config_map(document, text)) is None:
+        return document
+    found = _document(inner, name)
+    note = f"{name}: is a Kubernetes ConfigMap; its `config.yaml` is read, better give that as a file of its own"
+    return replace(found, notes=(note, *document.notes, *found.notes))
+
+
+def _document(text: str, name: str) -> Document:
     builder = _Builder(name, yaml.parse(text, Loader=yaml.CSafeLoader))
     try:
         value = builder.document()
@@ -72,7 +113,20 @@ def parse(raw: bytes, name: str) -> Document:
         raise ConfigError(f"{spot}: is not YAML: {error.problem or error.context}; mend the syntax there") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: is not YAML: {str(error).splitlines()[0]}; mend the syntax") from error
-    return Document(name, value, builder.marks, tuple(builder.notes))
+    return Document(name, value, builder.marks, tuple(builder.notes), builder.links)
+
+
+def _inside_config_map(document: Document, text: str) -> str | None:
+    """The Prow configuration that a ConfigMap holds as a block of text, its lines where they were; None for others."""
+    path: Path_ = ("data", "config.yaml")
+    mark, inner = document.marks.get(path), document.at(path)
+    if document.at(("kind",)) != "ConfigMap" or not mark or not isinstance(inner, str):
+        return None
+    lines = text.splitlines(keepends=True)
+    first = mark[0]
+    if not lines[first - 1][mark[1] - 1 :].startswith("|"):
+        return inner
+    return "\n" * first + "".join(lines[first : first + len(inner.splitlines())])
 
 
 class _Builder:
@@ -82,8 +136,9 @@ class _Builder:
         self.name = name
         self.events = events
         self.marks: dict[Path_, tuple[int, int]] = {}
+        self.links: dict[Path_, Path_] = {}
         self.notes: list[str] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, Path_]] = {}
         self._resolver: Any = yaml.SafeLoader("")
         self._nodes = 0
 
@@ -93,7 +148,8 @@ class _Builder:
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if seen:
-                    self._fail(event, "a second document starts here", "keep one document per file")
+                    self._note(event, "a second document starts here and is not read, as in Prow; keep one per file")
+                    break
                 seen = True
             elif not isinstance(event, yaml.StreamStartEvent | yaml.StreamEndEvent | yaml.DocumentEndEvent):
                 value, _ = self._node(event, ())
@@ -104,13 +160,16 @@ class _Builder:
         if len(path) > _MAX_DEPTH:
             self._fail(event, "nests too deeply", f"keep below {_MAX_DEPTH} levels")
         self.marks[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
+        self.links.pop(path, None)
         match event:
             case yaml.AliasEvent():
                 if event.anchor not in self._anchors:
                     self._fail(
                         event, f"the alias *{event.anchor} names nothing above it", f"define &{event.anchor} first"
                     )
-                value, size = self._anchors[event.anchor]
+                value, size, home = self._anchors[event.anchor]
+                if home != path:
+                    self.links[path] = home
                 self._count(event, size)
                 return value, size
             case yaml.ScalarEvent():
@@ -122,7 +181,7 @@ class _Builder:
                 self._fail(event, f"unexpected {type(event).__name__}", "mend the syntax")
         self._count(event, 1)
         if event.anchor:
-            self._anchors[event.anchor] = built
+            self._anchors[event.anchor] = (*built, path)
         return built
 
     def _sequence(self, path: Path_) -> tuple[list[Any], int]:
@@ -145,25 +204,33 @@ class _Builder:
             value, expanded = self._node(next(self.events), (*path, key))
             size += 1 + expanded
             if key == "<<" and not event.style:
-                for base in value if isinstance(value, list) else [value]:
-                    if not isinstance(base, dict):
-                        self._fail(event, "<< must be given a mapping", "merge a mapping, usually *NAME")
-                    merged = {**base, **merged}
+                self._merge(event, value, path, merged)
                 continue
             if key in own:
-                mark: Any = event.start_mark
-                self.notes.append(
-                    f"{self.name}:{mark.line + 1}:{mark.column + 1}: the key {key!r} stands twice here and the last "
-                    "one is used; remove one"
-                )
+                self._note(event, f"the key {key!r} stands twice here and the last one is used; remove one")
             own[key] = value
         return {**merged, **own}, size
+
+    def _merge(self, event: Any, value: Any, path: Path_, merged: dict[str, Any]) -> None:
+        """Add to `merged` what a merge key brings in; of several mappings the first wins."""
+        several = isinstance(value, list)
+        for index, base in enumerate(value if several else [value]):
+            if not isinstance(base, dict):
+                self._fail(event, "<< must be given a mapping", "merge a mapping, usually *NAME")
+            home: Path_ = (*path, "<<", index) if several else (*path, "<<")
+            for key in base:
+                if key not in merged:
+                    merged[key] = base[key]
+                    if (*path, key) not in self.marks:
+                        self.links[(*path, key)] = (*home, key)
 
     def _scalar(self, event: Any) -> Any:
         tag = event.tag
         if tag is None or tag == "!":
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         self._check_tag(event, tag)
+        if event.implicit[0] and event.value in _GO_BOOLEANS:
+            return _GO_BOOLEANS[event.value]
         if tag.endswith((":timestamp", ":merge")):
             return event.value
         try:
@@ -179,6 +246,9 @@ class _Builder:
         self._nodes += size
         if self._nodes > _MAX_NODES:
             self._fail(event, f"expands to more than {_MAX_NODES} values", "use fewer aliases")
+
+    def _note(self, event: Any, said: str) -> None:
+        self.notes.append(f"{self.name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}: {said}")
 
     def _fail(self, event: Any, what: str, remedy: str) -> NoReturn:
         mark = event.start_mark

@@ -27,13 +27,17 @@ class EmptyContexts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContextPolicy:
-    """Which contexts are required and which do not count (T1.58). Lists are sets of names; unset booleans inherit."""
+    """Which contexts are required and which do not count (T1.58). Lists are sets of names; unset booleans inherit.
+
+    `from_branch_protection` asks for more required contexts; whoever has the configuration adds them (T1.60).
+    """
 
     required: frozenset[str] = frozenset()
     required_if_present: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     optional_patterns: tuple[Pattern, ...] = field(default=(), compare=False)
     skip_unknown: bool | None = None
+    from_branch_protection: bool | None = None
 
     def narrowed_by(self, narrower: "ContextPolicy") -> "ContextPolicy":
         """This policy with a narrower level's applied: lists are united, a set boolean wins (T1.59)."""
@@ -42,15 +46,19 @@ class ContextPolicy:
             required_if_present=self.required_if_present | narrower.required_if_present,
             optional=self.optional | narrower.optional,
             optional_patterns=self.optional_patterns + narrower.optional_patterns,
-            skip_unknown=self.skip_unknown if narrower.skip_unknown is None else narrower.skip_unknown,
+            skip_unknown=_narrowest(self.skip_unknown, narrower.skip_unknown),
+            from_branch_protection=_narrowest(self.from_branch_protection, narrower.from_branch_protection),
         )
 
     def counts(self, name: str) -> bool:
-        """Whether a context that is present must be green; the first rule that applies decides (T1.62)."""
-        if name in self.optional or any(pattern.search(name) for pattern in self.optional_patterns):
-            return False
+        """Whether a context that is present must be green (T1.62).
+
+        Of a name that is both required and optional the first holds: Tide would not act at all then (T1.61, D8).
+        """
         if name in self.required or name in self.required_if_present:
             return True
+        if name in self.optional or any(pattern.search(name) for pattern in self.optional_patterns):
+            return False
         return not self.skip_unknown
 
     def overlap(self) -> str:
@@ -67,6 +75,10 @@ class ContextPolicy:
                 if match := next((name for name in sorted(names) if pattern.search(name)), None):
                     return f'optional context regex "{pattern.pattern}" matches {said} context {match}'
         return ""
+
+
+def _narrowest(broad: bool | None, narrow: bool | None) -> bool | None:
+    return broad if narrow is None else narrow
 
 
 def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
@@ -90,17 +102,32 @@ def _age(context: Context) -> tuple[float, int]:
     return (context.at or math.inf, context.serial)
 
 
-def unsuccessful(contexts: Iterable[Context], policy: ContextPolicy, ours: str) -> tuple[Context, ...]:
+def unsuccessful(
+    contexts: Iterable[Context], policy: ContextPolicy, ours: str, apps: Mapping[str, str] | None = None
+) -> tuple[Context, ...]:
     """The contexts that keep a head from being green, sorted by name: counting and not SUCCESS, or required and absent
     (T1.64, T3.12, T3.13).
 
     `ours` is the name of our own status context, which is never judged (T3.15). A name reported by several apps must
-    be green from all.
+    be green from all. `apps` pins names to the slug of the one app that is believed, ``any`` being everybody.
     """
-    present = [context for context in latest(contexts) if context.name.lower() != ours.lower()]
+    pinned = {name: frozenset(slugs.split(",")) for name, slugs in (apps or {}).items()}
+    anybody = frozenset({"any"})
+    present = [
+        context
+        for context in latest(contexts)
+        if context.name.lower() != ours.lower() and pinned.get(context.name, anybody) & {"any", context.app}
+    ]
     names = {context.name for context in present}
     bad = [context for context in present if context.result is not Result.SUCCESS and policy.counts(context.name)]
     bad += [Context(name, Result.EXPECTED) for name in policy.required - names if name.lower() != ours.lower()]
+    seen = {(context.name, context.app) for context in present}
+    bad += [
+        Context(name, Result.EXPECTED, app)
+        for name in policy.required & names & set(pinned)
+        for app in pinned[name] - {"any"}
+        if (name, app) not in seen
+    ]
     return tuple(sorted(bad, key=lambda context: (context.name, context.app or "")))
 
 

@@ -1,10 +1,13 @@
 """What to do with a branch now, and why."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from mergeq.core.batch import Conflict, Run, RunState, candidates, is_current, serial_candidate, staged_policy, verdict
 from mergeq.core.pool import BranchSettings, Pool, Standing, priority_of, ranked
 from mergeq.core.pull import Blocker, Method
+from mergeq.core.queue import Retest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +39,60 @@ class Merge:
     why: str
 
 
-Action = Wait | Blocked | Merge
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Test these together on the base, in this order."""
+
+    numbers: tuple[int, ...]
+    why: str
 
 
-def decide(pool: Pool, settings: BranchSettings) -> Action:
-    """The one action for a pool in `head` mode, in Tide's order (T4.3): blockers, then the first green member, else
-    wait.
+@dataclass(frozen=True, slots=True)
+class Land:
+    """Land the members of a green run, in its order."""
 
-    A pool with a gap in its facts waits and says what could not be read (D8).
+    run: str
+    numbers: tuple[int, ...]
+    why: str
+
+
+Action = Wait | Blocked | Merge | Stage | Land
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The one action for a branch, and the runs to give up with the reason for each."""
+
+    action: Action
+    abandon: tuple[tuple[str, str], ...] = ()
+
+
+def decide(
+    pool: Pool,
+    settings: BranchSettings,
+    *,
+    runs: Sequence[Run] = (),
+    conflicts: Iterable[Conflict] = (),
+    now: float = 0.0,
+) -> Decision:
+    """What to do with a pool, in Tide's order (T4.3): blockers, then what is green, then what to test, else wait.
+
+    A pool with a gap in its facts waits and says what could not be read (D8). Runs that are not about this pool any
+    more are given up, whatever they said.
     """
+    runs = sorted(runs, key=lambda run: (-len(run.members), run.started_at, run.id))
+    abandon = tuple((run.id, _stale(run, pool)) for run in runs if run.ended is None and not is_current(run, pool))
     if pool.partial:
-        return Wait(f"not everything could be read from GitHub: {pool.partial}")
+        return Decision(Wait(f"not everything could be read from GitHub: {pool.partial}"))
+    if pool.halted:
+        return Decision(Wait(f"halted until a person resumes it: {pool.halted}"))
     if pool.blockers:
-        return Blocked(pool.blockers)
-    for member in ranked(pool.members, settings):
-        if member.method is not None:
-            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(member, pool, settings))
-    return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+        return Decision(Blocked(pool.blockers), abandon)
+    if settings.queue.retest is Retest.STAGING:
+        return Decision(_staged(pool, settings, runs, tuple(conflicts), now), abandon)
+    return Decision(
+        _on_the_head(pool, settings), tuple((run.id, "staging is off") for run in runs if run.ended is None)
+    )
 
 
 def wire_name(action: Action) -> str:
@@ -64,8 +104,59 @@ def wire_name(action: Action) -> str:
             return "BLOCKED"
         case Merge():
             return "MERGE"
+        case Stage():
+            return "TRIGGER" if len(action.numbers) == 1 else "TRIGGER_BATCH"
+        case Land():
+            return "MERGE" if len(action.numbers) == 1 else "MERGE_BATCH"
         case _:
             assert_never(action)
+
+
+def _on_the_head(pool: Pool, settings: BranchSettings) -> Action:
+    """In `head` mode the first member lands; it is green already (T4.9)."""
+    for member in ranked(pool.members, settings):
+        if member.method is not None:
+            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(member, pool, settings))
+    return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+
+
+def _staged(
+    pool: Pool, settings: BranchSettings, runs: Sequence[Run], conflicts: Sequence[Conflict], now: float
+) -> Action:
+    """Tide's two slots: one batch, and one pull request alone beside it (T4.3-T4.7)."""
+    if not staged_policy(settings).required:
+        return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
+    if not pool.members:
+        return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+    current = [run for run in runs if run.ended is None and is_current(run, pool)]
+    said = {run.id: verdict(run, settings, now).state for run in current}
+    batches = [run for run in current if len(run.members) > 1]
+    singles = [run for run in current if len(run.members) == 1]
+    testing = [run for run in batches if said[run.id] is RunState.PENDING]
+    for run in batches:
+        if said[run.id] is RunState.GREEN:
+            return Land(run.id, tuple(member.number for member in run.members), "green together on this base")
+    if not testing:
+        for run in singles:
+            if said[run.id] is RunState.GREEN:
+                return Land(run.id, (run.members[0].number,), "green on this base")
+        if len(current) < settings.queue.slots and (batch := candidates(pool, runs, conflicts, settings)):
+            return Stage(tuple(member.pull.number for member in batch), "ready to be tested together")
+    if not singles and len(current) < settings.queue.slots:
+        alone = serial_candidate(pool, runs, conflicts, settings)
+        if alone is not None:
+            return Stage((alone.pull.number,), "ready to be tested alone")
+    if current:
+        return Wait("testing " + " and ".join(", ".join(f"#{m.number}" for m in run.members) for run in current))
+    return Wait("every ready pull request conflicts with the base or with one that goes first")
+
+
+def _stale(run: Run, pool: Pool) -> str:
+    if run.base_sha != pool.base_sha:
+        return f"the base moved from {run.base_sha[:7]} to {pool.base_sha[:7]}"
+    known = {member.pull.number: member.pull.head_sha for member in pool.members}
+    gone = [f"#{member.number}" for member in run.members if known.get(member.number) != member.head_sha]
+    return f"{', '.join(gone) or 'a member'} left the pool or changed"
 
 
 def _why(chosen: Standing, pool: Pool, settings: BranchSettings) -> str:

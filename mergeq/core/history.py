@@ -8,8 +8,14 @@ class Outcome(StrEnum):
     """How an action ended."""
 
     LANDED = "LANDED"
+    PARTIAL = "PARTIAL"
     REFUSED = "REFUSED"
     STALE = "STALE"
+    RACED = "RACED"
+    WRONG_TREE = "WRONG_TREE"
+    TRIGGERED = "TRIGGERED"
+    RED = "RED"
+    ABANDONED = "ABANDONED"
 
 
 @dataclass(frozen=True, slots=True)

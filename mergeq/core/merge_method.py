@@ -35,15 +35,28 @@ class MergeMethods:
     merge_label: str = ""
 
     def for_branch(self, branch: Branch) -> Method:
-        """The configured method of a branch; the first hit of T1.51 wins, else merge."""
+        """The configured method of a branch, else merge."""
+        return self.configured(branch)[0]
+
+    def configured(self, branch: Branch) -> tuple[Method, tuple[str, ...]]:
+        """The method of a branch and the keys under `tide.merge_method` that say so, none when nothing does; the first
+        hit of T1.51 wins.
+        """
         nested = self.nested.get(branch.org, NestedMethods())
         entry = nested.entry(branch.repo)
-        if method := self.flat.get(f"{branch.full_repo}@{branch.name}"):
-            return method
+        literal = f"{branch.full_repo}@{branch.name}"
+        if method := self.flat.get(literal):
+            return method, (literal,)
         for pattern, method in nested.by_branch.get(entry, ()):
             if pattern.search(branch.name):
-                return method
-        return self.flat.get(branch.full_repo) or nested.whole.get(entry) or self.flat.get(branch.org) or Method.MERGE
+                return method, (branch.org, entry, pattern.pattern)
+        if method := self.flat.get(branch.full_repo):
+            return method, (branch.full_repo,)
+        if method := nested.whole.get(entry):
+            return method, (branch.org, entry)
+        if method := self.flat.get(branch.org):
+            return method, (branch.org,)
+        return Method.MERGE, ()
 
     def of(self, pull: PullRequest) -> Method | None:
         """The method for one pull request: a method label beats the configuration; None when labels contradict each

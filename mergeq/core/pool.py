@@ -2,16 +2,18 @@
 out.
 """
 
+import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mergeq.core import query
 from mergeq.core.contexts import ContextPolicy, EmptyContexts, latest, unsuccessful
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pull import Blocker, Branch, BranchFacts, Mergeable, Method, PullRequest, Repository
+from mergeq.core.pull import Blocker, Branch, BranchFacts, Mergeable, Method, Protection, PullRequest, Repository
 from mergeq.core.query import Query
-from mergeq.core.queue import Drafts, Order, QueueValues
+from mergeq.core.queue import Drafts, Forks, Order, QueueValues, Retest
 from mergeq.core.reason import Clause, Reason
 
 
@@ -76,6 +78,8 @@ class Pool:
     standings: tuple[Standing, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     partial: str = ""
+    halted: str = ""
+    protection: Protection = field(default_factory=Protection)
 
     @property
     def members(self) -> tuple[Standing, ...]:
@@ -87,43 +91,88 @@ class Pool:
         return next((standing for standing in self.standings if standing.pull.number == number), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a head came to its pull request: not after a moment, in seconds since the epoch.
+
+    `original`: it is the head with which the pull request was opened, so no label is older.
+    """
+
+    head_sha: str
+    not_after: float
+    original: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known from before: when members entered (by number and head), what GitHub refused (by number), which
+    heads did not pass with the base, and when heads arrived (by number).
+    """
+
+    entered: Mapping[tuple[int, str], float] = field(default_factory=dict)
+    refusals: Mapping[int, Refusal] = field(default_factory=dict)
+    convictions: Mapping[str, Reason] = field(default_factory=dict)
+    arrivals: Mapping[int, Arrival] = field(default_factory=dict)
+
+
 def assess(
     pull: PullRequest,
     repository: Repository,
+    protection: Protection,
     settings: BranchSettings,
-    refusal: Refusal | None = None,
-    now: float = 0.0,
+    memory: Memory,
+    now: float,
 ) -> Standing:
-    """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again
-    before landing (D7, D23).
+    """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again before
+    landing (D7, D23).
     """
+    held = under_protection(settings, protection)
     method = settings.methods.of(pull)
+    arrival = memory.arrivals.get(pull.number)
+    conviction = memory.convictions.get(pull.head_sha)
+    staged = settings.queue.retest is Retest.STAGING
     reasons = (
         *_unmergeable(pull, method, repository, settings),
-        *_unready(pull, settings),
-        *query.closest(settings.queries, pull, settings.contexts, settings.status_context),
-        *_refused(pull, refusal, now),
+        *_unready(pull, held),
+        *query.closest(held.queries, pull, held.contexts, held.status_context, held.queue.context_apps),
+        *voided(pull, settings, arrival),
+        *_protected(pull, method, protection),
+        *(_not_stageable(pull, settings, arrival) if staged else ()),
+        *((conviction,) if staged and conviction else ()),
+        *_refused(pull, memory.refusals.get(pull.number), now),
     )
     return Standing(pull, method, reasons)
 
 
-def divide(
-    facts: BranchFacts,
-    settings: BranchSettings,
-    *,
-    entered: Mapping[tuple[int, str], float],
-    refusals: Mapping[int, Refusal],
-    now: float,
-) -> Pool:
-    """Judge every pull request of a branch. `entered` maps (number, head SHA) to when that head came into the pool
-    before.
-    """
+def under_protection(settings: BranchSettings, protection: Protection) -> BranchSettings:
+    """The settings with every context that GitHub requires required here too, from its app (D18, D19)."""
+    if not protection.required:
+        return settings
+    names = frozenset(name for name, _ in protection.required if name.lower() != settings.status_context.lower())
+    apps: dict[str, set[str]] = {}
+    for name, app in protection.required:
+        if app:
+            apps.setdefault(name, set()).add(app)
+    pins = {name: ",".join(sorted(slugs)) for name, slugs in apps.items()}
+    contexts = replace(
+        settings.contexts,
+        required=settings.contexts.required | names,
+        optional=settings.contexts.optional - names,
+        required_if_present=settings.contexts.required_if_present - names,
+    )
+    queue = replace(settings.queue, context_apps={**settings.queue.context_apps, **pins})
+    return replace(settings, contexts=contexts, queue=queue)
+
+
+def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: float) -> Pool:
+    """Judge every pull request of a branch."""
     standings = []
     for pull in sorted(facts.pulls, key=lambda pull: pull.number):
-        standing = assess(pull, facts.repository, settings, refusals.get(pull.number), now)
-        at = entered.get((pull.number, pull.head_sha), now) if standing.in_pool else None
-        standings.append(Standing(pull, standing.method, standing.reasons, at))
-    return Pool(facts.branch, facts.base_sha, tuple(standings), applicable_blockers(facts), facts.partial)
+        standing = assess(pull, facts.repository, facts.protection, settings, memory, now)
+        at = memory.entered.get((pull.number, pull.head_sha), now) if standing.in_pool else None
+        standings.append(replace(standing, entered_at=at))
+    blockers = applicable_blockers(facts)
+    return Pool(facts.branch, facts.base_sha, tuple(standings), blockers, facts.partial, protection=facts.protection)
 
 
 def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:
@@ -265,6 +314,129 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
                 )
             )
     return tuple(reasons)
+
+
+def voided(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None) -> tuple[Reason, ...]:
+    """The approvals by label that were given to another head, or may have been (D17).
+
+    A label counts when it is certain that it was put on after the present head had arrived. Not knowing is not enough.
+    """
+    present = {label.lower(): label for label in pull.labels}
+    reasons = []
+    for name in settings.queue.voided_by_push:
+        label = present.get(name.lower())
+        if label is None or _was_given(label, pull, arrival):
+            continue
+        reasons.append(
+            Reason(
+                Clause.VOIDED,
+                f"{label} for {pull.head_sha[:7]}",
+                f"{label} was given to an earlier head, or to one that is not known",
+                "a reviewer",
+                f"review what was pushed, then remove {label} and add it again",
+                items=(f"{label} was given to an earlier head, head is now {pull.head_sha[:7]}.",),
+            )
+        )
+    return tuple(reasons)
+
+
+def _was_given(name: str, pull: PullRequest, arrival: Arrival | None) -> bool:
+    """Whether a label is there and was certainly put on after the present head had arrived (D17)."""
+    if arrival is None or arrival.head_sha != pull.head_sha or name.lower() not in {one.lower() for one in pull.labels}:
+        return False
+    given = dict(pull.label_times).get(name.lower())
+    return arrival.original or (given is not None and given > arrival.not_after)
+
+
+def _protected(pull: PullRequest, method: Method | None, protection: Protection) -> tuple[Reason, ...]:
+    """What GitHub's own rules still demand, whether or not our token could pass them by (D19)."""
+    author, admin = "the author", "an administrator of the repository"
+    demands = (
+        (
+            protection.reviews and pull.review_decision != "APPROVED",
+            ("the approving reviews that the branch's protection requires", "GitHub does not count it as approved"),
+            ("a reviewer with write access", "approve it on GitHub"),
+            "Protection requires approving reviews.",
+        ),
+        (
+            protection.conversations and pull.unresolved_threads > 0,
+            ("every conversation resolved", f"{pull.unresolved_threads} are not"),
+            (author, "resolve them on GitHub"),
+            "Protection requires every conversation to be resolved.",
+        ),
+        (
+            protection.up_to_date and pull.merge_state == "BEHIND",
+            ("to contain the tip of its base", "it is behind"),
+            (author, f"merge {pull.base} into the branch, or rebase onto it"),
+            f"Protection requires it to be up to date with {pull.base}.",
+        ),
+        (
+            protection.linear_history and method is Method.MERGE,
+            ("a method without merge commits", "it would be landed by merge"),
+            (admin, "configure squash or rebase"),
+            "Protection requires a linear history, which merge would break.",
+        ),
+        (
+            protection.signatures and method is Method.REBASE,
+            ("signed commits", "GitHub cannot sign rebased ones"),
+            (admin, "configure merge or squash"),
+            "Protection requires signatures, which rebase would lose.",
+        ),
+    )
+    return tuple(
+        Reason(Clause.PROTECTION, needed, observed, who, remedy, items=(said,))
+        for unmet, (needed, observed), (who, remedy), said in demands
+        if unmet
+    )
+
+
+def _not_stageable(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None) -> tuple[Reason, ...]:
+    """Why this code may not meet the repository's secrets on a staging ref (D21)."""
+    staging = settings.queue.staging
+    given = {name.lower() for name in settings.queue.voided_by_push} & {label.lower() for label in pull.labels}
+    cleared = _was_given(staging.allow_label, pull, arrival)
+    approved = cleared or bool(pull.approvers) or any(_was_given(label, pull, arrival) for label in given)
+    reasons = []
+    if pull.is_fork and not (staging.forks is Forks.ALWAYS or (staging.forks is Forks.APPROVED and approved)):
+        never = staging.forks is Forks.NEVER
+        reasons.append(
+            Reason(
+                Clause.STAGING_FORBIDDEN,
+                "somebody's word that its code may run with the repository's secrets",
+                "it comes from a fork"
+                + (", which is never staged here" if never else " and this head is not approved"),
+                "a member of the repository",
+                "push it to a branch of the repository itself"
+                if never
+                else f"add {staging.allow_label}, or approve {pull.head_sha[:7]}",
+                items=("PR comes from a fork and is not cleared for staging.",),
+            )
+        )
+    touched = [path for path in pull.paths or () if _is_under(path, staging.sensitive_paths)]
+    if not cleared and not pull.by_writer and (touched or pull.paths is None):
+        what = f"it touches {', '.join(touched[:3])}" if touched else "its changed files could not all be read"
+        reasons.append(
+            Reason(
+                Clause.STAGING_FORBIDDEN,
+                "somebody's word that it may change how CI runs",
+                f"{what}, and {pull.author} has no write access",
+                "a member of the repository",
+                f"read it, then add {staging.allow_label}",
+                items=(f"PR touches sensitive paths and needs {staging.allow_label} label.",),
+            )
+        )
+    return tuple(reasons)
+
+
+def _is_under(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a path matches a pattern: ``**`` crosses folders, ``*`` does not."""
+    return any(_glob(pattern).fullmatch(path) for pattern in patterns)
+
+
+@functools.cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*|\*)", pattern)
+    return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
 def _refused(pull: PullRequest, refusal: Refusal | None, now: float) -> tuple[Reason, ...]:

@@ -81,7 +81,10 @@ class PullRequest:
     """An open pull request as read from GitHub at one moment.
 
     `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded
-    from them (D8). `labels` keep GitHub's spelling. Times are seconds since the epoch.
+    from them (D8). `labels` keep GitHub's spelling. `label_times` says, by label in lower case, when each was last put
+    on. `approvers` approved exactly this head. `by_writer`: the author may write to the repository. `paths` are the
+    changed files, None when not all were read. `steps` counts its commits; `was_forced` unless it is
+    certain that the head was never force-pushed. Times are seconds since the epoch.
     """
 
     org: str
@@ -103,8 +106,17 @@ class PullRequest:
     review_decision: str | None = None
     in_merge_queue: bool = False
     url: str = ""
+    created_at: float = 0.0
     updated_at: float = 0.0
     approvers: tuple[str, ...] = ()
+    label_times: tuple[tuple[str, float], ...] = ()
+    unresolved_threads: int = 0
+    is_fork: bool = False
+    by_writer: bool = False
+    paths: tuple[str, ...] | None = None
+    steps: int = 1
+    head_owner: str = ""
+    was_forced: bool = True
 
     @property
     def branch(self) -> Branch:
@@ -121,6 +133,21 @@ class Repository:
 
     allowed_methods: frozenset[Method] = frozenset(Method)
     is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What GitHub's own rules demand of a branch, as far as mergeq holds itself to it without any bypass (D19).
+
+    `required` are names of contexts with the slug of the app they must come from, None for any.
+    """
+
+    required: tuple[tuple[str, str | None], ...] = ()
+    reviews: bool = False
+    conversations: bool = False
+    up_to_date: bool = False
+    linear_history: bool = False
+    signatures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +176,7 @@ class BranchFacts:
     base_sha: str
     pulls: tuple[PullRequest, ...] = ()
     repository: Repository = Repository()
+    protection: Protection = Protection()
     blockers: tuple[Blocker, ...] = ()
     partial: str = ""
 

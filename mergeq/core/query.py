@@ -2,8 +2,9 @@
 finds them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mergeq.core.contexts import ContextPolicy, unsuccessful
@@ -11,6 +12,18 @@ from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.reason import Clause, Reason
 
 _FLOOR = datetime(2007, 1, 1, tzinfo=UTC)
+_JSON_FIELDS = {
+    "author": "author",
+    "labels": "labels",
+    "missingLabels": "missing_labels",
+    "excludedBranches": "excluded_branches",
+    "includedBranches": "included_branches",
+    "milestone": "milestone",
+    "reviewApprovedRequired": "review_approved_required",
+    "orgs": "orgs",
+    "repos": "repos",
+    "excludedRepos": "excluded_repos",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +66,70 @@ class Query:
             *(["review:approved"] if self.review_approved_required else ()),
         )
 
+    def scopes(self) -> Mapping[str, tuple[str, ...]]:
+        """The scope terms of each org that is named anywhere, in the order of T2.3, by org (T2.4)."""
+        scopes: dict[str, list[str]] = {}
+        for org in dict.fromkeys(self.orgs):
+            scopes.setdefault(org, []).append(f'org:"{org}"')
+        for sign, repos in (("", self.repos), ("-", self.excluded_repos)):
+            for repo in repos:
+                org, slash, name = repo.partition("/")
+                if slash and "/" not in name:
+                    scopes.setdefault(org, []).append(f'{sign}repo:"{repo}"')
+        return {org: tuple(terms) for org, terms in scopes.items()}
+
+    def as_tide_searches(self) -> str:
+        """The one search Tide sends with a personal token, its orgs sorted (T2.3, T2.5). GitHub's present search reads
+        several scopes as AND, so we send `searches`.
+        """
+        scopes = self.scopes()
+        return " ".join((*self.search_terms(), *(term for org in sorted(scopes) for term in scopes[org])))
+
     def searches(self) -> tuple[str, ...]:
-        """The searches as sent: one ``org:`` or one ``repo:`` each, because GitHub reads several as AND (D11, Q21)."""
-        terms = " ".join(self.search_terms())
+        """The searches as sent: one ``org:`` or one ``repo:`` each, because GitHub reads several as AND (D11, Q21).
+
+        For the same reason several branches are left out altogether: a search only nominates, and may find too much.
+        """
+        one_branch = self if len(self.included_branches) < 2 else replace(self, included_branches=())
+        terms = " ".join(one_branch.search_terms())
         by_org = (
             f'{terms} org:"{org}"'
             + "".join(f' -repo:"{repo}"' for repo in self.excluded_repos if repo.startswith(f"{org}/"))
             for org in self.orgs
         )
         return (*by_org, *(f'{terms} repo:"{repo}"' for repo in self.repos))
+
+    def exact_searches(self) -> tuple[str, ...]:
+        """Searches, each one exact, that together find just what this query admits but for contexts."""
+        branches: list[tuple[str, ...]] = [(name,) for name in self.included_branches] or [()]
+        return tuple(search for one in branches for search in replace(self, included_branches=one).searches())
+
+
+def merged(queries: Sequence[Query]) -> tuple[tuple[Query, tuple[int, ...]], ...]:
+    """Queries that demand the same made one, in the order in which Tide numbers them, each with the indices of those it
+    was made of (T1.41). Labels and branches come out sorted; orgs and repositories are joined as they come.
+    """
+    alike: dict[Query, tuple[Query, tuple[int, ...]]] = {}
+    for index, query in enumerate(queries):
+        criteria = replace(
+            query,
+            labels=tuple(sorted(query.labels)),
+            missing_labels=tuple(sorted(query.missing_labels)),
+            included_branches=tuple(sorted(query.included_branches)),
+            excluded_branches=tuple(sorted(query.excluded_branches)),
+            orgs=(),
+            repos=(),
+            excluded_repos=(),
+        )
+        seen, indices = alike.get(criteria, (criteria, ()))
+        joined = replace(
+            seen,
+            orgs=(*seen.orgs, *query.orgs),
+            repos=(*seen.repos, *query.repos),
+            excluded_repos=(*seen.excluded_repos, *query.excluded_repos),
+        )
+        alike[criteria] = (joined, (*indices, index))
+    return tuple(sorted(alike.values(), key=lambda entry: _as_json(entry[0])))
 
 
 def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
@@ -88,7 +156,9 @@ def lacking(entry: str, labels: frozenset[str]) -> bool:
     return labels.isdisjoint(entry.lower().split(","))
 
 
-def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
+def unmet(
+    query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str, apps: Mapping[str, str] | None = None
+) -> tuple[Reason, ...]:
     """What `pull` lacks to be admitted by `query`, in the order of T6.13-T6.19; empty exactly when it is admitted.
 
     Labels compare case-insensitively, as GitHub's do (D18). Contexts that could not be read are the pool's concern and
@@ -158,7 +228,7 @@ def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -
                 tuple(forbidden),
             )
         )
-    bad = unsuccessful(pull.contexts or (), contexts, ours) if pull.contexts is not None else ()
+    bad = unsuccessful(pull.contexts or (), contexts, ours, apps) if pull.contexts is not None else ()
     if bad:
         names = tuple(sorted({context.name for context in bad}))
         reported = {context.name for context in pull.contexts or ()}
@@ -188,13 +258,19 @@ def unmet(query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str) -
     return tuple(reasons)
 
 
-def closest(queries: Iterable[Query], pull: PullRequest, contexts: ContextPolicy, ours: str) -> tuple[Reason, ...]:
+def closest(
+    queries: Iterable[Query],
+    pull: PullRequest,
+    contexts: ContextPolicy,
+    ours: str,
+    apps: Mapping[str, str] | None = None,
+) -> tuple[Reason, ...]:
     """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of
     equals wins.
     """
     best: tuple[Reason, ...] | None = None
     for query in queries:
-        reasons = unmet(query, pull, contexts, ours)
+        reasons = unmet(query, pull, contexts, ours, apps)
         if best is None or _distance(reasons) < _distance(best):
             best = reasons
     if best is not None:
@@ -213,6 +289,15 @@ def closest(queries: Iterable[Query], pull: PullRequest, contexts: ContextPolicy
 def applicable(queries: Iterable[Query], branch: Branch) -> tuple[Query, ...]:
     """The queries that speak about the repository of a branch, in configured order."""
     return tuple(query for query in queries if query.covers(branch.org, branch.full_repo))
+
+
+def _as_json(query: Query) -> bytes:
+    """A query as Go writes it, which is what Tide sorts by."""
+    values = {key: getattr(query, name) for key, name in _JSON_FIELDS.items()}
+    text = json.dumps({key: value for key, value in values.items() if value}, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text.encode()
 
 
 def _distance(reasons: Iterable[Reason]) -> int:

@@ -29,6 +29,10 @@ class Clause(StrEnum):
     CONTEXTS = "contexts"
     REVIEW = "review"
     REFUSED = "refused"
+    STAGED = "staged"
+    STAGING_FORBIDDEN = "staging-forbidden"
+    VOIDED = "voided"
+    PROTECTION = "protection"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Pool, Standing
+from mergeq.core.batch import Conflict, Run, RunState, conflicting, is_current, staged_policy, verdict
+from mergeq.core.pool import BlocksPolicy, BranchSettings, Pool, Standing, under_protection
 from mergeq.core.pull import Context
+from mergeq.core.queue import Retest
 from mergeq.core.reason import Clause, Reason
 
 _LIMIT = 140
@@ -43,11 +45,15 @@ _TEXTS = {
     Clause.NO_CONTEXTS: " No CI has reported on this commit.",
     Clause.REVIEW: " PullRequest is missing sufficient approving GitHub review(s)",
     Clause.REFUSED: " GitHub refused: {}",
+    Clause.STAGING_FORBIDDEN: " {}",
+    Clause.VOIDED: " {}",
+    Clause.PROTECTION: " {}",
 }
 _LISTS = {
     Clause.LABELS: (" Needs {} label.", " Needs {} labels."),
     Clause.FORBIDDEN_LABELS: (" Should not have {} label.", " Should not have {} labels."),
     Clause.CONTEXTS: (" Job {} has not succeeded.", " Jobs {} have not succeeded."),
+    Clause.STAGED: (" Job {} is not green together with the base.", " Jobs {} are not green together with the base."),
 }
 
 
@@ -61,21 +67,61 @@ class Status:
     description: str
 
 
-def describe(standing: Standing, pool: Pool, settings: BranchSettings) -> Status:
+def describe(
+    standing: Standing,
+    pool: Pool,
+    settings: BranchSettings,
+    *,
+    runs: Sequence[Run] = (),
+    conflicts: Iterable[Conflict] = (),
+) -> Status:
     """The status of one pull request; the first that applies of T6.4-T6.9. A blocked branch says so to its members too
     (T12.25).
     """
+    settings = under_protection(settings, pool.protection)
     first = min(standing.reasons, key=lambda reason: list(Clause).index(reason.clause), default=None)
     if first is not None and first.clause in _ERRORS:
         return Status("error", _cut("Not mergeable." + phrase(first)))
+    if pool.halted:
+        return Status("error", _cut(f"Not mergeable. The queue of this branch is halted: {pool.halted}"))
     if pool.blockers:
         numbers = [blocker.number for blocker in pool.blockers]
         return Status("error" if standing.reasons else "pending", _cut("Not mergeable." + blocked_phrase(numbers)))
     if first is not None:
         return Status("pending", _cut("Not mergeable." + phrase(first)))
+    if settings.queue.retest is Retest.STAGING and not _is_proved(standing, pool, settings, runs):
+        return Status("pending", _cut("Not mergeable." + _retesting(standing, pool, settings, runs, conflicts)))
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
         return Status("success", "In merge pool (despite BLOCKED).")
     return Status("success", "In merge pool.")
+
+
+def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run]) -> bool:
+    """Whether a run that is about this pool is green with this pull request in it."""
+    mine = (run for run in runs if standing.pull.head_sha in run.heads and is_current(run, pool))
+    return any(verdict(run, settings, run.started_at).state is RunState.GREEN for run in mine)
+
+
+def _retesting(
+    standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run], conflicts: Iterable[Conflict]
+) -> str:
+    """What a member of the pool waits for: a place beside one that it conflicts with, or its contexts (T6.9)."""
+    if clash := conflicting(pool, conflicts).get(standing.pull.number):
+        return f" {clash[0].upper()}{clash[1:]}."
+    required = staged_policy(settings).required
+    if not required:
+        return " No context is required on staged commits, so nothing can be proved."
+    mine = [
+        verdict(run, settings, run.started_at)
+        for run in runs
+        if run.ended is None and standing.pull.head_sha in run.heads and is_current(run, pool)
+    ]
+    left = [{context.name for context in said.contexts} for said in mine if said.state is RunState.PENDING]
+    names = min((sorted(one) for one in left), key=lambda one: (len(one), one), default=sorted(required))
+    text = f" Retesting: {' '.join(names)}"
+    return (
+        text if len(text) + len("Not mergeable.") <= _LIMIT else f" Retesting {len(names)} job{'s' * (len(names) > 1)}."
+    )
 
 
 def shown(contexts: Iterable[Context], name: str) -> Status | None:

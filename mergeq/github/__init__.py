@@ -2,6 +2,6 @@
 here.
 """
 
-from mergeq.github.client import GitHub, Landing, MergeAnswer, MergeVerdict, Unreadable
+from mergeq.github.client import GitHub, Landing, MergeAnswer, MergeVerdict, Refused, Unreadable
 
-__all__ = ["GitHub", "Landing", "MergeAnswer", "MergeVerdict", "Unreadable"]
+__all__ = ["GitHub", "Landing", "MergeAnswer", "MergeVerdict", "Refused", "Unreadable"]

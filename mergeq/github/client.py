@@ -1,21 +1,23 @@
 """The client: every call is a read, which may be repeated, or a write, which never is (D6)."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import quote
 
 import github as pygithub
 import requests
+from github.GithubObject import NotSet
 from gql import Client, GraphQLRequest
 from gql.client import SyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
 from gql.transport.requests import RequestsHTTPTransport
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from mergeq.core.pull import Blocker, Branch, BranchFacts, Method, PullRequest, Repository
+from mergeq.core.pull import Blocker, Branch, BranchFacts, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
 
@@ -26,6 +28,15 @@ _AGENT = "mergeq"
 
 class Unreadable(Exception):
     """A read failed for good; the text says what could not be read and why, and holds no secret."""
+
+
+class Refused(Exception):
+    """A call was not carried out, or it is not known to have been: `status` is GitHub's, 0 when there was no answer."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status} {text}" if status else text)
+        self.status = status
+        self.text = text
 
 
 class MergeVerdict(StrEnum):
@@ -63,6 +74,7 @@ class Landing:
     base_sha: str
     landed_sha: str | None = None
     landed_tree: str | None = None
+    line: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ class LastLook:
 
     pull: PullRequest | None
     repository: Repository
+    protection: Protection
     base_sha: str
     blockers: tuple[Blocker, ...] | None
 
@@ -142,6 +155,7 @@ class GitHub:
             base_sha=first["ref"]["target"]["oid"],
             pulls=tuple(pulls),
             repository=parse.repository(first),
+            protection=parse.protection(first),
             blockers=blockers or (),
             partial=", ".join(gaps),
         )
@@ -156,18 +170,18 @@ class GitHub:
         return LastLook(
             pull=parse.pull(item) if item else None,
             repository=parse.repository(node),
+            protection=parse.protection(node),
             base_sha=node["ref"]["target"]["oid"],
             blockers=parse.blockers(node),
         )
 
-    def landing(self, branch: Branch, number: int) -> Landing:
-        """What became of a pull request. A merge commit may be missing for a moment after a merge."""
-        variables = {
-            key: value for key, value in self._variables(branch, "").items() if key in {"owner", "name", "ref"}
-        }
-        node = self._read(documents.LANDING, variables | {"number": number}, f"{branch.full_repo}#{number}")[
-            "repository"
-        ]
+    def landing(self, branch: Branch, number: int, depth: int = 1) -> Landing:
+        """What became of a pull request; `line` holds the first parents of the newest `depth` commits of the landing.
+
+        A merge commit may be missing for a moment after a merge.
+        """
+        variables = self._ref(branch) | {"number": number, "depth": depth}
+        node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
         if node is None or node["ref"] is None or node["pullRequest"] is None:
             raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
         pull = node["pullRequest"]
@@ -179,17 +193,50 @@ class GitHub:
             base_sha=node["ref"]["target"]["oid"],
             landed_sha=commit.get("oid") if pull["merged"] else None,
             landed_tree=commit["tree"]["oid"] if pull["merged"] and commit else None,
+            line=tuple(_first_parent(one) for one in commit["history"]["nodes"]) if pull["merged"] and commit else (),
         )
+
+    def staged(self, branch: Branch, shas: Sequence[str]) -> list[tuple[Context, ...] | None]:
+        """The contexts of staged commits, in the order given; None for one that could not be read in full."""
+        variables = {"owner": branch.org, "name": branch.repo} | {f"sha{n}": sha for n, sha in enumerate(shas)}
+        node = self._read(documents.staged(len(shas)), variables, f"the staged commits of {branch}")["repository"] or {}
+        objects = [node.get(f"run{index}") for index in range(len(shas))]
+        return [
+            None if found is None else parse.contexts(found["statusCheckRollup"], sha)
+            for found, sha in zip(objects, shas, strict=True)
+        ]
+
+    def commits(self, branch: Branch, number: int, head_sha: str) -> list[str]:
+        """The commits of a pull request, oldest first, as a rebase would replay them: merges are left out.
+
+        Raises Unreadable when there are too many, or the head is another by now.
+        """
+        variables = {"owner": branch.org, "name": branch.repo, "number": number}
+        what = f"the commits of {branch.full_repo}#{number}"
+        pull = (self._read(documents.COMMITS, variables, what)["repository"] or {}).get("pullRequest")
+        if (
+            pull is None
+            or pull["headRefOid"] != head_sha
+            or pull["commits"]["totalCount"] > len(pull["commits"]["nodes"])
+        ):
+            raise Unreadable(f"{what} could not be read in full")
+        found = [one["commit"] for one in pull["commits"]["nodes"]]
+        return [commit["oid"] for commit in found if commit["parents"]["totalCount"] < 2]
 
     # writes: sent once, whatever happens
 
-    def merge(self, branch: Branch, number: int, *, head_sha: str, method: Method) -> MergeAnswer:
-        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent
-        here.
+    def merge(
+        self, branch: Branch, number: int, *, head_sha: str, method: Method, title: str = "", body: str = ""
+    ) -> MergeAnswer:
+        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent here.
+
+        `title` and `body` replace GitHub's default message; what is empty does not.
         """
         try:
             repo = self._rest().get_repo(branch.full_repo)
-            done = repo.get_pull(number).merge(merge_method=method.value, sha=head_sha)
+            done = repo.get_pull(number).merge(
+                merge_method=method.value, sha=head_sha, commit_title=title or NotSet, commit_message=body or NotSet
+            )
         except pygithub.GithubException as error:
             return _answer(error.status, _message(error))
         except (requests.RequestException, OSError) as error:
@@ -197,6 +244,54 @@ class GitHub:
         if not done.merged:
             return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {done.message}")
         return MergeAnswer(MergeVerdict.MERGED, done.message, done.sha)
+
+    def create_ref(self, branch: Branch, name: str, sha: str) -> None:
+        """Create ``refs/heads/NAME``. Raises Refused."""
+        self._write("POST", f"/repos/{branch.full_repo}/git/refs", {"ref": f"refs/heads/{name}", "sha": sha})
+
+    def reset_ref(self, branch: Branch, name: str, sha: str) -> None:
+        """Move a ref of our own, backwards too. Raises Refused."""
+        self._write("PATCH", f"/repos/{branch.full_repo}/git/refs/heads/{quote(name)}", {"sha": sha, "force": True})
+
+    def delete_ref(self, branch: Branch, name: str) -> None:
+        """Delete a ref of our own; one that is gone already is no error. Raises Refused."""
+        try:
+            self._write("DELETE", f"/repos/{branch.full_repo}/git/refs/heads/{quote(name)}", None)
+        except Refused as error:
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}:
+                raise
+
+    def refs_under(self, branch: Branch, prefix: str) -> list[tuple[str, float]]:
+        """The branches whose names begin with `prefix`, with when their tips were committed. Raises Refused."""
+        found = self._write("GET", f"/repos/{branch.full_repo}/git/matching-refs/heads/{quote(prefix)}", None)
+        refs = [(one["ref"].removeprefix("refs/heads/"), one["object"]["sha"]) for one in found]
+        return [(name, parse.seconds(self._commit(branch, sha)["committer"]["date"])) for name, sha in refs]
+
+    def merge_into(self, branch: Branch, name: str, sha: str, message: str) -> tuple[str, str] | None:
+        """Merge a commit into a ref of our own; the new commit and its tree, or None when it conflicts. Raises Refused.
+
+        What is merged already gives the ref's own tip (GitHub answers 204, Q83).
+        """
+        body = {"base": name, "head": sha, "commit_message": message}
+        try:
+            done = self._write("POST", f"/repos/{branch.full_repo}/merges", body)
+        except Refused as error:
+            if error.status == HTTPStatus.CONFLICT and "conflict" in error.text.lower():
+                return None
+            raise
+        if not done:
+            tip = self._write("GET", f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}", None)["object"]["sha"]
+            return tip, self.tree_of(branch, tip)
+        return done["sha"], done["commit"]["tree"]["sha"]
+
+    def tree_of(self, branch: Branch, sha: str) -> str:
+        """The tree of a commit. Raises Refused."""
+        return str(self._commit(branch, sha)["tree"]["sha"])
+
+    def create_commit(self, branch: Branch, tree: str, parents: Sequence[str], message: str) -> str:
+        """Make a commit object, without author or committer so that GitHub signs it. Raises Refused."""
+        body = {"message": message, "tree": tree, "parents": list(parents)}
+        return str(self._write("POST", f"/repos/{branch.full_repo}/git/commits", body)["sha"])
 
     def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> str:
         """Post one commit status; returns what went wrong, or an empty text. Posting the same again only costs one of
@@ -206,11 +301,9 @@ class GitHub:
             body = {"state": status.state, "description": status.description, "context": context}
             if target_url:
                 body["target_url"] = target_url
-            self._rest().requester.requestJsonAndCheck("POST", f"/repos/{branch.full_repo}/statuses/{sha}", input=body)
-        except pygithub.GithubException as error:
-            return f"{error.status} {_message(error)}"
-        except (requests.RequestException, OSError) as error:
-            return f"the connection to GitHub broke ({type(error).__name__})"
+            self._write("POST", f"/repos/{branch.full_repo}/statuses/{sha}", body)
+        except Refused as error:
+            return str(error)
         return ""
 
     def close(self) -> None:
@@ -222,14 +315,25 @@ class GitHub:
             rest.close()
             del self._local.rest
 
+    def _commit(self, branch: Branch, sha: str) -> Any:
+        return self._write("GET", f"/repos/{branch.full_repo}/git/commits/{sha}", None)
+
+    def _ref(self, branch: Branch) -> dict[str, Any]:
+        return {"owner": branch.org, "name": branch.repo, "ref": f"refs/heads/{branch.name}"}
+
     def _variables(self, branch: Branch, blocker_label: str) -> dict[str, Any]:
-        return {
-            "owner": branch.org,
-            "name": branch.repo,
-            "ref": f"refs/heads/{branch.name}",
-            "labels": [blocker_label] if blocker_label else None,
-            "blockers": bool(blocker_label),
-        }
+        labels = [blocker_label] if blocker_label else None
+        return self._ref(branch) | {"labels": labels, "blockers": bool(blocker_label)}
+
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None) -> Any:
+        """One REST call, sent once; the JSON of its answer, None when it had no body. Raises Refused."""
+        try:
+            _, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
+        except pygithub.GithubException as error:
+            raise Refused(error.status, _message(error)) from None
+        except (requests.RequestException, OSError) as error:
+            raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
+        return data
 
     def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
         """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
@@ -282,6 +386,11 @@ class GitHub:
             )
             self._local.rest = rest
         return cast("pygithub.Github", rest)
+
+
+def _first_parent(commit: dict[str, Any]) -> str:
+    parents = commit["parents"]["nodes"]
+    return str(parents[0]["oid"]) if parents else ""
 
 
 def _passing(error: BaseException) -> bool:

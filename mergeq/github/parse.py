@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from mergeq.core.pull import Blocker, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
+from mergeq.core.pull import Blocker, Context, Mergeable, Method, Protection, PullRequest, Repository, Result, blocker
 
 _PASSING = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
+_WRITERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _METHODS = {
     "mergeCommitAllowed": Method.MERGE,
     "squashMergeAllowed": Method.SQUASH,
@@ -22,7 +23,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
         if labels["totalCount"] > len(labels["nodes"]):
             return None
         head = node["headRefOid"]
-        approvals = node["reviews"]["nodes"]
+        approvals = [one for one in node["reviews"]["nodes"] if one["authorAssociation"] in _WRITERS]
         return PullRequest(
             org=node["repository"]["owner"]["login"],
             repo=node["repository"]["name"],
@@ -44,12 +45,52 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             in_merge_queue=bool(node["isInMergeQueue"] or node["isMergeQueueEnabled"]),
             url=node["url"],
             updated_at=seconds(node["updatedAt"]),
+            created_at=seconds(node["createdAt"]),
             approvers=tuple(
                 dict.fromkeys(login(r["author"]) for r in approvals if (r["commit"] or {}).get("oid") == head)
             ),
+            label_times=_label_times(node["timelineItems"]["nodes"]),
+            unresolved_threads=_unresolved(node["reviewThreads"]),
+            is_fork=node["isCrossRepository"],
+            by_writer=node["authorAssociation"] in _WRITERS,
+            paths=_paths(node["files"]),
+            steps=node["commits"]["totalCount"],
+            was_forced=_was_forced(node["timelineItems"]),
+            head_owner=login(node["headRepositoryOwner"]) if node["headRepositoryOwner"] else "",
         )
     except (KeyError, TypeError):
         return None
+
+
+def _label_times(events: list[dict[str, Any] | None]) -> tuple[tuple[str, float], ...]:
+    """When each label was last put on, by its name in lower case; later events win."""
+    times: dict[str, float] = {}
+    for event in events:
+        if event and event["__typename"] == "LabeledEvent":
+            name = event["label"]["name"].lower()
+            times[name] = max(times.get(name, 0.0), seconds(event["createdAt"]))
+    return tuple(sorted(times.items()))
+
+
+def _was_forced(timeline: dict[str, Any]) -> bool:
+    """Whether the head was ever force-pushed, as far as is not certain that it was not."""
+    events = timeline["nodes"]
+    return timeline["pageInfo"]["hasPreviousPage"] or any(
+        event is None or event["__typename"] == "HeadRefForcePushedEvent" for event in events
+    )
+
+
+def _unresolved(threads: dict[str, Any]) -> int:
+    """How many conversations are open; those that could not be read count as open."""
+    seen = threads["nodes"]
+    return int(threads["totalCount"]) - len(seen) + sum(not thread["isResolved"] for thread in seen)
+
+
+def _paths(files: dict[str, Any] | None) -> tuple[str, ...] | None:
+    """The changed files; None when GitHub did not give them all (Q80)."""
+    if files is None or files["totalCount"] > len(files["nodes"]):
+        return None
+    return tuple(file["path"] for file in files["nodes"])
 
 
 def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | None:
@@ -97,6 +138,22 @@ def repository(node: dict[str, Any]) -> Repository:
     return Repository(allowed, node["isArchived"])
 
 
+def protection(node: dict[str, Any]) -> Protection:
+    """What classic protection demands of the branch whose ref was read; nothing when there is no rule."""
+    rule = node["ref"].get("branchProtectionRule")
+    if rule is None:
+        return Protection()
+    checks = rule["requiredStatusChecks"] or [] if rule["requiresStatusChecks"] else []
+    return Protection(
+        required=tuple((check["context"], (check["app"] or {}).get("slug")) for check in checks),
+        reviews=rule["requiresApprovingReviews"],
+        conversations=rule["requiresConversationResolution"],
+        up_to_date=rule["requiresStatusChecks"] and rule["requiresStrictStatusChecks"],
+        linear_history=rule["requiresLinearHistory"],
+        signatures=rule["requiresCommitSignatures"],
+    )
+
+
 def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
     """The open blocker issues; () when none was asked for, None when not all could be read (D11)."""
     issues = node.get("issues", {"totalCount": 0, "nodes": []})
@@ -106,8 +163,10 @@ def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
 
 
 def login(actor: dict[str, Any] | None) -> str:
-    """Who; a deleted account is GitHub's `ghost` (Q32)."""
-    return str(actor["login"]) if actor else "ghost"
+    """Who; a deleted account is GitHub's `ghost` (Q32), an App has the name that REST and searches give it."""
+    if actor is None:
+        return "ghost"
+    return f"{actor['login']}[bot]" if actor.get("__typename") == "Bot" else str(actor["login"])
 
 
 def seconds(at: str | None) -> float:

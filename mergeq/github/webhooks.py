@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mergeq.core.pool import Arrival
 from mergeq.core.pull import Branch
+from mergeq.github.parse import seconds
 
 _HEADS = "refs/heads/"
 _PULL_EVENTS = frozenset({"pull_request", "pull_request_review", "pull_request_review_thread"})
@@ -59,3 +61,19 @@ def touched(event: str, payload: Any, ours: str) -> Touched | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return None
+
+
+def arrival(event: str, payload: Any) -> tuple[int, Arrival] | None:
+    """The head that a delivery says has just come to a pull request, by number (D17); None for any other event.
+
+    Its time is GitHub's own, of the push or the opening, to the second.
+    """
+    try:
+        if event != "pull_request" or payload["action"] not in {"opened", "synchronize"}:
+            return None
+        pull = payload["pull_request"]
+        opened = payload["action"] == "opened"
+        at = seconds(pull["created_at"] if opened else pull["updated_at"])
+        return int(pull["number"]), Arrival(str(pull["head"]["sha"]), at, original=opened)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

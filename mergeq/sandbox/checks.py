@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mergeq.sandbox.git import GitError
+from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.records import (
     App,
     CheckConclusion,

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeq.sandbox.git import GitError
+from mergeq.sandbox.git_objects import GitError
+from mergeq.sandbox.globs import matches_any
 from mergeq.sandbox.records import CiConfig, CiKind, Pull, Repo
 
 if TYPE_CHECKING:
@@ -171,14 +171,3 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def matches_any(branch: str, globs: Iterable[str]) -> bool:
-    """Whether a branch name matches one of the globs: ``*`` stays within a segment, ``**`` crosses them."""
-    return any(re.fullmatch(_pattern(glob), branch) for glob in globs)
-
-
-def _pattern(glob: str) -> str:
-    parts = re.split(r"(\*\*|\*|\?)", glob)
-    special = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(special.get(part, re.escape(part)) for part in parts)

@@ -10,13 +10,15 @@ from typing import Any
 
 
 class FaultId(StrEnum):
-    """Every fault this sandbox can produce (Q1, Q6-Q8, Q10, Q13, Q69)."""
+    """Every fault this sandbox can produce (Q1, Q6-Q8, Q10, Q13, Q53, Q69, Q78)."""
 
     MERGE_LIE_MERGED = "merge.lie_merged"
     MERGE_5XX_NOP = "merge.5xx_nop"
     MERGE_BASE_MODIFIED = "merge.base_modified"
     MERGE_HEAD_PUSH = "merge.head_push"
     MERGE_RACE_PUSH = "merge.race_push"
+    MERGE_WRONG_TREE = "merge.wrong_tree"
+    REFS_OPAQUE_422 = "refs.opaque422"
     GRAPHQL_5XX = "graphql.5xx"
     STATUS_5XX = "status.5xx"
     HOOK_DROP = "hook.drop"

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
+import tempfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from mergeq.sandbox.git_objects import (
+    GITHUB,
+    CommitInfo,
+    FileChange,
+    GitError,
+    Person,
+    TreeEntry,
+    commit_text,
+    parse_commit,
+    parse_commits,
+    parse_diff,
+    parse_tree,
+)
 
 ZERO = "0" * 40
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
@@ -26,45 +44,8 @@ _CONFIG = """
 """
 
 
-class GitError(Exception):
-    """git refused; the message is what it printed."""
-
-
 class RefMovedError(GitError):
     """A ref was not where the caller believed it to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A name and address as they stand in a commit."""
-
-    name: str
-    email: str
-
-
-GITHUB = Person("GitHub", "noreply@github.com")
-
-
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
-    """One commit object; times are whole epoch seconds."""
-
-    sha: str
-    tree: str
-    parents: tuple[str, ...]
-    author: Person
-    authored_at: int
-    committer: Person
-    committed_at: int
-    message: str
-
-    @property
-    def headline(self) -> str:
-        return self.message.split("\n", 1)[0].strip()
-
-    @property
-    def body(self) -> str:
-        return self.message.partition("\n")[2].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +55,6 @@ class Draft:
     files: Mapping[str, str | None]
     message: str
     author: Person
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """One line of a diff's summary; binary files count 0 lines."""
-
-    path: str
-    status: str
-    blob: str
-    additions: int
-    deletions: int
 
 
 def clean_environment() -> dict[str, str]:
@@ -169,7 +139,7 @@ class GitRepo:
             raise GitError(f"not full commit SHAs: {missing}")
         if missing:
             output = self.git("cat-file", "--batch", stdin="\n".join(missing).encode() + b"\n").stdout
-            for info in _parse_batch(output):
+            for info in parse_commits(output):
                 self._commits[info.sha] = info
         return tuple(self._commits[sha] for sha in shas)
 
@@ -182,6 +152,19 @@ class GitRepo:
     def is_ancestor(self, older: str, newer: str) -> bool:
         return self.git("merge-base", "--is-ancestor", older, newer, ok=(0, 1)).returncode == 0
 
+    def belongs(self, sha: str) -> bool:
+        """Whether a branch or the head of a pull request has this commit in its history."""
+        places = ("refs/heads", "refs/pull/*/head")
+        return bool(self.git("for-each-ref", "--count=1", f"--contains={sha}", *places).stdout.strip())
+
+    def take_in(self, pack: IO[bytes]) -> None:
+        """Store the objects of a pack that begins where the file is read next; no ref names them yet."""
+        os.lseek(pack.fileno(), pack.tell(), os.SEEK_SET)
+        command = ("git", f"--git-dir={self.git_dir}", "index-pack", "--stdin", "--fix-thin")
+        done = subprocess.run(command, stdin=pack, capture_output=True, env=self._environment, check=False)
+        if done.returncode != 0:
+            raise GitError(f"git index-pack: {done.stderr.decode(errors='replace').strip()}")
+
     def new_commits(self, since: str, until: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Commits of ``until`` not in ``since`` with their parents, parents first."""
         span = (until,) if since == ZERO else (until, f"^{since}")
@@ -192,13 +175,24 @@ class GitRepo:
         """What ``head`` changed since it left ``base``."""
         span = f"{base}...{head}"
         output = self.git("diff", "--raw", "--numstat", "--no-renames", "--no-abbrev", "-z", span).stdout
-        return _parse_diff(output.decode(errors="replace"))
+        return parse_diff(output.decode(errors="replace"))
 
     def files_at(self, sha: str, paths: Iterable[str]) -> dict[str, str]:
         """Those of ``paths`` that exist in the commit, with their modes."""
         output = self.git("ls-tree", "-z", "--full-tree", sha, "--", *paths).stdout.decode()
         entries = (entry.partition("\t") for entry in output.split("\0") if entry)
         return {path: fields.split(" ")[0] for fields, _, path in entries}
+
+    def entries(self, tree: str) -> tuple[TreeEntry, ...]:
+        """What lies directly in a tree, or in a commit's."""
+        return parse_tree(self.git("ls-tree", "-l", "-z", "--full-tree", tree).stdout.decode(errors="replace"))
+
+    def with_file(self, tree: str, name: str, text: str) -> str:
+        """A tree like ``tree`` with one more file at its top, or another text in it."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=text.encode()).stdout.decode().strip()
+        kept = [f"{e.mode} {e.kind} {e.sha}\t{e.path}" for e in self.entries(tree) if e.path != name]
+        lines = "\0".join([*kept, f"100644 blob {blob}\t{name}"])
+        return self.git("mktree", "-z", stdin=f"{lines}\0".encode()).stdout.decode().strip()
 
     def export(self, sha: str, into: Path) -> None:
         """Write the commit's files into an existing empty folder."""
@@ -241,14 +235,22 @@ class GitRepo:
         when: float,
         committer: Person = GITHUB,
         authored_at: float | None = None,
+        signed: bool = False,
     ) -> str:
-        info = (
-            f"tree {tree}\n"
-            + "".join(f"parent {parent}\n" for parent in parents)
-            + f"author {author.name} <{author.email}> {int(when if authored_at is None else authored_at)} +0000\n"
-            + f"committer {committer.name} <{committer.email}> {int(when)} +0000\n\n{message.rstrip()}\n"
-        )
-        return self.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=info.encode()).stdout.decode().strip()
+        """Write a commit; ``signed`` by GitHub, as those it makes itself are."""
+        written = (author, when if authored_at is None else authored_at)
+        return self._keep_commit(commit_text(tree, parents, message, written, (committer, when), signed=signed))
+
+    def _keep_commit(self, text: str) -> str:
+        """Write a commit object as git would: one file, compressed, in place at once."""
+        content = text.encode()
+        whole = b"commit %d\0%b" % (len(content), content)
+        sha = hashlib.sha1(whole, usedforsecurity=False).hexdigest()
+        folder = self.git_dir / "objects" / sha[:2]
+        folder.mkdir(exist_ok=True)
+        _replace(folder / sha[2:], zlib.compress(whole, 1))
+        self._commits[sha] = parse_commit(sha, text)
+        return sha
 
     def replay(self, shas: Sequence[str], onto: str, when: float) -> str | None:
         """Cherry-pick commits onto another, keeping authors; merge commits are left out. None on a conflict.
@@ -285,6 +287,24 @@ class GitRepo:
         if self._refs is not None:
             self._refs[ref] = new
 
+    def place(self, ref: str, sha: str) -> None:
+        """Write a ref that no other ref's name can be in the way of, such as refs/pull/N/merge."""
+        path = self.git_dir / ref
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, f"{sha}\n".encode())
+        if self._refs is not None:
+            self._refs[ref] = sha
+
+    def move_all(self, moves: Sequence[tuple[str, str, str]]) -> None:
+        """Move several refs at once or none: (ref, old, new), ZERO for one that does not or shall not exist."""
+        lines = "".join(f"update {ref} {new} {old}\n" for ref, old, new in moves)
+        try:
+            self.git("update-ref", "--stdin", stdin=f"start\n{lines}prepare\ncommit\n".encode())
+        except GitError as refusal:
+            raise RefMovedError(str(refusal)) from refusal
+        finally:
+            self.reload()
+
     def drop(self, ref: str) -> None:
         self.git("update-ref", "-d", ref)
         if self._refs is not None:
@@ -310,57 +330,10 @@ def _edit(path: str, text: str | None, modes: Mapping[str, str]) -> bytes:
     return f"M {'100755' if runnable else '100644'} inline {quoted}\n".encode() + _data(text)
 
 
-def _parse_batch(output: bytes) -> Iterable[CommitInfo]:
-    position = 0
-    while position < len(output):
-        end = output.index(b"\n", position)
-        words = output[position:end].decode().split(" ")
-        if words[-1] == "missing" or words[1] != "commit":
-            raise GitError(f"{words[0]} is not a commit here")
-        size = int(words[2])
-        yield _parse_commit(words[0], output[end + 1 : end + 1 + size].decode(errors="replace"))
-        position = end + size + 2
-
-
-def _parse_commit(sha: str, text: str) -> CommitInfo:
-    head, _, message = text.partition("\n\n")
-    fields: dict[str, list[str]] = {}
-    for line in head.split("\n"):
-        key, _, value = line.partition(" ")
-        fields.setdefault(key, []).append(value)
-    author, authored_at = _parse_person(fields["author"][0])
-    committer, committed_at = _parse_person(fields["committer"][0])
-    return CommitInfo(
-        sha=sha,
-        tree=fields["tree"][0],
-        parents=tuple(fields.get("parent", ())),
-        author=author,
-        authored_at=authored_at,
-        committer=committer,
-        committed_at=committed_at,
-        message=message.removesuffix("\n"),
-    )
-
-
-def _parse_person(text: str) -> tuple[Person, int]:
-    name, _, rest = text.partition(" <")
-    email, _, stamp = rest.partition("> ")
-    return Person(name, email), int(stamp.split(" ")[0])
-
-
-_DIFF_STATUS = {"A": "added", "D": "removed", "M": "modified", "T": "changed"}
-
-
-def _parse_diff(output: str) -> tuple[FileChange, ...]:
-    status: dict[str, tuple[str, str]] = {}
-    counts: dict[str, tuple[int, int]] = {}
-    entries = iter(output.split("\0"))
-    for entry in entries:
-        if entry.startswith(":"):
-            words = entry.split(" ")
-            blob = words[3] if words[4] != "D" else words[2]
-            status[next(entries)] = (_DIFF_STATUS[words[4][0]], blob)
-        elif entry:
-            added, deleted, path = entry.split("\t", 2)
-            counts[path] = (0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted))
-    return tuple(FileChange(path, *status[path], *counts[path]) for path in status)
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file in place so that a reader sees the whole of it or the one before."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix="tmp_obj_")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(name).chmod(0o644)
+    Path(name).replace(path)

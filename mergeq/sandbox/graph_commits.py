@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import CommitInfo, Person
+from mergeq.sandbox.git import ZERO
+from mergeq.sandbox.git_objects import CommitInfo, Person
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import ContextVerdict, run_verdict, status_verdict
@@ -120,6 +121,7 @@ def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
     resolvers.is_a(ActorNode, lambda node: node.kind)
     resolvers.is_a(CommitNode, "Commit")
+    resolvers.is_a(RefNode, "Ref")
     resolvers.is_a(TreeNode, "Tree")
     resolvers.is_a(Status, "StatusContext")
     resolvers.is_a(CheckRun, "CheckRun")
@@ -153,6 +155,9 @@ def _bind_commit(resolvers: Resolvers) -> None:
         parents=_parents,
         authored_date=lambda node, _: iso(node.info.authored_at),
         committed_date=lambda node, _: iso(node.info.committed_at),
+        pushed_date=lambda _node, _ctx: None,
+        check_suites=lambda node, _, **page: connect(node.repo.suites.get(node.info.sha, ()), **page),
+        history=_history,
         author=lambda node, _: GitActorNode(node.info.author, node.info.authored_at),
         committer=lambda node, _: GitActorNode(node.info.committer, node.info.committed_at),
         status=_status,
@@ -169,6 +174,13 @@ def _bind_commit(resolvers: Resolvers) -> None:
 
 def _parents(node: CommitNode, _context: Context, **page: Any) -> Connection:
     infos = node.repo.git.commits(node.info.parents) if node.info.parents else ()
+    return connect([CommitNode(node.repo, info) for info in infos], **page)
+
+
+def _history(node: CommitNode, _context: Context, **page: Any) -> Connection:
+    """The commit and all before it, newest first."""
+    git = node.repo.git
+    infos = git.commits([sha for sha, _ in git.new_commits(ZERO, node.info.sha)][::-1])
     return connect([CommitNode(node.repo, info) for info in infos], **page)
 
 
@@ -239,7 +251,7 @@ def _app_id(app: App, _context: Context) -> str:
 
 
 def _suite_status(suite: CheckSuite) -> CheckStatus:
-    states = {run.status for run in suite.latest}
+    states = {run.status for run in suite.latest} or {CheckStatus.QUEUED}
     if states <= {CheckStatus.COMPLETED}:
         return CheckStatus.COMPLETED
     return CheckStatus.QUEUED if states == {CheckStatus.QUEUED} else CheckStatus.IN_PROGRESS

@@ -58,7 +58,7 @@ def weigh(
     }
     cost = Cost()
     walk = _Walk(schema, fragments, {**defaults, **variables}, cost)
-    root = schema.query_type
+    root = schema.get_root_type(operation.operation)
     if root is not None:
         walk.selections(operation.selection_set, root, 1)
     if cost.nodes > MAX_NODES:

@@ -19,7 +19,7 @@ from graphql import (
     validate,
 )
 
-from mergeq.sandbox import graph_commits, graph_pulls, graph_repos
+from mergeq.sandbox import graph_commits, graph_mutations, graph_protection, graph_pulls, graph_repos
 from mergeq.sandbox.graph_cost import weigh
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers
 from mergeq.sandbox.rates import Rates
@@ -35,6 +35,8 @@ def schema() -> GraphQLSchema:
     """The schema, built once in a process."""
     resolvers = Resolvers()
     graph_commits.bind(resolvers)
+    graph_mutations.bind(resolvers)
+    graph_protection.bind(resolvers)
     graph_pulls.bind(resolvers)
     graph_repos.bind(resolvers)
     return resolvers.schema()

@@ -8,7 +8,7 @@ from typing import Any
 
 from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import CommitInfo
+from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.graph_commits import CommitNode, actor, commit, ref, rollup
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
@@ -54,6 +54,8 @@ _ITEM_TYPES = {
     "READY_FOR_REVIEW_EVENT": TimelineKind.READY,
     "CONVERT_TO_DRAFT_EVENT": TimelineKind.DRAFTED,
 }
+
+_CHANGE_TYPES = {"added": "ADDED", "removed": "DELETED", "modified": "MODIFIED", "changed": "CHANGED"}
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -155,7 +157,15 @@ def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:
 
 
 def _bind_lists(resolvers: Resolvers) -> None:
-    resolvers.bind("PullRequest", commits=_commits, reviews=_reviews, timeline_items=_timeline_items)
+    resolvers.bind(
+        "PullRequest",
+        author_association=lambda pull, ctx: ctx.repo_of(pull).association(pull.author),
+        commits=_commits,
+        files=lambda pull, ctx, **page: connect(ctx.world.changes_of(pull), **page),
+        reviews=_reviews,
+        review_threads=lambda pull, _, **page: connect(pull.threads, **page),
+        timeline_items=_timeline_items,
+    )
     resolvers.bind(
         "PullRequestCommit",
         id=lambda node, _: node_id("PRC", node.pull.id, node.info.sha),
@@ -166,9 +176,20 @@ def _bind_lists(resolvers: Resolvers) -> None:
         id=lambda node, _: node_id("PRR", node.review.id),
         state=lambda node, _: str(node.review.state),
         author=lambda node, _: actor(node.review.author),
+        author_association=lambda node, _: node.repo.association(node.review.author),
         commit=lambda node, _: commit(node.repo, node.review.commit_sha),
         submitted_at=lambda node, _: iso(node.review.submitted_at),
         body=lambda node, _: node.review.body,
+    )
+
+    resolvers.attributes("PullRequestChangedFile", "path additions deletions")
+    resolvers.bind("PullRequestChangedFile", change_type=lambda change, _: _CHANGE_TYPES[change.status])
+    resolvers.attributes("PullRequestReviewThread", "path")
+    resolvers.bind(
+        "PullRequestReviewThread",
+        id=lambda thread, _: node_id("PRRT", thread.id),
+        is_resolved=lambda thread, _: thread.resolved_by is not None,
+        resolved_by=lambda thread, _: actor(thread.resolved_by),
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mergeq.sandbox import search
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import GitError
+from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.graph_commits import (
     ActorNode,
     CommitNode,
@@ -27,6 +27,8 @@ from mergeq.sandbox.policy import opinions, review_decision
 from mergeq.sandbox.records import Issue, Method, Pull, Repo, ReviewState, Ticket
 from mergeq.sandbox.refs import HEADS
 from mergeq.sandbox.refusals import NotSimulatedError
+
+Kind = TypeVar("Kind")
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -136,9 +138,16 @@ def _review_words(repo: Repo, pull: Pull) -> frozenset[str]:
 
 
 def _node(_root: None, context: Context, id: str) -> Any:  # noqa: A002
-    found = _found(context, id)
+    return the_node(context, id, object)
+
+
+def the_node(context: Context, identifier: str, kind: type[Kind]) -> Kind:
+    """The node of a global id; raises GraphRefusedError if there is none of that kind."""
+    found = _found(context, identifier)
     if isinstance(found, GraphRefusedError):
         raise found
+    if not isinstance(found, kind):
+        raise _not_found(identifier)
     return found
 
 
@@ -149,9 +158,7 @@ def _nodes(_root: None, context: Context, ids: Sequence[str]) -> list[Any]:
 
 def _found(context: Context, identifier: str) -> Any:
     found = _resolve(context, identifier)
-    if found is None:
-        return GraphRefusedError("NOT_FOUND", f"Could not resolve to a node with the global id of '{identifier}'.")
-    return found
+    return _not_found(identifier) if found is None else found
 
 
 def _resolve(context: Context, identifier: str) -> Any:
@@ -170,6 +177,8 @@ def _resolve(context: Context, identifier: str) -> Any:
             return repo.pulls.get(int(number))
         case "I", (_, number) if number.isdigit():
             return repo.issues.get(int(number))
+        case "REF", (_, name):
+            return ref(repo, name)
         case "C", (_, sha):
             return _commit_or_none(repo, sha)
     return None
@@ -180,6 +189,10 @@ def _commit_or_none(repo: Repo, sha: str) -> CommitNode | None:
         return commit(repo, sha)
     except GitError:
         return None
+
+
+def _not_found(identifier: str) -> GraphRefusedError:
+    return GraphRefusedError("NOT_FOUND", f"Could not resolve to a node with the global id of '{identifier}'.")
 
 
 def _bind_repository(resolvers: Resolvers) -> None:
@@ -197,7 +210,7 @@ def _bind_repository(resolvers: Resolvers) -> None:
         merge_commit_allowed=lambda repo, _: Method.MERGE in repo.allowed,
         squash_merge_allowed=lambda repo, _: Method.SQUASH in repo.allowed,
         rebase_merge_allowed=lambda repo, _: Method.REBASE in repo.allowed,
-        viewer_permission=lambda _repo, ctx: "ADMIN" if ctx.world.users.is_admin(ctx.viewer) else "WRITE",
+        viewer_permission=lambda _repo, ctx: ctx.world.users.role_of(ctx.viewer).upper(),
         viewer_can_administer=lambda _repo, ctx: ctx.world.users.is_admin(ctx.viewer),
         default_branch_ref=lambda repo, _: ref(repo, HEADS + repo.default_branch),
         ref=_ref,
@@ -237,9 +250,10 @@ def _object(
 
 
 def _object_by_id(repo: Repo, oid: str) -> CommitNode | TreeNode | None:
+    found = _commit_or_none(repo, oid)
+    if found is not None:
+        return found
     match repo.git.kind(oid):
-        case "commit":
-            return commit(repo, oid)
         case "tree":
             return TreeNode(repo, oid)
         case None:

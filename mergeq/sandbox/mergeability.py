@@ -37,9 +37,10 @@ def _compute(repo: Repo, pull: Pull, now: float) -> None:
         return
     message = f"Merge {pull.head_sha} into {base}"
     merge = repo.git.commit_tree(tree, (base, pull.head_sha), message, author=person(pull.author), when=now)
-    repo.git.move(f"refs/pull/{pull.number}/merge", merge)
+    repo.git.place(f"refs/pull/{pull.number}/merge", merge)
     pull.merge_commit_sha = merge
-    pull.rebaseable = _can_rebase(repo.git, base, pull.head_sha, now)
+    one_commit = repo.git.commit(pull.head_sha).parents == (pull.base_sha,)
+    pull.rebaseable = one_commit or _can_rebase(repo.git, base, pull.head_sha, now)
 
 
 def _can_rebase(git: GitRepo, base: str, head: str, now: float) -> bool:

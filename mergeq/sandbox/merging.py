@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mergeq.sandbox import policy, pulls, refs
-from mergeq.sandbox.git import CommitInfo
+from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.records import Method, Pull, Repo
-from mergeq.sandbox.refusals import MergeRefused
+from mergeq.sandbox.refusals import MergeRefused, RefusedError
 from mergeq.sandbox.users import person
 
 if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
+_SHA = re.compile(r"[0-9a-f]{7,40}")
 NOT_MERGEABLE = "Pull Request is not mergeable"
 BASE_MODIFIED = "Base branch was modified. Review and try the merge again."
 HEAD_MODIFIED = "Head branch was modified. Review and try the merge again."
@@ -37,7 +40,7 @@ def merge(
 ) -> str:
     """Merge and return the base's new tip; raises MergeRefused in GitHub's words."""
     repo = world.repo_of(pull)
-    _refuse(repo, pull, method, sha, as_admin=world.users.is_admin(by))
+    _refuse(repo, pull, method, sha, by)
     base = repo.git.tip(pull.base_ref)
     if base is None:
         raise MergeRefused(405, NOT_MERGEABLE)
@@ -48,13 +51,15 @@ def merge(
         headline, body = _message(pull, method, commits, title, message)
         text = f"{headline}\n\n{body}" if body else headline
         landed = _merge_or_squash(repo, pull, method, base, text, by, world.now())
+    if world.faults.fires(FaultId.MERGE_WRONG_TREE, repo.full_name, pull.number):
+        landed = _with_a_stranger(repo, landed, world.now())
     repo.git.move(refs.HEADS + pull.base_ref, landed, base)
     pulls.mark_merged(world, pull, landed, by)
     refs.moved(world, repo, refs.HEADS + pull.base_ref, base, landed, by, forced=False)
     return landed
 
 
-def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, *, as_admin: bool) -> None:
+def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, by: str) -> None:
     if not pull.is_open:
         raise MergeRefused(405, NOT_MERGEABLE)
     if pull.draft:
@@ -63,10 +68,10 @@ def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, *, as_admin
         raise MergeRefused(405, _NOT_ALLOWED[method])
     if sha is not None and sha != pull.head_sha:
         raise MergeRefused(409, HEAD_MODIFIED)
-    reasons = policy.unmet(repo, pull, as_admin=as_admin)
+    reasons = policy.merge_refusals(repo, pull, method, by)
     if reasons:
         raise MergeRefused(405, " ".join(reasons))
-    if policy.is_behind(repo, pull):
+    if policy.is_behind(repo, pull, by):
         raise MergeRefused(405, HEAD_BEHIND)
 
 
@@ -75,8 +80,24 @@ def _merge_or_squash(repo: Repo, pull: Pull, method: Method, base: str, text: st
     if tree is None:
         raise MergeRefused(405, NOT_MERGEABLE)
     if method is Method.SQUASH:
-        return repo.git.commit_tree(tree, (base,), text, author=person(pull.author), when=when)
-    return repo.git.commit_tree(tree, (base, pull.head_sha), text, author=person(by), when=when)
+        return repo.git.commit_tree(tree, (base,), text, author=person(pull.author), when=when, signed=True)
+    return repo.git.commit_tree(tree, (base, pull.head_sha), text, author=person(by), when=when, signed=True)
+
+
+def _with_a_stranger(repo: Repo, landed: str, when: float) -> str:
+    """The commit to be landed, with a file in it that nobody has written (Q78)."""
+    info = repo.git.commit(landed)
+    tree = repo.git.with_file(info.tree, "stranger.txt", "nobody wrote this\n")
+    return repo.git.commit_tree(
+        tree,
+        info.parents,
+        info.message,
+        author=info.author,
+        committer=info.committer,
+        when=when,
+        authored_at=info.authored_at,
+        signed=info.is_verified,
+    )
 
 
 def _rebase(repo: Repo, pull: Pull, base: str, when: float) -> str:
@@ -85,6 +106,38 @@ def _rebase(repo: Repo, pull: Pull, base: str, when: float) -> str:
     if landed is None:
         raise MergeRefused(405, "This branch can't be rebased")
     return landed
+
+
+def merge_branch(world: World, repo: Repo, base: str, head: str, *, message: str | None, by: str) -> str | None:
+    """Merge a branch, or a commit that belongs to the repository, into a branch: the commit made, None if it is there.
+
+    Raises RefusedError in the words of ``POST /merges``.
+    """
+    onto = repo.git.tip(base)
+    if onto is None:
+        raise RefusedError(404, "Base does not exist")
+    theirs = repo.git.tip(head) or _commit_of_ours(repo, head)
+    if theirs is None:
+        raise RefusedError(404, "Head does not exist")
+    if repo.git.is_ancestor(theirs, onto):
+        return None
+    tree = repo.git.merge_tree(onto, theirs)
+    if tree is None:
+        raise RefusedError(409, "Merge conflict")
+    text = message or f"Merge {head} into {base}"
+    merged = repo.git.commit_tree(tree, (onto, theirs), text, author=person(by), when=world.now(), signed=True)
+    reasons = policy.push_refusals(repo, base, onto, merged, by)
+    if reasons:
+        raise RefusedError(409, " ".join(reasons))
+    repo.git.move(refs.HEADS + base, merged, onto)
+    refs.moved(world, repo, refs.HEADS + base, onto, merged, by, forced=False)
+    return merged
+
+
+def _commit_of_ours(repo: Repo, name: str) -> str | None:
+    """A commit by its SHA, if a branch or a pull request's head has it in its history."""
+    sha = repo.git.resolve(name) if _SHA.fullmatch(name) else None
+    return sha if sha is not None and repo.git.belongs(sha) else None
 
 
 def _message(

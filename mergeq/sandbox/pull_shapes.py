@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import ZERO, FileChange
+from mergeq.sandbox.git import ZERO
+from mergeq.sandbox.git_objects import FileChange
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import merge_state
-from mergeq.sandbox.records import Pull, Repo, Review
-from mergeq.sandbox.shapes import Json, Shapes
+from mergeq.sandbox.records import Pull, Repo, Review, Thread
+from mergeq.sandbox.shapes import Json, Shapes, no_reactions
 from mergeq.sandbox.users import login_of, person
 
 _MAX_LISTED_COMMITS = 20
@@ -47,7 +48,7 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "assignees": [],
         "requested_reviewers": [],
         "requested_teams": [],
-        "author_association": "MEMBER",
+        "author_association": repo.association(pull.author),
         "auto_merge": None,
         "active_lock_reason": None,
         "merge_commit_sha": pull.merge_commit_sha,
@@ -115,11 +116,45 @@ def review_shape(shapes: Shapes, repo: Repo, pull: Pull, review: Review) -> Json
         "state": review.state,
         "commit_id": review.commit_sha,
         "submitted_at": iso(review.submitted_at),
-        "author_association": "MEMBER",
+        "author_association": repo.association(review.author),
         "html_url": html,
         "pull_request_url": url,
         "_links": {"html": {"href": html}, "pull_request": {"href": url}},
     }
+
+
+def thread_shape(shapes: Shapes, repo: Repo, pull: Pull, thread: Thread) -> Json:
+    """A conversation, as the one comment that it consists of here."""
+    url = f"{shapes.repo_api(repo)}/pulls/comments/{thread.id}"
+    pull_url = f"{shapes.repo_api(repo)}/pulls/{pull.number}"
+    html = f"{shapes.web}/{repo.full_name}/pull/{pull.number}#discussion_r{thread.id}"
+    places = ("original_line", "line", "original_start_line", "start_line", "start_side")
+    comment = {
+        "id": thread.id,
+        "node_id": node_id("PRRC", repo.id, thread.id),
+        "pull_request_review_id": None,
+        "url": url,
+        "html_url": html,
+        "pull_request_url": pull_url,
+        "_links": {"self": {"href": url}, "html": {"href": html}, "pull_request": {"href": pull_url}},
+        "path": thread.path,
+        "diff_hunk": "",
+        "position": 1,
+        "original_position": 1,
+        **dict.fromkeys(places),
+        "original_line": 1,
+        "line": 1,
+        "side": "RIGHT",
+        "commit_id": thread.commit_sha,
+        "original_commit_id": thread.commit_sha,
+        "user": shapes.user(thread.author),
+        "author_association": repo.association(thread.author),
+        "body": thread.body,
+        "reactions": no_reactions(url),
+        "created_at": iso(thread.created_at),
+        "updated_at": iso(thread.created_at),
+    }
+    return {"node_id": node_id("PRRT", thread.id), "comments": [comment]}
 
 
 def file_shape(shapes: Shapes, repo: Repo, pull: Pull, change: FileChange) -> Json:

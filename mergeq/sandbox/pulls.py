@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mergeq.sandbox import mergeability
-from mergeq.sandbox.pull_shapes import pull_full, review_shape
-from mergeq.sandbox.records import Comment, Issue, Label, Pull, Repo, Review, ReviewState, TimelineKind
+from mergeq.sandbox import mergeability, policy
+from mergeq.sandbox.pull_shapes import pull_full, pull_summary, review_shape, thread_shape
+from mergeq.sandbox.records import Comment, Issue, Label, Pull, Repo, Review, ReviewState, Thread, TimelineKind
 from mergeq.sandbox.refusals import FieldError, RefusedError, invalid, not_found
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def open_pull(world: World, repo: Repo, request: Request, *, by: str, labels: It
         head_ref=request.branch,
         head_sha=head,
         draft=request.draft,
+        last_pusher=by,
     )
     keep_head(world, pull)
     if not repo.git.new_commits(pull.base_sha, head):
@@ -204,6 +205,15 @@ def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = ""
     return submitted
 
 
+def dismiss_stale(world: World, pull: Pull) -> None:
+    """A new head takes the word out of approvals where the base's protection says so (Q89)."""
+    protection = world.repo_of(pull).protection_of(pull.base_ref)
+    if protection is None or protection.reviews is None or not protection.reviews.dismiss_stale:
+        return
+    for reviewer in {r.author for r in policy.opinions(pull).values() if r.state is ReviewState.APPROVED}:
+        review(world, pull, reviewer, ReviewState.DISMISSED)
+
+
 def _dismiss(pull: Pull, reviewer: str) -> Review:
     """Take the word out of a reviewer's newest opinion."""
     spoken = (ReviewState.APPROVED, ReviewState.CHANGES_REQUESTED)
@@ -213,6 +223,30 @@ def _dismiss(pull: Pull, reviewer: str) -> Review:
             pull.reviews[position] = replace(given, state=ReviewState.DISMISSED)
             return pull.reviews[position]
     raise invalid("PullRequestReview", "Can not dismiss a review that is not there")
+
+
+def open_thread(world: World, pull: Pull, by: str, path: str, body: str) -> Thread:
+    """Start a conversation about a file."""
+    thread = Thread(world.next_id(), by, path, body, pull.head_sha, world.now())
+    pull.threads.append(thread)
+    pull.updated_at = world.now()
+    return thread
+
+
+def resolve_thread(world: World, pull: Pull, thread: Thread, by: str, *, resolved: bool) -> None:
+    """End a conversation, or take it up again."""
+    if resolved == (thread.resolved_by is not None):
+        return
+    thread.resolved_by = by if resolved else None
+    pull.updated_at = world.now()
+    if world.webhooks.wanted("pull_request_review_thread", pull.repo):
+        repo, shapes = world.repo_of(pull), world.shapes()
+        body = {
+            "action": "resolved" if resolved else "unresolved",
+            "thread": thread_shape(shapes, repo, pull, thread),
+            "pull_request": pull_summary(shapes, repo, pull),
+        }
+        world.emit("pull_request_review_thread", repo, body, by=by, pr=pull.number)
 
 
 def add_label(world: World, ticket: Pull | Issue, name: str, by: str) -> None:
@@ -226,6 +260,24 @@ def _put_label(world: World, ticket: Pull | Issue, label: Label, by: str) -> Non
         return
     ticket.labels.append(label.name)
     _tell_label(world, ticket, label, by, "labeled", TimelineKind.LABELED)
+
+
+def rename_label(world: World, repo: Repo, old: str, new: str, by: str) -> None:
+    """Give a label another name everywhere, also where the past speaks of it."""
+    before = repo.labels.pop(old.casefold())
+    after = replace(before, name=new)
+    if new.casefold() in repo.labels:
+        repo.labels[old.casefold()] = before
+        raise invalid("Label", "name has already been taken", "name")
+    repo.labels[new.casefold()] = after
+    tickets: tuple[Pull | Issue, ...] = (*repo.pulls.values(), *repo.issues.values())
+    for ticket in tickets:
+        ticket.labels = [new if name == before.name else name for name in ticket.labels]
+        if isinstance(ticket, Pull):
+            ticket.timeline = [replace(e, label=after) if e.label == before else e for e in ticket.timeline]
+    if world.webhooks.wanted("label", repo.full_name):
+        shown, changes = world.shapes().label(repo, after), {"name": {"from": before.name}}
+        world.emit("label", repo, {"action": "edited", "label": shown, "changes": changes}, by=by)
 
 
 def remove_label(world: World, ticket: Pull | Issue, name: str, by: str) -> None:

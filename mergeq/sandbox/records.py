@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from mergeq.sandbox.git import GitRepo
+from mergeq.sandbox.globs import matches_any
+from mergeq.sandbox.users import Users
 
 
 class Method(StrEnum):
@@ -112,6 +114,19 @@ class Review:
     commit_sha: str
     submitted_at: float
     body: str = ""
+
+
+@dataclass(slots=True)
+class Thread:
+    """A conversation about the changes of a pull request; open until somebody resolves it."""
+
+    id: int
+    author: str
+    path: str
+    body: str
+    commit_sha: str
+    created_at: float
+    resolved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +254,8 @@ class Pull(Ticket):
     """A pull request.
 
     ``base_sha`` is the base's tip when the head last moved, as in GitHub's REST answers; the base itself may
-    be further on. ``mergeable`` is None while unknown; ``merge_commit_sha`` of an open one is the last test
-    merge and may be stale (Q17).
+    be further on. ``last_pusher`` is who last moved the head. ``mergeable`` is None while unknown;
+    ``merge_commit_sha`` of an open one is the last test merge and may be stale (Q17).
     """
 
     base_ref: str = ""
@@ -256,9 +271,11 @@ class Pull(Ticket):
     maintainer_can_modify: bool = True
     mergeable: bool | None = None
     rebaseable: bool | None = None
+    last_pusher: str = ""
     reads_until_known: int | None = None
     reviews: list[Review] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
+    threads: list[Thread] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -270,13 +287,58 @@ class Pull(Ticket):
 
 
 @dataclass(frozen=True, slots=True)
-class Protection:
-    """Minimal classic protection of one branch."""
+class RequiredCheck:
+    """A context that must pass; with an app's id only that app's check run counts."""
 
-    required_contexts: tuple[str, ...] = ()
-    required_reviews: int = 0
-    enforce_admins: bool = True
+    context: str
+    app_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRule:
+    """The contexts a branch requires; ``strict``: on a head that contains the base's tip."""
+
     strict: bool = False
+    checks: tuple[RequiredCheck, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """Changes come by pull request, with that many approvals."""
+
+    count: int = 1
+    dismiss_stale: bool = False
+    last_push_approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """Who may push besides administrators: logins, and slugs of teams and apps."""
+
+    users: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Classic protection of one branch, or of all that a glob matches; None: that is not demanded."""
+
+    id: int
+    status: StatusRule | None = None
+    reviews: ReviewRule | None = None
+    restrictions: Restrictions | None = None
+    enforce_admins: bool = False
+    linear_history: bool = False
+    force_pushes: bool = False
+    deletions: bool = False
+    conversation_resolution: bool = False
+    lock_branch: bool = False
+    signatures: bool = False
+
+    @property
+    def checks(self) -> tuple[RequiredCheck, ...]:
+        return self.status.checks if self.status else ()
 
 
 @dataclass(slots=True)
@@ -286,6 +348,7 @@ class Repo:
     id: int
     full_name: str
     git: GitRepo
+    people: Users
     default_branch: str
     created_at: float
     pushed_at: float
@@ -302,6 +365,7 @@ class Repo:
     statuses: dict[str, list[Status]] = field(default_factory=dict)
     suites: dict[str, list[CheckSuite]] = field(default_factory=dict)
     protections: dict[str, Protection] = field(default_factory=dict)
+    """By branch name or glob, oldest first."""
     last_number: int = 0
 
     @property
@@ -315,6 +379,24 @@ class Repo:
     @property
     def name(self) -> str:
         return self.full_name.partition("/")[2]
+
+    def association(self, login: str) -> str:
+        """How GitHub calls what somebody is to this repository; who may write counts as a member."""
+        if login == self.owner:
+            return "OWNER"
+        if self.people.may_write(login):
+            return "MEMBER"
+        return "CONTRIBUTOR" if any(p.merged and p.author == login for p in self.pulls.values()) else "NONE"
+
+    def pattern_for(self, branch: str) -> str | None:
+        """The name or glob of the one rule that protects a branch: its own, else the oldest that matches."""
+        if branch in self.protections:
+            return branch
+        return next((pattern for pattern in self.protections if matches_any(branch, (pattern,))), None)
+
+    def protection_of(self, branch: str) -> Protection | None:
+        pattern = self.pattern_for(branch)
+        return None if pattern is None else self.protections[pattern]
 
     def next_number(self) -> int:
         """Issues and pull requests share one sequence."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mergeq.sandbox import mergeability, pulls
-from mergeq.sandbox.git import ZERO, Draft, GitError
+from mergeq.sandbox import mergeability, policy, pulls
+from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.git import ZERO, Draft
+from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.pull_shapes import push_shape
 from mergeq.sandbox.records import Files, Pull, Repo, TimelineKind
 from mergeq.sandbox.refusals import RefusedError
@@ -18,6 +21,16 @@ if TYPE_CHECKING:
 
 HEADS = "refs/heads/"
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class RefWish:
+    """A ref and where it shall be (ZERO: nowhere), if it is at ``before`` now; None if that does not matter."""
+
+    ref: str
+    after: str
+    before: str | None = None
+    force: bool = False
 
 
 def push(world: World, repo: Repo, branch: str, files: Files, *, by: str, message: str | None, onto: str | None) -> str:
@@ -48,10 +61,9 @@ def push_series(
 
 def create(world: World, repo: Repo, ref: str, sha: str, by: str) -> None:
     """Make a ref; raises RefusedError 422 as the refs API answers."""
-    if not _known(repo, sha):
-        raise RefusedError(422, "Object does not exist")
     if ref in repo.git.refs():
         raise RefusedError(422, "Reference already exists")
+    _allow(world, repo, ref, ZERO, sha, by, force=False)
     try:
         repo.git.move(ref, sha, ZERO)
     except GitError as error:
@@ -64,23 +76,55 @@ def update(world: World, repo: Repo, ref: str, sha: str, by: str, *, force: bool
     old = repo.git.refs().get(ref)
     if old is None:
         raise RefusedError(422, "Reference does not exist")
-    if not _known(repo, sha):
-        raise RefusedError(422, "Object does not exist")
-    forward = repo.git.is_ancestor(old, sha)
-    if not forward and not force:
-        raise RefusedError(422, "Update is not a fast forward")
+    _allow(world, repo, ref, old, sha, by, force=force)
     if old != sha:
         repo.git.move(ref, sha, old)
-        moved(world, repo, ref, old, sha, by, forced=not forward)
+        moved(world, repo, ref, old, sha, by)
 
 
 def delete(world: World, repo: Repo, ref: str, by: str) -> None:
     """Remove a ref; raises RefusedError 422 if there is none."""
-    old = repo.git.refs().get(ref)
-    if old is None:
-        raise RefusedError(422, "Reference does not exist")
+    old = repo.git.refs().get(ref, ZERO)
+    _allow(world, repo, ref, old, ZERO, by, force=False)
     repo.git.drop(ref)
     moved(world, repo, ref, old, ZERO, by)
+
+
+def update_all(world: World, repo: Repo, wishes: Sequence[RefWish], by: str) -> None:
+    """Make, move and delete refs, all of them or none; raises RefusedError 422 saying what stands in the way."""
+    known = repo.git.refs()
+    moves = [(wish.ref, known.get(wish.ref, ZERO), wish.after) for wish in wishes]
+    if len({wish.ref for wish in wishes}) < len(wishes):
+        raise RefusedError(422, "A reference may be updated only once")
+    for wish, (ref, old, new) in zip(wishes, moves, strict=True):
+        if not ref.startswith(("refs/heads/", "refs/tags/")):
+            raise RefusedError(422, f"{ref} is not the full name of a branch or a tag")
+        if wish.before is not None and wish.before != old:
+            raise RefusedError(422, f"Reference cannot be updated: {ref} is at {old} but expected {wish.before}")
+        _allow(world, repo, ref, old, new, by, force=wish.force)
+    try:
+        repo.git.move_all([(ref, old, new) for ref, old, new in moves if old != new])
+    except GitError as error:
+        raise RefusedError(422, "Reference update failed") from error
+    for ref, old, new in moves:
+        if old != new:
+            moved(world, repo, ref, old, new, by)
+
+
+def _allow(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, force: bool) -> None:
+    """Raise RefusedError 422 for a move of a ref that cannot be, or that protection does not let ``by`` make."""
+    if old == ZERO and new == ZERO:
+        raise RefusedError(422, "Reference does not exist")
+    if world.faults.fires(FaultId.REFS_OPAQUE_422, repo.full_name):
+        raise RefusedError(422, "Reference update failed")
+    if new != ZERO and not _known(repo, new):
+        raise RefusedError(422, "Object does not exist")
+    if old not in (ZERO, new) and new != ZERO and not force and not repo.git.is_ancestor(old, new):
+        raise RefusedError(422, "Update is not a fast forward")
+    if ref.startswith(HEADS) and old != new:
+        reasons = policy.push_refusals(repo, ref.removeprefix(HEADS), old, new, by)
+        if reasons:
+            raise RefusedError(422, " ".join(reasons))
 
 
 def _known(repo: Repo, sha: str) -> bool:
@@ -138,8 +182,9 @@ def _take_new_head(world: World, pull: Pull, sha: str, by: str, *, forced: bool)
     before = pull.head_sha
     if before == sha:
         return
-    pull.head_sha = sha
+    pull.head_sha, pull.last_pusher = sha, by
     pulls.keep_head(world, pull)
+    pulls.dismiss_stale(world, pull)
     pull.updated_at = world.now()
     if forced:
         world.note(pull, TimelineKind.FORCE_PUSHED, by, before=before, after=sha)

@@ -33,6 +33,16 @@ def not_found() -> RefusedError:
     return RefusedError(404, "Not Found")
 
 
+def forbidden() -> RefusedError:
+    """What a token that may not write is told."""
+    return RefusedError(403, "Resource not accessible by personal access token")
+
+
+def archived() -> RefusedError:
+    """What everybody is told who would change an archived repository."""
+    return RefusedError(403, "Repository was archived so is read-only.")
+
+
 def invalid(resource: str, message: str, field: str | None = None) -> RefusedError:
     """A 422 with one custom error."""
     error = {"resource": resource, "code": "custom", "message": message}

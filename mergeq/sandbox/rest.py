@@ -14,9 +14,9 @@ from flask import Blueprint, Response, jsonify, request
 from mergeq.sandbox import pulls
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Issue, Pull, Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid, not_found
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, forbidden, invalid, not_found
 from mergeq.sandbox.shapes import Json
-from mergeq.sandbox.site import charge, identify, site, viewer, world
+from mergeq.sandbox.site import actor, charge, identify, site, viewer, world
 
 DOCS = "https://docs.github.com/rest"
 DEFAULT_PAGE = 30
@@ -87,6 +87,22 @@ def the_ticket(owner: str, repo: str, number: int) -> tuple[Repo, Pull | Issue]:
     """Raises RefusedError 404."""
     found = the_repo(owner, repo)
     return found, pulls.ticket_of(found, number)
+
+
+def changer(repo: Repo) -> str:
+    """Who changes something in a repository; raises RefusedError 401, or 403 if it is archived."""
+    login = actor()
+    if repo.archived:
+        raise archived()
+    return login
+
+
+def writer(repo: Repo) -> str:
+    """Who does what only people with write access may do; raises RefusedError 401 or 403."""
+    login = changer(repo)
+    if not world().users.may_write(login):
+        raise forbidden()
+    return login
 
 
 def parameters(*known: str) -> Mapping[str, str]:

@@ -9,11 +9,11 @@ from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.policy import ContextVerdict, status_verdict
 from mergeq.sandbox.records import CheckConclusion, CheckStatus, Repo, Status, StatusState
 from mergeq.sandbox.refusals import not_found
-from mergeq.sandbox.rest import Answer, body, chosen, endpoint, paged, parameters, required, the_repo
+from mergeq.sandbox.rest import Answer, body, chosen, endpoint, paged, parameters, required, the_repo, writer
 from mergeq.sandbox.rest_pulls import broken_gateway
 from mergeq.sandbox.rest_repos import commit_sha
 from mergeq.sandbox.shapes import Json
-from mergeq.sandbox.site import actor, shapes, world
+from mergeq.sandbox.site import shapes, world
 
 _REPO = "/repos/<owner>/<repo>"
 _APP = "sandbox-app"
@@ -21,7 +21,8 @@ _APP = "sandbox-app"
 
 @endpoint("POST", f"{_REPO}/statuses/<sha>")
 def _post_status(owner: str, repo: str, sha: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
+    found = the_repo(owner, repo)
+    by = writer(found)
     fields = body("state", "target_url", "description", "context")
     outage = world().faults.fires(FaultId.STATUS_5XX, found.full_name)
     if outage is not None:
@@ -96,7 +97,7 @@ def _check_runs(owner: str, repo: str, ref: str) -> Answer:
 def _start_run(owner: str, repo: str) -> Answer:
     """Started in the name of one App, whoever's token asks."""
     found = the_repo(owner, repo)
-    actor()
+    writer(found)
     fields = body("name", "head_sha", *_RUN_FIELDS)
     name, sha = required(fields, "CheckRun", "name"), required(fields, "CheckRun", "head_sha")
     run = checks.start_run(world(), found, sha, name, world().app(_APP), _report(fields, CheckStatus.QUEUED))
@@ -106,7 +107,7 @@ def _start_run(owner: str, repo: str) -> Answer:
 @endpoint("PATCH", f"{_REPO}/check-runs/<int:check_run_id>")
 def _update_run(owner: str, repo: str, check_run_id: int) -> Answer:
     found: Repo = the_repo(owner, repo)
-    actor()
+    writer(found)
     fields = body(*_RUN_FIELDS)
     run = checks.find_run(found, check_run_id)
     if run is None:

@@ -7,8 +7,20 @@ from flask import jsonify
 from mergeq.sandbox import pulls
 from mergeq.sandbox.records import Pull
 from mergeq.sandbox.refusals import NotSimulatedError
-from mergeq.sandbox.rest import Answer, body, content, endpoint, paged, parameters, required, the_repo, the_ticket
-from mergeq.sandbox.site import actor, shapes, world
+from mergeq.sandbox.rest import (
+    Answer,
+    body,
+    changer,
+    content,
+    endpoint,
+    paged,
+    parameters,
+    required,
+    the_repo,
+    the_ticket,
+    writer,
+)
+from mergeq.sandbox.site import shapes, world
 
 _ISSUES = "/repos/<owner>/<repo>/issues"
 _ISSUE = f"{_ISSUES}/<int:issue_number>"
@@ -23,7 +35,8 @@ def _get(owner: str, repo: str, issue_number: int) -> Answer:
 
 @endpoint("POST", _ISSUES)
 def _open(owner: str, repo: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
+    found = the_repo(owner, repo)
+    by = changer(found)
     fields = body("title", "body", "labels")
     title = required(fields, "Issue", "title")
     issue = pulls.open_issue(world(), found, title, fields.get("body") or "", _names(fields.get("labels") or []), by)
@@ -33,7 +46,7 @@ def _open(owner: str, repo: str) -> Answer:
 @endpoint("PATCH", _ISSUE)
 def _edit(owner: str, repo: str, issue_number: int) -> Answer:
     found, ticket = the_ticket(owner, repo, issue_number)
-    by = actor()
+    by = changer(found)
     fields = body("title", "body", "state")
     if isinstance(ticket, Pull):
         raise NotSimulatedError("PATCH of a pull request as an issue")
@@ -54,7 +67,7 @@ def _labels(owner: str, repo: str, issue_number: int) -> Answer:
 def _add_labels(owner: str, repo: str, issue_number: int) -> Answer:
     """Takes ``{"labels": […]}`` or the bare list that older clients send."""
     found, ticket = the_ticket(owner, repo, issue_number)
-    by = actor()
+    by = writer(found)
     sent = content()
     for name in _names(sent if isinstance(sent, list) else body("labels").get("labels") or []):
         pulls.add_label(world(), ticket, name, by)
@@ -65,7 +78,7 @@ def _add_labels(owner: str, repo: str, issue_number: int) -> Answer:
 def _remove_label(owner: str, repo: str, issue_number: int, name: str) -> Answer:
     """Answers with the labels that are left (Q73)."""
     found, ticket = the_ticket(owner, repo, issue_number)
-    pulls.remove_label(world(), ticket, name, actor())
+    pulls.remove_label(world(), ticket, name, writer(found))
     return jsonify(shapes().labels(found, ticket))
 
 
@@ -80,7 +93,7 @@ def _comments(owner: str, repo: str, issue_number: int) -> Answer:
 @endpoint("POST", f"{_ISSUE}/comments")
 def _comment(owner: str, repo: str, issue_number: int) -> Answer:
     found, ticket = the_ticket(owner, repo, issue_number)
-    by = actor()
+    by = changer(found)
     said = pulls.comment(world(), ticket, required(body("body"), "IssueComment", "body"), by)
     return jsonify(shapes().comment(found, ticket.number, said)), 201
 

@@ -6,14 +6,26 @@ import re
 
 from flask import Response, jsonify
 
-from mergeq.sandbox import mergeability, merging, pulls, refs
+from mergeq.sandbox import mergeability, merging, pulls, refs, updating
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
 from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
 from mergeq.sandbox.refusals import MergeRefused, RefusedError, invalid
-from mergeq.sandbox.rest import Answer, body, chosen, endpoint, paged, parameters, required, the_pull, the_repo
+from mergeq.sandbox.rest import (
+    Answer,
+    body,
+    changer,
+    chosen,
+    endpoint,
+    paged,
+    parameters,
+    required,
+    the_pull,
+    the_repo,
+    writer,
+)
 from mergeq.sandbox.shapes import Json
-from mergeq.sandbox.site import actor, shapes, world
+from mergeq.sandbox.site import shapes, world
 
 _PULLS = "/repos/<owner>/<repo>/pulls"
 _PULL = f"{_PULLS}/<int:pull_number>"
@@ -45,7 +57,8 @@ def _list(owner: str, repo: str) -> Answer:
 
 @endpoint("POST", _PULLS)
 def _open(owner: str, repo: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
+    found = the_repo(owner, repo)
+    by = changer(found)
     fields = body("title", "body", "head", "base", "draft", "maintainer_can_modify")
     title, base, head = (required(fields, "PullRequest", name) for name in ("title", "base", "head"))
     head_owner, colon, branch = head.rpartition(":")
@@ -69,7 +82,7 @@ def _get(owner: str, repo: str, pull_number: int) -> Answer:
 @endpoint("PATCH", _PULL)
 def _edit(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
-    by = actor()
+    by = changer(found)
     fields = body("title", "body", "state", "base", "maintainer_can_modify")
     pulls.edit(world(), pull, by, title=fields.get("title"), body=fields.get("body"), base=fields.get("base"))
     if "maintainer_can_modify" in fields:
@@ -97,7 +110,7 @@ def _is_merged(owner: str, repo: str, pull_number: int) -> Answer:
 @endpoint("PUT", f"{_PULL}/merge")
 def _merge(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
-    by = actor()
+    by = writer(found)
     fields = body("commit_title", "commit_message", "sha", "merge_method")
     if fields.get("merge_method") is not None:
         chosen(fields["merge_method"], tuple(Method), "PullRequest", "merge_method")
@@ -120,6 +133,16 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
     if lie is not None:
         return broken_gateway(lie.code)
     return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})
+
+
+@endpoint("PUT", f"{_PULL}/update-branch")
+def _update_branch(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = changer(found)
+    fields = body("expected_head_sha")
+    updating.ask_for_update(world(), pull, by, expected=fields.get("expected_head_sha"))
+    url = f"{shapes().web}/{found.full_name}/pull/{pull.number}"
+    return jsonify({"message": "Updating pull request branch.", "url": url}), 202
 
 
 def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
@@ -178,7 +201,7 @@ def _reviews(owner: str, repo: str, pull_number: int) -> Answer:
 @endpoint("POST", f"{_PULL}/reviews")
 def _review(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
-    by = actor()
+    by = changer(found)
     fields: Json = body("body", "event", "commit_id")
     event = chosen(required(fields, "PullRequestReview", "event"), tuple(_REVIEW_EVENTS), "PullRequestReview", "event")
     if fields.get("commit_id") not in (None, pull.head_sha):

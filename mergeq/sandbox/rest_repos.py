@@ -1,15 +1,15 @@
-"""REST endpoints of repositories, branches, refs, commits and hooks."""
+"""REST endpoints of repositories, branches, commits and hooks."""
 
 from __future__ import annotations
 
 from flask import jsonify
 
-from mergeq.sandbox import refs
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import GitError
+from mergeq.sandbox.git_objects import GitError
+from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid, not_found
-from mergeq.sandbox.rest import Answer, body, endpoint, paged, parameters, required, the_repo
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError
+from mergeq.sandbox.rest import Answer, body, endpoint, paged, parameters, required, the_repo, writer
 from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.site import actor, shapes, viewer, world
 from mergeq.sandbox.webhooks import Hook
@@ -40,7 +40,7 @@ def _branches(owner: str, repo: str) -> Answer:
     branches = list(found.git.branches().items())
     if "protected" in asked:
         wanted = asked["protected"] == "true"
-        branches = [(name, sha) for name, sha in branches if (name in found.protections) == wanted]
+        branches = [(name, sha) for name, sha in branches if (found.pattern_for(name) is not None) == wanted]
     shown = shapes()
     return paged(branches, lambda branch: shown.short_branch(found, *branch))
 
@@ -51,62 +51,11 @@ def _branch(owner: str, repo: str, branch: str) -> Answer:
     parameters()
     sha = found.git.tip(branch)
     if sha is not None:
-        return jsonify(shapes().branch(found, branch, sha))
+        return jsonify(branch_shape(shapes(), found, branch, sha))
     name, _, rest = branch.partition("/protection")
     if name != branch and not rest.strip("/abcdefghijklmnopqrstuvwxyz_"):
         raise NotSimulatedError(f"GET /repos/{{owner}}/{{repo}}/branches/{{branch}}/protection{rest}")
     raise RefusedError(404, "Branch not found")
-
-
-@endpoint("GET", f"{_REPO}/git/ref/<path:ref>")
-def _ref(owner: str, repo: str, ref: str) -> Answer:
-    found = the_repo(owner, repo)
-    parameters()
-    sha = found.git.refs().get(f"refs/{ref}")
-    if sha is None:
-        raise not_found()
-    return jsonify(shapes().ref(found, f"refs/{ref}", sha))
-
-
-@endpoint("GET", f"{_REPO}/git/matching-refs/<path:ref>")
-def _matching(owner: str, repo: str, ref: str) -> Answer:
-    """Every ref that begins so, in one list: GitHub does not page this one."""
-    found = the_repo(owner, repo)
-    parameters()
-    shown = shapes()
-    known = sorted(found.git.refs().items())
-    return jsonify([shown.ref(found, name, sha) for name, sha in known if name.startswith(f"refs/{ref}")])
-
-
-@endpoint("POST", f"{_REPO}/git/refs")
-def _create_ref(owner: str, repo: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
-    fields = body("ref", "sha")
-    ref, sha = required(fields, "Reference", "ref"), required(fields, "Reference", "sha")
-    if not ref.startswith("refs/") or ref.count("/") < 2:
-        rule = "start with 'refs/' and contain at least three slash-separated parts"
-        raise RefusedError(422, f"Reference name must {rule}")
-    refs.create(world(), found, ref, sha, by)
-    return jsonify(shapes().ref(found, ref, sha)), 201
-
-
-@endpoint("PATCH", f"{_REPO}/git/refs/<path:ref>")
-def _update_ref(owner: str, repo: str, ref: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
-    fields = body("sha", "force")
-    force = fields.get("force", False)
-    if not isinstance(force, bool):
-        raise invalid("Reference", "force is not a boolean", "force")
-    sha = required(fields, "Reference", "sha")
-    refs.update(world(), found, f"refs/{ref}", sha, by, force=force)
-    return jsonify(shapes().ref(found, f"refs/{ref}", sha))
-
-
-@endpoint("DELETE", f"{_REPO}/git/refs/<path:ref>")
-def _delete_ref(owner: str, repo: str, ref: str) -> Answer:
-    found, by = the_repo(owner, repo), actor()
-    refs.delete(world(), found, f"refs/{ref}", by)
-    return "", 204
 
 
 @endpoint("GET", f"{_REPO}/commits/<path:ref>")
@@ -139,7 +88,7 @@ def _hooks(owner: str, repo: str) -> Answer:
 @endpoint("POST", f"{_REPO}/hooks")
 def _add_hook(owner: str, repo: str) -> Answer:
     found = the_repo(owner, repo)
-    actor()
+    writer(found)
     fields = body("name", "active", "events", "config")
     config = fields.get("config") or {}
     if fields.get("active", True) is not True or config.get("content_type", "json") != "json":

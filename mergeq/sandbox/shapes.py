@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import CommitInfo
+from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import (
     App,
@@ -25,7 +25,7 @@ from mergeq.sandbox.records import (
 from mergeq.sandbox.users import login_of
 
 if TYPE_CHECKING:
-    from mergeq.sandbox.world import World
+    from mergeq.sandbox.state import WorldState
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ _USER_LINKS = {
 class Shapes:
     """Writes records as JSON; ``web`` and ``api`` are the base URLs the reader uses."""
 
-    world: World
+    world: WorldState
     web: str
     api: str
 
@@ -169,10 +169,12 @@ class Shapes:
             "merge_commit_message": "PR_TITLE",
         }
         if viewer is not None:
-            admin = self.world.users.is_admin(viewer)
-            shape["permissions"] = dict.fromkeys(("admin", "maintain"), admin) | dict.fromkeys(
-                ("push", "triage", "pull"), True
-            )
+            users = self.world.users
+            shape["permissions"] = {
+                **dict.fromkeys(("admin", "maintain"), users.is_admin(viewer)),
+                **dict.fromkeys(("push", "triage"), users.may_write(viewer)),
+                "pull": True,
+            }
         return shape
 
     def label(self, repo: Repo, label: Label) -> Json:
@@ -234,13 +236,7 @@ class Shapes:
                 "message": info.message,
                 "comment_count": 0,
                 "tree": {"sha": info.tree, "url": f"{git_url}/trees/{info.tree}"},
-                "verification": {
-                    "verified": False,
-                    "reason": "unsigned",
-                    "signature": None,
-                    "payload": None,
-                    "verified_at": None,
-                },
+                "verification": verification(info),
             },
             "author": self.user(author) if author else None,
             "committer": self.user(committer) if committer else None,
@@ -253,28 +249,7 @@ class Shapes:
         return {
             "name": name,
             "commit": {"sha": sha, "url": f"{self.repo_api(repo)}/commits/{sha}"},
-            "protected": name in repo.protections,
-        }
-
-    def branch(self, repo: Repo, name: str, sha: str) -> Json:
-        url = f"{self.repo_api(repo)}/branches/{quote(name)}"
-        protection = repo.protections.get(name)
-        contexts = list(protection.required_contexts) if protection else []
-        level = "off" if not contexts else "everyone" if protection and protection.enforce_admins else "non_admins"
-        return {
-            "name": name,
-            "commit": self.commit(repo, repo.git.commit(sha)),
-            "_links": {"self": url, "html": f"{self.web}/{repo.full_name}/tree/{quote(name)}"},
-            "protected": protection is not None,
-            "protection": {
-                "enabled": protection is not None,
-                "required_status_checks": {
-                    "enforcement_level": level,
-                    "contexts": contexts,
-                    "checks": [{"context": context, "app_id": None} for context in contexts],
-                },
-            },
-            "protection_url": f"{url}/protection",
+            "protected": repo.pattern_for(name) is not None,
         }
 
     def ref(self, repo: Repo, ref: str, sha: str) -> Json:
@@ -311,7 +286,7 @@ class Shapes:
             "slug": app.slug,
             "name": app.slug,
             "owner": self.user(app.slug, "Organization"),
-            "description": None,
+            "description": "",
             "external_url": f"{self.web}/apps/{app.slug}",
             "html_url": f"{self.web}/apps/{app.slug}",
             "created_at": moment,
@@ -375,7 +350,7 @@ class Shapes:
             "state_reason": "completed" if issue.state == "closed" else None,
             "locked": False,
             "user": self.user(issue.author),
-            "author_association": "MEMBER",
+            "author_association": repo.association(issue.author),
             "assignee": None,
             "assignees": [],
             "labels": self.labels(repo, issue),
@@ -385,7 +360,7 @@ class Shapes:
             "repository_url": self.repo_api(repo),
             "active_lock_reason": None,
             "performed_via_github_app": None,
-            "reactions": _no_reactions(url),
+            "reactions": no_reactions(url),
             "labels_url": f"{url}/labels{{/name}}",
             "comments_url": f"{url}/comments",
             "events_url": f"{url}/events",
@@ -415,15 +390,28 @@ class Shapes:
             "html_url": f"{self.web}/{repo.full_name}/issues/{number}#issuecomment-{comment.id}",
             "issue_url": f"{self.repo_api(repo)}/issues/{number}",
             "user": self.user(comment.author),
-            "author_association": "MEMBER",
+            "author_association": repo.association(comment.author),
             "body": comment.body,
             "performed_via_github_app": None,
-            "reactions": _no_reactions(f"{self.repo_api(repo)}/issues/comments/{comment.id}"),
+            "reactions": no_reactions(f"{self.repo_api(repo)}/issues/comments/{comment.id}"),
             "created_at": moment,
             "updated_at": moment,
         }
 
 
-def _no_reactions(url: str) -> Json:
+def verification(info: CommitInfo) -> Json:
+    """What GitHub says of a commit's signature; one it did not make itself is by a key it does not know."""
+    reason = "valid" if info.is_verified else "unsigned" if info.signature is None else "unknown_key"
+    return {
+        "verified": info.is_verified,
+        "reason": reason,
+        "signature": info.signature,
+        "payload": info.payload,
+        "verified_at": iso(info.committed_at) if info.is_verified else None,
+    }
+
+
+def no_reactions(url: str) -> Json:
+    """The emoji under something nobody has reacted to."""
     kinds = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
     return {"url": f"{url}/reactions", "total_count": 0, **dict.fromkeys(kinds, 0)}

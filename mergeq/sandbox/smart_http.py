@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 from flask import Blueprint, Response, request
 
-from mergeq.sandbox import refs
+from mergeq.sandbox import receive_pack, refs
 from mergeq.sandbox.git import ZERO, clean_environment
 from mergeq.sandbox.records import Repo
+from mergeq.sandbox.refusals import NotSimulatedError
 from mergeq.sandbox.site import site, token_of, world
 
 git = Blueprint("git", __name__)
@@ -52,18 +55,28 @@ def _answer(owner: str, repo: str, path: str, service: str) -> Response:
         return Response("Invalid username or token.\n", 401, asks, mimetype="text/plain")
     if found is None:
         return Response("Repository not found.\n", 404, mimetype="text/plain")
-    if path == "git-receive-pack" and login is not None:
-        return _receive(found, login)
+    if service == "git-receive-pack" and login is not None:
+        why = receive_pack.denied(found, login)
+        if why is not None:
+            return Response(f"{why}\n", 403, mimetype="text/plain")
+        if path == service:
+            return _receive(found, login)
     return _stream(_start(found, path, None))
 
 
 def _receive(repo: Repo, login: str) -> Response:
     """Take a push with nobody else acting meanwhile, then do what GitHub does after one."""
     here = world()
-    with here.lock:
+    with here.lock, _spooled() as spool:
         repo.git.reload()
         before = dict(repo.git.refs())
-        answer = _collected(_start(repo, "git-receive-pack", login))
+        push = receive_pack.read_push(_plain(spool))
+        declined = receive_pack.refusals(repo, push, spool, login)
+        if declined:
+            body = receive_pack.carry_out_rest(repo, push, declined)
+            answer = Response(body, content_type="application/x-git-receive-pack-result")
+        else:
+            answer = _collected(_spawn(repo, "git-receive-pack", login, spool))
         repo.git.reload()
         after = repo.git.refs()
         for ref in sorted(before.keys() | after.keys()):
@@ -73,17 +86,32 @@ def _receive(repo: Repo, login: str) -> Response:
     return answer
 
 
+def _plain(spool: IO[bytes]) -> IO[bytes]:
+    """The request's text; git compresses what it asks, never what it pushes."""
+    if "Content-Encoding" in request.headers:
+        raise NotSimulatedError("a compressed push")
+    spool.seek(0)
+    return spool
+
+
 def _start(repo: Repo, path: str, login: str | None) -> subprocess.Popen[bytes]:
-    """Run the CGI program on this request; its body is spooled first, so chunked and gzipped ones work."""
+    with _spooled() as spool:
+        return _spawn(repo, path, login, spool)
+
+
+@contextmanager
+def _spooled() -> Iterator[IO[bytes]]:
+    """The request's body as a file, so that chunked and gzipped ones work."""
     with tempfile.TemporaryFile() as spool:
         while chunk := request.stream.read(_CHUNK):
             spool.write(chunk)
-        size = spool.tell()
-        spool.seek(0)
-        return _spawn(repo, path, login, spool, size)
+        yield spool
 
 
-def _spawn(repo: Repo, path: str, login: str | None, spool: IO[bytes], size: int) -> subprocess.Popen[bytes]:
+def _spawn(repo: Repo, path: str, login: str | None, spool: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Run the CGI program on a request's body."""
+    size = spool.seek(0, os.SEEK_END)
+    spool.seek(0)
     environment = clean_environment() | {
         "GIT_PROJECT_ROOT": str(world().root),
         "GIT_HTTP_EXPORT_ALL": "1",

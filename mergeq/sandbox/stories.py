@@ -2,41 +2,92 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mergeq.sandbox.records import CiConfig, CiKind, Pull
 
 if TYPE_CHECKING:
     from mergeq.sandbox import Sandbox
+    from mergeq.sandbox.world import World
 
-ROCKET = "acme/rocket"
-LAUNCHPAD = "acme/launchpad"
+ROCKET, LAUNCHPAD, GUIDEBOOK = "acme/rocket", "acme/launchpad", "acme/guidebook"
+READY = ("lgtm", "approved", "dco-signoff: yes")
+STAGED = frozenset({ROCKET, LAUNCHPAD})
 
-_CI = """set -e
-echo "checking $(ls *.txt | wc -l) parts"
-! grep -l BROKEN *.txt
+_CI = """echo "checking $(ls *.txt | wc -l) parts"
+if grep -l BROKEN *.txt; then exit 1; fi
+if test -f pump.txt -a -f tank.txt; then echo "the pump bursts the light tank"; exit 1; fi
 """
 _FILES = {
     ROCKET: {"ci.sh": _CI, "README.md": "# Rocket\n", "engine.txt": "one engine\n", "hull.txt": "a hull\n"},
     LAUNCHPAD: {"ci.sh": _CI, "README.md": "# Launchpad\n", "tower.txt": "a tower\n", "countdown.txt": "3 2 1\n"},
+    GUIDEBOOK: {"ci.sh": _CI, "README.md": "# Guidebook\n", "safety.txt": "stand back\n"},
 }
+
+Script = Callable[["World", Pull], Iterator[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One pull request and how it should end: ``landed``, or ``open`` with a status text that says ``because``."""
+    """One pull request and how it should end: ``landed``, or ``open`` with a status text that begins as ``because``.
+
+    ``script`` is what people do to it meanwhile, a step at a time.
+    """
 
     repo: str
     name: str
     title: str
-    author: str
     files: dict[str, str]
-    labels: tuple[str, ...]
-    added_labels: tuple[str, ...] = ()
-    draft: bool = False
     expected: str = "open"
     because: str = ""
+    author: str = "ana"
+    labels: tuple[str, ...] = READY
+    base: str = "main"
+    draft: bool = False
+    fork: str | None = None
+    script: Script | None = None
+    fault: str = ""
+
+
+def _label_late(world: World, pull: Pull) -> Iterator[None]:
+    yield from _until(lambda: _says(world, pull, "Needs approved label"))
+    world.add_label(pull, "approved", by="maintainer")
+
+
+def _hold(world: World, pull: Pull) -> Iterator[None]:
+    yield from _until(lambda: _says(world, pull, "Should not have do-not-merge/hold label"))
+    world.remove_label(pull, "do-not-merge/hold", by="maintainer")
+
+
+def _push_after_lgtm(world: World, pull: Pull) -> Iterator[None]:
+    yield from _until(lambda: _says(world, pull, "Needs approved label"))
+    world.push_to_pull(pull, {"legs.txt": "three legs, and something nobody reviewed\n"}, author=pull.author)
+    world.add_label(pull, "approved", by="maintainer")
+
+
+def _review_again(world: World, pull: Pull) -> Iterator[None]:
+    yield from _until(lambda: _says(world, pull, "lgtm was given to an earlier head"))
+    world.remove_label(pull, "lgtm", by="maintainer")
+    yield from _pause(world, 1.5)
+    world.add_label(pull, "lgtm", by="maintainer")
+
+
+def _push_to_base(world: World, pull: Pull) -> Iterator[None]:
+    yield from _until(lambda: _is_staged(world, pull))
+    world.push(pull.repo, pull.base_ref, {"hotfix.txt": "pushed by hand\n"}, author="maintainer")
+
+
+def _block(world: World, pull: Pull) -> Iterator[None]:
+    issue = world.open_issue(pull.repo, f"Freeze branch:{pull.base_ref}", labels=["tide/merge-blocker"])
+    yield from _until(lambda: _says(world, pull, "Merging is blocked by issue"))
+    world.close_issue(issue, by="maintainer")
+
+
+def _rename_label(world: World, pull: Pull) -> Iterator[None]:
+    world.rename_label(pull.repo, "lgtm", "LGTM")
+    yield
 
 
 STORIES = (
@@ -44,82 +95,226 @@ STORIES = (
         ROCKET,
         "ready: its last label appears while the queue runs",
         "Add a heat shield",
-        "ana",
         {"shield.txt": "a heat shield\n"},
-        ("lgtm",),
-        added_labels=("approved",),
-        expected="landed",
+        "landed",
+        labels=("lgtm", "dco-signoff: yes"),
+        script=_label_late,
     ),
     Story(
         ROCKET,
         "a label is missing",
         "Paint the hull red",
-        "ben",
         {"hull.txt": "a red hull\n"},
-        ("lgtm",),
         because="Not mergeable. Needs approved label.",
+        labels=("lgtm", "dco-signoff: yes"),
     ),
     Story(
-        LAUNCHPAD,
+        ROCKET,
+        "a hold is set, then lifted",
+        "Add a window",
+        {"window.txt": "a window\n"},
+        "landed",
+        labels=(*READY, "do-not-merge/hold"),
+        script=_hold,
+    ),
+    Story(
+        ROCKET,
         "CI fails",
-        "Raise the tower",
-        "cleo",
-        {"tower.txt": "BROKEN tower\n"},
-        ("lgtm", "approved"),
+        "Swap the engine",
+        {"engine.txt": "a BROKEN engine\n"},
         because="Not mergeable. Job ci/test has not succeeded.",
     ),
     Story(
-        LAUNCHPAD,
+        ROCKET,
         "a draft",
-        "Try a longer countdown",
-        "dev",
-        {"countdown.txt": "5 4 3 2 1\n"},
-        ("lgtm", "approved"),
-        draft=True,
+        "Try a bigger nose",
+        {"nose.txt": "a big nose\n"},
         because="Not mergeable. PR is a draft.",
+        draft=True,
+    ),
+    Story(
+        ROCKET,
+        "from a fork, approved",
+        "Add landing lights",
+        {"lights.txt": "two lights\n"},
+        "landed",
+        author="eve",
+        fork="eve",
+    ),
+    Story(ROCKET, "first of two that conflict", "Two seats", {"seats.txt": "two seats\n"}, "landed"),
+    Story(
+        ROCKET,
+        "second of two that conflict",
+        "Four seats",
+        {"seats.txt": "four seats\n"},
+        because="Not mergeable. PR has a merge conflict.",
+        author="ben",
+    ),
+    Story(ROCKET, "green alone, red with the next one", "A stronger fuel pump", {"pump.txt": "a pump\n"}, "landed"),
+    Story(
+        ROCKET,
+        "green alone, red with the one before: the culprit",
+        "A lighter tank",
+        {"tank.txt": "a tank\n"},
+        because="Not mergeable. Job ci/test is not green together with the base.",
+        author="cleo",
+    ),
+    Story(
+        LAUNCHPAD,
+        "a label chooses squash",
+        "Raise the tower",
+        {"tower.txt": "a tall tower\n"},
+        "landed",
+        labels=(*READY, "tide/merge-method-squash"),
+    ),
+    Story(
+        LAUNCHPAD,
+        "a head that moves between test and landing, reviewed again",
+        "Add a water tower",
+        {"water.txt": "a water tower\n"},
+        "landed",
+        script=_review_again,
+        fault="merge.head_push",
+    ),
+    Story(
+        LAUNCHPAD,
+        "lgtm given, then a push",
+        "Add legs",
+        {"legs.txt": "three legs\n"},
+        because="Not mergeable. lgtm was given to an earlier head",
+        labels=("lgtm", "dco-signoff: yes"),
+        author="mallory",
+        script=_push_after_lgtm,
+    ),
+    Story(
+        LAUNCHPAD,
+        "somebody pushes to the base in the middle",
+        "Add a flame trench",
+        {"trench.txt": "a trench\n"},
+        "landed",
+        script=_push_to_base,
+    ),
+    Story(
+        LAUNCHPAD,
+        "a required context that never reports",
+        "Backport the countdown",
+        {"countdown.txt": "5 4 3 2 1\n"},
+        because="Not mergeable. Job e2e has not succeeded.",
+        base="release-1",
+    ),
+    Story(
+        LAUNCHPAD,
+        "edits its own workflow, from a fork",
+        "Speed up CI",
+        {".github/workflows/ci.yml": "on: push\n"},
+        because="Not mergeable. PR touches sensitive paths and needs ok-to-stage label.",
+        author="mallory",
+        fork="mallory",
+    ),
+    Story(
+        GUIDEBOOK,
+        "an issue blocks the branch, then is closed",
+        "Explain the countdown",
+        {"countdown.txt": "count backwards\n"},
+        "landed",
+        script=_block,
+    ),
+    Story(
+        GUIDEBOOK,
+        "GitHub answers 502, but it landed",
+        "Explain the engine",
+        {"engine.txt": "it is loud\n"},
+        "landed",
+        fault="merge.lie_merged",
+    ),
+    Story(
+        GUIDEBOOK,
+        "a label renamed to another case",
+        "Explain the tower",
+        {"tower.txt": "it is tall\n"},
+        "landed",
+        script=_rename_label,
+    ),
+    Story(
+        GUIDEBOOK,
+        "a title with markup and a marker for CI",
+        "Explain <script>alert(1)</script> [skip ci]",
+        {"scripts.txt": "do not run them\n"},
+        "landed",
     ),
 )
 
 
+@dataclass(slots=True)
+class _Played:
+    story: Story
+    pull: Pull
+    script: Iterator[None] | None = None
+
+
+@dataclass(slots=True)
 class Demo:
     """Plays the stories in a sandbox and judges them."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._world = sandbox.world
-        self._pulls: list[tuple[Story, Pull]] = []
+    sandbox: Sandbox
+    _played: list[_Played] = field(default_factory=list)
+
+    @property
+    def _world(self) -> World:
+        return self.sandbox.world
 
     def open(self) -> None:
         """Make the repositories and open the pull requests."""
-        self._world.create_repo(ROCKET, files=_FILES[ROCKET], ci=CiConfig())
-        self._world.create_repo(LAUNCHPAD, files=_FILES[LAUNCHPAD], ci=CiConfig(kind=CiKind.CHECK_RUN))
+        kinds = {ROCKET: CiKind.STATUS, LAUNCHPAD: CiKind.CHECK_RUN, GUIDEBOOK: CiKind.STATUS}
+        for repo, files in _FILES.items():
+            branches = {"release-1": {"VERSION": "1\n"}} if repo == LAUNCHPAD else {}
+            delay = 0.3 if repo in STAGED else 0.0
+            self._world.create_repo(repo, files=files, branches=branches, ci=CiConfig(kind=kinds[repo], delay=delay))
+        self._world.users.set_role("mallory", "read")
+        self._world.users.set_role("eve", "read")
         for story in STORIES:
-            pull = self._world.open_pull(
-                story.repo,
-                title=story.title,
-                files=story.files,
-                author=story.author,
-                labels=story.labels,
-                draft=story.draft,
-            )
-            self._pulls.append((story, pull))
+            self._open(story)
+        self.step()
 
-    def play(self) -> None:
-        """Do what people do while the queue runs."""
-        for story, pull in self._pulls:
-            for label in story.added_labels:
-                self._world.add_label(pull, label, by="maintainer")
+    def _open(self, story: Story) -> None:
+        quiet = story.title.replace("[skip ci]", "").strip()
+        pull = self._world.open_pull(
+            story.repo,
+            title=quiet,
+            files=story.files,
+            author=story.author,
+            base=story.base,
+            labels=story.labels,
+            draft=story.draft,
+            fork=story.fork,
+        )
+        if quiet != story.title:
+            self._world.edit_title(pull, story.title)
+        if story.fault:
+            args = {"code": 502} if story.fault == "merge.lie_merged" else {}
+            self._world.faults.add(story.fault, repo=pull.repo, pr=pull.number, times=1, args=args)
+        script = story.script(self._world, pull) if story.script else None
+        self._played.append(_Played(story, pull, script))
+
+    def step(self) -> None:
+        """Let everybody do the next thing that they were waiting to do."""
+        for one in self._played:
+            if one.script is not None and next(one.script, self) is self:
+                one.script = None
 
     def is_quiet(self) -> bool:
-        """Whether no CI runs and no webhook is on its way."""
-        return self._world.activity.wait_idle(0.0)
+        """Whether every script has ended, no CI runs and no webhook is on its way."""
+        return not any(one.script for one in self._played) and self._world.activity.wait_idle(0.0)
 
     def verdict(self) -> dict[str, Any]:
         """How each story ended, from the sandbox's records and its git; ``ok`` if every one ended as it should."""
         with self._world.lock:
-            rows = [self._judge(story, pull) for story, pull in self._pulls]
+            rows = [self._judge(one.story, one.pull) for one in self._played]
         right = all(
-            row["outcome"] == row["expected"] and (story.because in row["reasons"] or not story.because)
-            for row, (story, _) in zip(rows, self._pulls, strict=True)
+            row["outcome"] == row["expected"]
+            and (row["outcome"] == "landed" or any(said.startswith(one.story.because) for said in row["reasons"]))
+            and (row["tested_tree"] == row["landed_tree"] or one.story.repo not in STAGED)
+            for row, one in zip(rows, self._played, strict=True)
         )
         return {"prs": rows, "ok": right}
 
@@ -128,14 +323,62 @@ class Demo:
         tip = repo.git.tip(pull.base_ref) or ""
         sha = pull.merge_commit_sha if pull.merged else None
         landed = sha is not None and repo.git.is_ancestor(sha, tip)
-        ours = [status for status in repo.latest_statuses(pull.head_sha) if status.context == "tide"]
+        tree = repo.git.commit(sha).tree if landed and sha else None
+        said = said_by_queue(self._world, pull)
         return {
             "pr": f"{pull.repo}#{pull.number}",
             "story": story.name,
             "expected": story.expected,
             "outcome": "landed" if landed else pull.state,
-            "reasons": [ours[-1].description or ""] if ours else [],
+            "reasons": [said] if said else [],
             "landed_sha": sha if landed else None,
-            "tested_tree": None,
-            "landed_tree": repo.git.commit(sha).tree if landed and sha else None,
+            "tested_tree": tree if tree and tree in self._tested(pull) else None,
+            "landed_tree": tree,
         }
+
+    def _tested(self, pull: Pull) -> set[str]:
+        """The trees of every staged series that CI found good: of the commit that it tested, and of each step to it."""
+        repo = self._world.repo(pull.repo)
+        trees: set[str] = set()
+        for name, sha in repo.git.branches().items():
+            if name.startswith("mergeq/") and self._passed(pull.repo, sha):
+                commit = repo.git.commit(sha)
+                for _ in range(20):
+                    trees.add(commit.tree)
+                    if not commit.parents or "(#" not in commit.message:
+                        break
+                    commit = repo.git.commit(commit.parents[0])
+        return trees
+
+    def _passed(self, full_name: str, sha: str) -> bool:
+        repo = self._world.repo(full_name)
+        statuses = {status.context: status.state.value for status in repo.latest_statuses(sha)}
+        runs = {run.name: run.conclusion and run.conclusion.value for run in repo.latest_runs(sha)}
+        return {**statuses, **runs}.get("ci/test") == "success"
+
+
+def _until(true: Callable[[], bool]) -> Iterator[None]:
+    while not true():
+        yield
+
+
+def _pause(world: World, seconds: float) -> Iterator[None]:
+    end = world.now() + seconds
+    yield from _until(lambda: world.now() >= end)
+
+
+def said_by_queue(world: World, pull: Pull) -> str:
+    """What the queue's own status says on the present head."""
+    mine = [one for one in world.repo(pull.repo).latest_statuses(pull.head_sha) if one.context == "tide"]
+    return (mine[-1].description or "") if mine else ""
+
+
+def _says(world: World, pull: Pull, text: str) -> bool:
+    return text in said_by_queue(world, pull)
+
+
+def _is_staged(world: World, pull: Pull) -> bool:
+    """Whether a staging ref holds this pull request."""
+    git = world.repo(pull.repo).git
+    staged = (sha for name, sha in git.branches().items() if name.startswith("mergeq/"))
+    return any(f"(#{pull.number})" in git.commit(sha).message for sha in staged)

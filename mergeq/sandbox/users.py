@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import string
+from enum import StrEnum
 
-from mergeq.sandbox.git import GITHUB, Person
+from mergeq.sandbox.git_objects import GITHUB, Person
 
 BOT = "mergeq-bot"
 WEB_FLOW = "web-flow"
@@ -25,13 +26,25 @@ def login_of(author: Person) -> str | None:
     return author.email.removesuffix(_NOREPLY) if author.email.endswith(_NOREPLY) else None
 
 
+class Role(StrEnum):
+    """What somebody may do in every repository."""
+
+    ADMIN = "admin"
+    WRITE = "write"
+    READ = "read"
+
+
 class Users:
-    """Everybody seen so far: a stable number for each, who is an administrator, and tokens."""
+    """Everybody seen so far: a stable number for each, roles, teams and tokens.
+
+    Who has been given no role may write; only the first user is an administrator from the start.
+    """
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
         self._tokens: dict[str, str] = {}
-        self.admins = {BOT}
+        self._roles: dict[str, Role] = {BOT: Role.ADMIN}
+        self.teams: dict[str, set[str]] = {}
 
     def id_of(self, login: str) -> int:
         return self._ids.setdefault(login, 1000 + len(self._ids))
@@ -39,8 +52,26 @@ class Users:
     def login_by_id(self, number: int) -> str | None:
         return next((login for login, known in self._ids.items() if known == number), None)
 
+    def knows(self, login: str) -> bool:
+        return login in self._ids
+
+    def set_role(self, login: str, role: str) -> None:
+        """``admin``, ``write`` or ``read``; raises ValueError for another word."""
+        self.id_of(login)
+        self._roles[login] = Role(role)
+
+    def role_of(self, login: str) -> Role:
+        return self._roles.get(login, Role.WRITE)
+
     def is_admin(self, login: str) -> bool:
-        return login in self.admins
+        return self.role_of(login) is Role.ADMIN
+
+    def may_write(self, login: str) -> bool:
+        return self.role_of(login) is not Role.READ
+
+    def join_team(self, team: str, *logins: str) -> None:
+        """Add people to a team, named by its slug and made if new."""
+        self.teams.setdefault(team, set()).update(logins)
 
     def issue_token(self, login: str) -> str:
         """A token for this user: the same one for the n-th request in every run."""

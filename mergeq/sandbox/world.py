@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mergeq.sandbox import checks, merging, pulls, refs
 from mergeq.sandbox.ci import Ci
-from mergeq.sandbox.clock import Activity, Clock
-from mergeq.sandbox.faults import Faults
-from mergeq.sandbox.git import ZERO, CommitInfo, Draft, FileChange, GitRepo
+from mergeq.sandbox.clock import Clock
+from mergeq.sandbox.git import ZERO, Draft
 from mergeq.sandbox.records import (
-    App,
     CheckConclusion,
     CheckRun,
     CheckStatus,
@@ -22,28 +17,25 @@ from mergeq.sandbox.records import (
     Comment,
     Files,
     Issue,
-    Label,
     Method,
-    Milestone,
     Protection,
     Pull,
     Repo,
+    RequiredCheck,
+    Restrictions,
     Review,
+    ReviewRule,
     ReviewState,
     Status,
+    StatusRule,
     StatusState,
-    Ticket,
-    TimelineEvent,
-    TimelineKind,
+    Thread,
 )
-from mergeq.sandbox.shapes import Shapes
-from mergeq.sandbox.users import BOT, Users, person
-from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
-
-DEFAULT_URL = "http://sandbox.test"
+from mergeq.sandbox.state import WorldState
+from mergeq.sandbox.users import BOT, person
 
 
-class World:
+class World(WorldState):
     """Repositories, pull requests, issues, people. Every method may be called from any thread.
 
     Acts have GitHub's consequences: webhooks, CI, mergeability, indirect merges. Whoever reads records directly
@@ -51,94 +43,13 @@ class World:
     """
 
     def __init__(self, root: Path, clock: Clock, *, ci_workers: int = 2) -> None:
-        self.root = root
-        self.clock = clock
-        self.lock = threading.RLock()
-        self.url = DEFAULT_URL
-        self.lazy_reads = 1
-        self.activity = Activity()
-        self.faults = Faults()
-        self.users = Users()
-        self.webhooks = Webhooks(clock, self.activity, self.faults)
+        super().__init__(root, clock)
         self.ci = Ci(self, ci_workers)
-        self._repos: dict[str, Repo] = {}
-        self._ids = itertools.count(1_000_001)
-        self._apps: dict[str, App] = {}
-        self._commits: dict[tuple[str, str, str], tuple[CommitInfo, ...]] = {}
-        self._changes: dict[tuple[str, str, str], tuple[FileChange, ...]] = {}
 
     def close(self) -> None:
+        """End CI and deliveries."""
         self.ci.close()
-        self.webhooks.close()
-
-    def now(self) -> float:
-        return self.clock.now()
-
-    def next_id(self) -> int:
-        return next(self._ids)
-
-    def repo(self, full_name: str) -> Repo:
-        """The repository ``ORG/REPO``; raises KeyError if there is none."""
-        found = self.find_repo(full_name)
-        if found is None:
-            raise KeyError(f"no repository {full_name}")
-        return found
-
-    def find_repo(self, full_name: str) -> Repo | None:
-        return self._repos.get(full_name.casefold())
-
-    def repos(self) -> tuple[Repo, ...]:
-        return tuple(self._repos.values())
-
-    def pull(self, full_name: str, number: int) -> Pull:
-        """A pull request by number; raises KeyError if there is none."""
-        return self.repo(full_name).pulls[number]
-
-    def repo_of(self, ticket: Ticket) -> Repo:
-        return self.repo(ticket.repo)
-
-    def commits_of(self, pull: Pull) -> tuple[CommitInfo, ...]:
-        """Its commits as GitHub lists them: by author date, not by ancestry (Q23)."""
-        key = (pull.repo, pull.base_sha, pull.head_sha)
-        with self.lock:
-            if key not in self._commits:
-                git = self.repo_of(pull).git
-                infos = git.commits([sha for sha, _ in git.new_commits(pull.base_sha, pull.head_sha)])
-                self._commits[key] = tuple(sorted(infos, key=lambda info: info.authored_at))
-            return self._commits[key]
-
-    def changes_of(self, pull: Pull) -> tuple[FileChange, ...]:
-        """The files it changes."""
-        key = (pull.repo, pull.base_sha, pull.head_sha)
-        with self.lock:
-            if key not in self._changes:
-                self._changes[key] = self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
-            return self._changes[key]
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """Every webhook delivery so far, oldest first."""
-        return self.webhooks.deliveries
-
-    def add_hook(self, url: str, secret: str, events: Iterable[str] = ("*",), repo: str | None = None) -> Hook:
-        """Deliver events to ``url`` from now on; ``repo`` None means those of every repository but forks."""
-        return self.webhooks.add(url, secret, tuple(events), repo)
-
-    def shapes(self) -> Shapes:
-        """How webhooks show things."""
-        return Shapes(self, self.url, f"{self.url}/api/v3")
-
-    def emit(self, event: str, repo: Repo, body: Mapping[str, Any], *, by: str, pr: int | None = None) -> None:
-        """Send a webhook event whose body is completed with repository and sender."""
-        shapes = self.shapes()
-        payload = {**body, "repository": shapes.repo(repo), "sender": shapes.user(by)}
-        self.webhooks.send(event, repo.full_name, payload, pr)
-
-    def note(
-        self, pull: Pull, kind: TimelineKind, by: str, *, label: Label | None = None, before: str = "", after: str = ""
-    ) -> None:
-        """Add to the timeline."""
-        pull.timeline.append(TimelineEvent(self.next_id(), kind, self.now(), by, label, before, after))
+        super().close()
 
     def create_repo(
         self,
@@ -159,7 +70,7 @@ class World:
         """
         with self.lock:
             now = self.now()
-            repo = self._register(full_name, default_branch)
+            repo = self.register(full_name, default_branch)
             allowed = {Method.MERGE: merge, Method.SQUASH: squash, Method.REBASE: rebase}
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
@@ -183,55 +94,65 @@ class World:
             existing = self.find_repo(full_name)
             if existing is not None:
                 return existing
-            fork = self._register(full_name, parent.default_branch)
+            fork = self.register(full_name, parent.default_branch)
             fork.fork_of, fork.owner_is_user = parent.full_name, True
             self.webhooks.own_hooks_only.add(fork.full_name)
             for branch, sha in parent.git.branches().items():
                 fork.git.fetch(parent.git_dir, sha, f"refs/heads/{branch}")
             return fork
 
-    def _register(self, full_name: str, default_branch: str) -> Repo:
-        if full_name.count("/") != 1 or not all(full_name.split("/")):
-            raise ValueError(f"{full_name!r} is not ORG/REPO")
-        if self.find_repo(full_name):
-            raise ValueError(f"{full_name} exists")
-        git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
-        now = self.now()
-        repo = Repo(self.next_id(), full_name, git, default_branch, created_at=now, pushed_at=now)
-        self._repos[full_name.casefold()] = repo
-        return repo
-
     def protect(
         self,
         repo: str | Repo,
         branch: str,
-        required_contexts: Iterable[str] = (),
-        required_reviews: int = 0,
+        required_contexts: Iterable[str | RequiredCheck] | None = None,
+        required_reviews: int | None = None,
         enforce_admins: bool = True,
         strict: bool = False,
-    ) -> None:
-        """Protect a branch: merging a pull request into it honours that, a direct push does not."""
+        *,
+        dismiss_stale_reviews: bool = False,
+        require_last_push_approval: bool = False,
+        restrictions: Restrictions | None = None,
+        required_linear_history: bool = False,
+        allow_force_pushes: bool = False,
+        allow_deletions: bool = False,
+        required_conversation_resolution: bool = False,
+        lock_branch: bool = False,
+        required_signatures: bool = False,
+    ) -> Protection:
+        """Protect a branch, or all that a glob matches, in place of what protected it before.
+
+        It binds merges, refs moved over the API and git pushes; ``push`` and the like state facts and are not asked.
+        Reviews are demanded where any argument speaks of them; ``required_reviews=0`` asks for a pull request only.
+        """
+        contexts = [RequiredCheck(c) if isinstance(c, str) else c for c in required_contexts or ()]
+        by_pull = required_reviews is not None or dismiss_stale_reviews or require_last_push_approval
+        rule = Protection(
+            id=self.next_id(),
+            status=StatusRule(strict, tuple(contexts)) if contexts or strict else None,
+            reviews=ReviewRule(
+                required_reviews or 0,
+                dismiss_stale=dismiss_stale_reviews,
+                last_push_approval=require_last_push_approval,
+            )
+            if by_pull
+            else None,
+            restrictions=restrictions,
+            enforce_admins=enforce_admins,
+            linear_history=required_linear_history,
+            force_pushes=allow_force_pushes,
+            deletions=allow_deletions,
+            conversation_resolution=required_conversation_resolution,
+            lock_branch=lock_branch,
+            signatures=required_signatures,
+        )
         with self.lock:
-            rule = Protection(tuple(required_contexts), required_reviews, enforce_admins, strict)
             self._repo(repo).protections[branch] = rule
+        return rule
 
     def unprotect(self, repo: str | Repo, branch: str) -> None:
         with self.lock:
             self._repo(repo).protections.pop(branch, None)
-
-    def ensure_label(self, repo: Repo, name: str) -> Label:
-        """The label of that name in any case, created if new."""
-        return repo.labels.setdefault(name.casefold(), Label(self.next_id(), name))
-
-    def ensure_milestone(self, repo: Repo, title: str, by: str) -> Milestone:
-        known = next((milestone for milestone in repo.milestones if milestone.title == title), None)
-        if known is None:
-            known = Milestone(self.next_id(), len(repo.milestones) + 1, title, self.now(), by)
-            repo.milestones.append(known)
-        return known
-
-    def app(self, slug: str) -> App:
-        return self._apps.setdefault(slug, App(15_368 + len(self._apps), slug))
 
     def _repo(self, repo: str | Repo) -> Repo:
         return self.repo(repo) if isinstance(repo, str) else repo
@@ -336,6 +257,16 @@ class World:
         with self.lock:
             return pulls.review(self, pull, by, ReviewState(state), body)
 
+    def open_thread(self, pull: Pull, by: str, *, path: str = "README.md", body: str = "Why?") -> Thread:
+        """Start a conversation about a file of the pull request, open until it is resolved."""
+        with self.lock:
+            return pulls.open_thread(self, pull, by, path, body)
+
+    def resolve_thread(self, pull: Pull, thread: Thread, by: str = BOT, *, resolved: bool = True) -> None:
+        """End a conversation; ``resolved=False`` takes it up again."""
+        with self.lock:
+            pulls.resolve_thread(self, pull, thread, by, resolved=resolved)
+
     def retarget(self, pull: Pull, base: str, by: str | None = None) -> None:
         with self.lock:
             pulls.edit(self, pull, by or pull.author, base=base)
@@ -357,6 +288,18 @@ class World:
         """Merge as GitHub would and return the commit the base is left at; raises MergeRefused."""
         with self.lock:
             return merging.merge(self, pull, Method(method), by=by, sha=sha, title=title, message=message)
+
+    def rename_label(self, repo: str | Repo, old: str, new: str, by: str = BOT) -> None:
+        """Rename a label of a repository, and so on everything that bears it; raises KeyError if there is none."""
+        with self.lock:
+            pulls.rename_label(self, self._repo(repo), old, new, by)
+
+    def archive(self, repo: str | Repo, *, archived: bool = True, by: str = BOT) -> None:
+        """Make a repository read-only for everybody, or take that back."""
+        with self.lock:
+            target = self._repo(repo)
+            target.archived = archived
+            self.emit("repository", target, {"action": "archived" if archived else "unarchived"}, by=by)
 
     def add_label(self, ticket: Pull | Issue, name: str, by: str = "ana") -> None:
         """Put a label on; it is created in the repository if new, and nothing happens if it is on already."""

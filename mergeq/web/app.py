@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
+from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
 from mergeq import __version__, shipped
 from mergeq.bootstrap import Services
+from mergeq.web.live import live, prepare
 from mergeq.web.pages import pages
 from mergeq.web.webhooks import MAX_PAYLOAD, webhooks
 
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -35,12 +37,21 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["version"] = __version__
+    app.jinja_env.undefined = StrictUndefined
+    prepare(app)
     app.register_blueprint(pages)
+    app.register_blueprint(live)
     app.register_blueprint(webhooks)
+    app.before_request(_follow)
     app.after_request(_harden)
     app.register_error_handler(HTTPException, _explain)
     app.register_error_handler(Exception, _admit)
     return app
+
+
+def _follow() -> None:
+    services: Services = current_app.config["SERVICES"]
+    services.follow()
 
 
 def _harden(response: Response) -> Response:
@@ -54,15 +65,13 @@ def _harden(response: Response) -> Response:
 def _explain(error: HTTPException) -> tuple[Any, int]:
     """An error page in words, or the same as JSON where a program asked."""
     code = error.code or 500
-    if request.path.endswith((".json", ".js")) or request.path.startswith(("/api/", "/webhooks/")):
+    if request.path.endswith((".json", ".js")) or request.path.startswith(("/api/", "/webhooks/", "/events")):
         return jsonify(error=error.description), code
     return render_template("error.html", code=code, name=error.name, description=error.description), code
 
 
 def _admit(error: Exception) -> tuple[Any, int]:
     """Something failed inside: logged whole, shown as one sentence, never as a traceback."""
-    from flask import current_app  # noqa: PLC0415
-
     current_app.config["SERVICES"].log.error(
         "request failed", path=request.path, error=type(error).__name__, exc_info=error
     )

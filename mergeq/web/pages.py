@@ -3,8 +3,9 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from werkzeug.wrappers import Response as AnyResponse
@@ -12,11 +13,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from mergeq.bootstrap import Services
 from mergeq.core.history import HistoryRecord
 from mergeq.core.pull import Branch
-from mergeq.store import SavedPool
-from mergeq.web import views
+from mergeq.store import SavedPool, Wanted, cursor_of
+from mergeq.web import asked, documents, shown, views
 
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
-_HISTORY_ROWS = 500
+_HISTORY_ROWS = 100
+_HISTORY_LIMIT = 500
+_HISTORY_SAMPLE = 1000  # records that the filters take their choices from
 _HELP = {
     "pooledprs": "Pull requests in the pool at the last sync.",
     "updatetime": "Unix time of the last sync of the pool.",
@@ -35,16 +38,15 @@ pages = Blueprint("pages", __name__)
 @pages.get("/")
 def start() -> AnyResponse:
     """The queue is the front page."""
-    return redirect("/tide")
+    return redirect(url_for("pages.queue"))
 
 
 @pages.get("/tide")
 def queue() -> str:
-    """Every branch with open pull requests, what it does now and why."""
-    services = _services()
-    found = [views.pool_view(saved, services.config) for saved in services.store.pools()]
-    queries = [(query, " ".join(query.search_terms())) for query in services.config.queries]
-    return render_template("tide.html", pools=found, queries=queries, warnings=services.config.warnings)
+    """Every branch with open pull requests, what it does now and why; ``?q=`` narrows."""
+    services, mark = _services(), _mark()
+    found = _views().queue(services.store.pools(), request.args.get("q", "")[:200])
+    return render_template("tide.html", mark=mark, queue=found, problems=services.followed.problem.splitlines())
 
 
 @pages.get("/tide.json")
@@ -55,19 +57,35 @@ def queue_json() -> Response:
     return _json_or_script(
         {
             "Queries": list(services.config.searches()),
-            "TideQueries": [views.query_json(query) for query in services.config.queries],
-            "Pools": [views.pool_json(saved) for saved in services.store.pools()],
+            "TideQueries": [documents.query_json(query) for query in services.config.queries],
+            "Pools": [documents.pool_json(saved) for saved in services.store.pools()],
         }
     )
 
 
+@pages.get("/api/pools")
+def pools_json() -> Response:
+    """Tide's own shape (T8.9), with whole pull requests."""
+    services = _services()
+    return jsonify([documents.full_pool_json(saved, services.config) for saved in services.store.pools()])
+
+
 @pages.get("/tide-history")
 def history() -> str:
-    """The newest actions, of all branches or of one."""
-    services = _services()
-    branch = _asked_branch()
-    records = services.store.history(branch=branch, limit=_HISTORY_ROWS)
-    return render_template("history.html", records=[views.record_view(record) for record in records], branch=branch)
+    """The newest actions that the filters leave, a page at a time."""
+    services, mark, wanted = _services(), _mark(), asked.wanted(request.args)
+    records, following = _page_of_history(wanted, _HISTORY_ROWS)
+    return render_template(
+        "history.html",
+        mark=mark,
+        wanted=wanted,
+        is_narrowed=wanted != Wanted(),
+        is_older="cursor" in request.args,
+        choices=shown.choices(services.store.pools(), services.store.history(limit=_HISTORY_SAMPLE), wanted),
+        records=_views().records(records),
+        newest=_history_address(),
+        older=_history_address(cursor=following) if following else "",
+    )
 
 
 @pages.get("/tide-history.json")
@@ -75,30 +93,31 @@ def history() -> str:
 def history_json() -> Response:
     """Deck's shape (T8.11)."""
     by_branch: dict[str, list[dict[str, Any]]] = {}
-    for record in _services().store.history(branch=_asked_branch(), limit=_HISTORY_ROWS):
-        by_branch.setdefault(record.branch, []).append(views.record_json(record))
+    for record in _services().store.history(wanted=asked.wanted(request.args), limit=_HISTORY_LIMIT):
+        by_branch.setdefault(record.branch, []).append(documents.record_json(record))
     return _json_or_script({"History": by_branch})
+
+
+@pages.get("/api/history")
+def history_page_json() -> Response:
+    """The history for programs: every filter, and a cursor for what is older."""
+    limit = asked.number(request.args, "limit", _HISTORY_ROWS, most=_HISTORY_LIMIT)
+    return jsonify(documents.history_json(*_page_of_history(asked.wanted(request.args), limit)))
 
 
 @pages.get("/pr/<org>/<repo>/<int:number>")
 def pull(org: str, repo: str, number: int) -> str:
     """Everything about one pull request: where it stands, what would change that, and what was done."""
-    saved, view, records = _pull(org, repo, number)
-    pool = views.pool_view(saved, _services().config) if saved else None
-    return render_template(
-        "pr.html",
-        key=f"{org}/{repo}#{number}",
-        view=view,
-        pool=pool,
-        records=[views.record_view(record) for record in records],
-    )
+    mark, (branch, saved, records) = _mark(), _pull(org, repo, number)
+    return render_template("pr.html", mark=mark, page=_views().pull(branch, number, saved, records))
 
 
 @pages.get("/pr/<org>/<repo>/<int:number>.json")
 def pull_json(org: str, repo: str, number: int) -> Response:
     """The same for programs."""
-    saved, view, records = _pull(org, repo, number)
-    return jsonify(views.pull_json(f"{org}/{repo}#{number}", view, saved, records))
+    _, saved, records = _pull(org, repo, number)
+    standing = saved.pool.standing(number) if saved else None
+    return jsonify(documents.pull_json(f"{org}/{repo}#{number}", standing, saved, records, _services().config))
 
 
 @pages.get("/healthz")
@@ -130,7 +149,16 @@ class _Metrics:
                 kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
                 families[name] = kind(name, _HELP.get(name, name), labels=sorted(labels))
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
-        return list(families.values())
+        return [*families.values(), *self._of_configuration()]
+
+    def _of_configuration(self) -> list[Metric]:
+        """What this process follows: another machine's files may differ, and its log says so."""
+        followed = self._services.followed
+        valid = GaugeMetricFamily("mergeq_config_valid", "1 when the newest configuration is in force, 0 when not.")
+        valid.add_metric([], 0 if followed.problem else 1)
+        loaded = GaugeMetricFamily("mergeq_config_loaded_timestamp", "Unix time the configuration in force was read.")
+        loaded.add_metric([], followed.loaded_at)
+        return [valid, loaded]
 
 
 def _services() -> Services:
@@ -138,29 +166,43 @@ def _services() -> Services:
     return services
 
 
-def _asked_branch() -> Branch | None:
-    """The branch that `?repo=ORG/REPO&branch=NAME` names; None when both are absent."""
-    repo, branch = request.args.get("repo", ""), request.args.get("branch", "")
-    if not repo and not branch:
-        return None
+def _views() -> shown.Views:
+    services = _services()
+    return shown.Views(services.config, services.settings)
+
+
+def _mark() -> views.Mark:
+    """Taken before anything is read for a page, so that nothing that comes later is missed."""
+    services = _services()
+    return views.Mark(services.store.version(), views.when(services.now()))
+
+
+def _history_address(**more: str) -> str:
+    """The present page of the history with its filters, and nothing else that was asked for."""
+    kept = {name: request.args[name] for name in asked.FILTERS if request.args.get(name)}
+    return f"{url_for('pages.history')}?{urlencode(kept | more)}"
+
+
+def _page_of_history(wanted: Wanted, limit: int) -> tuple[list[HistoryRecord], str]:
+    """One page of records, and the cursor of what is older; empty at the end."""
     try:
-        return Branch.parse(f"{repo}:{branch}")
-    except ValueError as error:
-        abort(400, f"{error}; name both repo=ORG/REPO and branch=NAME")
+        found = _services().store.history(wanted=wanted, limit=limit + 1, cursor=request.args.get("cursor", ""))
+    except ValueError:
+        abort(400, "cursor must be what the page before gave, unchanged")
+    return found[:limit], cursor_of(found[limit - 1]) if len(found) > limit else ""
 
 
-def _pull(org: str, repo: str, number: int) -> tuple[SavedPool | None, views.PullView | None, list[HistoryRecord]]:
+def _pull(org: str, repo: str, number: int) -> tuple[Branch, SavedPool | None, list[HistoryRecord]]:
     """An open pull request with its pool, or one that is gone with its history; 404 when there is neither."""
     services, full_repo = _services(), f"{org}/{repo}"
     branch = services.store.branch_of(full_repo, number)
     saved = services.store.pool(branch) if branch else None
-    standing = saved.pool.standing(number) if saved else None
     records = services.store.history(pull=(full_repo, number), limit=_HISTORY_ROWS)
-    if saved is not None and standing is not None:
-        return saved, views.pull_view(standing, saved, services.config), records
+    if branch is not None and saved is not None and saved.pool.standing(number) is not None:
+        return branch, saved, records
     if not records:
         abort(404, f"{full_repo}#{number} is not an open pull request that mergeq has seen, and nothing was done to it")
-    return None, None, records
+    return Branch.parse(records[0].branch), None, records
 
 
 def _json_or_script(value: dict[str, Any]) -> Response:

@@ -1,32 +1,36 @@
 """The web process: gunicorn around the application."""
 
+import runpy
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from mergeq import shipped
 from mergeq.bootstrap import Services
 from mergeq.web.app import create_app
 
 
-def serve(services: Services, *, workers: int = 1, threads: int = 16) -> None:
-    """Serve pages and webhooks on the configured address until told to stop."""
+def serve(services: Services) -> None:
+    """Serve pages and webhooks on the configured address until told to stop, as deploy/gunicorn.conf.py says."""
     settings = services.settings
-    options = {
+    options = runpy.run_path(str(shipped("deploy") / "gunicorn.conf.py")) | {
         "bind": f"{settings.host}:{settings.port}",
-        "workers": workers,
-        "threads": threads,
-        "worker_class": "gthread",
-        "loglevel": "warning",
-        "graceful_timeout": 5,
-        "proc_name": "mergeq web",
-        "control_socket_disable": True,
+        "post_worker_init": _let_streams_end,
+        # SIGHUP: gunicorn starts new workers, each a fork of this process, which therefore reads the files first
+        "on_reload": lambda _arbiter: services.followed.force(),
+        "pre_fork": lambda _arbiter, _worker: services.follow(),
     }
     _Application(services, options).run()
 
 
+def _let_streams_end(worker: Any) -> None:
+    """Have open streams end when their process is told to stop, instead of holding it up."""
+    worker.wsgi.extensions["mergeq.ending"] = lambda: not worker.alive
+
+
 class _Application(BaseApplication):  # type: ignore[misc]
-    """Gunicorn without a command line or a configuration file of its own."""
+    """Gunicorn without a command line of its own."""
 
     def __init__(self, services: Services, options: dict[str, Any]) -> None:
         self._services = services

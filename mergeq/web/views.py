@@ -1,216 +1,189 @@
-"""What the pages show, as values: every field a template receives, and the JSON twins in Deck's and Tide's shapes."""
+"""What the pages show, as values: every field a template receives. `shown` makes them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from mergeq.config import Configuration
-from mergeq.core import status
-from mergeq.core.history import HistoryRecord, Target
-from mergeq.core.pool import Standing
-from mergeq.core.pull import Context, PullRequest
-from mergeq.core.query import Query
+from mergeq.core.history import Outcome
+from mergeq.core.pull import Blocker, Branch, PullRequest
 from mergeq.core.reason import Reason
-from mergeq.store import SavedPool
+
+ACTIONS = ("MERGE", "MERGE_BATCH", "TRIGGER", "TRIGGER_BATCH")
+STATES = ("success", "failure", *(outcome.value for outcome in Outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How new a page is: the store's `version` when it was made, and what time that was."""
+
+    version: int
+    now: str
 
 
 @dataclass(frozen=True, slots=True)
 class PullView:
-    """One pull request on a page: where it stands, in the words of its status, and every reason."""
+    """One pull request on a page: where it stands, in the words of its status, and every reason.
+
+    `place` is its turn among the members of its pool, 1 is served next, 0 is outside. `doing` is
+    what the branch's action does to it now, empty when it is no target. `url` leads to GitHub.
+    """
 
     pull: PullRequest
-    key: str
+    url: str
     method: str
-    in_pool: bool
+    place: int
+    entered_at: str
     state: str
     text: str
     reasons: tuple[Reason, ...]
-    contexts: tuple[Context, ...]
-    is_target: bool
+    doing: str
+
+    @property
+    def in_pool(self) -> bool:
+        """Whether nothing keeps it out."""
+        return self.place > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextView:
+    """One context of a head. `counts` tells whether it must be green; `url` leads to its log."""
+
+    name: str
+    source: str
+    result: str
+    description: str
+    url: str
+    counts: bool
+    is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A pull request that a record is about."""
+
+    number: int
+    title: str
+    author: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """Pull requests being tested together on the base, or tested: `state` is testing until the run has ended, and
+    green while it is being landed.
+    """
+
+    id: str
+    state: str
+    started_at: str
+    staged_sha: str
+    staged_url: str
+    targets: tuple[TargetView, ...]
+    contexts: tuple[ContextView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One branch on the queue page. `members` are in the pool, `others` open beside it."""
+    """One branch on the queue page. `members` are in the pool, as they are served; `others` open beside it, and
+    `awaited` counts what those wait for.
+    """
 
-    name: str
-    repo: str
-    branch: str
-    url: str
+    branch: Branch
     base_sha: str
+    base_url: str
     action: str
     why: str
     at: str
     error: str
-    blockers: tuple[Any, ...]
+    halted: str
+    blockers: tuple[Blocker, ...]
+    runs: tuple[RunView, ...]
     members: tuple[PullView, ...]
     others: tuple[PullView, ...]
+    awaited: tuple[tuple[str, int], ...]
+    is_open: bool = False
+    shows_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryView:
+    """One query: where it applies, the search that it is, and the same search on GitHub."""
+
+    scope: str
+    search: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The queue page: the branches that `asked` leaves of `known`, and the sums over what is shown."""
+
+    pools: tuple[PoolView, ...]
+    asked: str
+    known: int
+    in_pool: int
+    waiting: int
+    blocked: int
+    queries: tuple[QueryView, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One station of a pull request's way. `state` is done, now, stop or ahead; exactly what `text` says is true."""
+
+    name: str
+    state: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """One row of the history page."""
+    """One row of the history. `is_first` starts a run of rows that share branch and base (T8.16)."""
 
     time: str
-    branch: str
+    branch: Branch
     action: str
     outcome: str
     base_sha: str
+    base_url: str
     landed_sha: str
-    targets: tuple[Target, ...]
+    landed_url: str
+    targets: tuple[TargetView, ...]
     err: str
+    tested: str
+    is_first: bool
 
 
-def pool_view(saved: SavedPool, config: Configuration) -> PoolView:
-    """The queue page's view of a branch."""
-    branch = saved.pool.branch
-    views = tuple(pull_view(standing, saved, config) for standing in saved.pool.standings)
-    return PoolView(
-        name=str(branch),
-        repo=branch.full_repo,
-        branch=branch.name,
-        url=f"/tide-history?repo={branch.full_repo}&branch={branch.name}",
-        base_sha=saved.pool.base_sha,
-        action=saved.action,
-        why=saved.why,
-        at=when(saved.at),
-        error=saved.error,
-        blockers=saved.pool.blockers,
-        members=tuple(view for view in views if view.in_pool),
-        others=tuple(view for view in views if not view.in_pool),
-    )
+@dataclass(frozen=True, slots=True)
+class PullPage:
+    """Everything about one pull request. `view` and `pool` are None when it is no longer open, and then `landed` is the
+    record of its landing, if there is one.
+    """
+
+    branch: Branch
+    number: int
+    title: str
+    url: str
+    view: PullView | None
+    pool: PoolView | None
+    steps: tuple[StepView, ...]
+    contexts: tuple[ContextView, ...]
+    records: tuple[RecordView, ...]
+    landed: RecordView | None
 
 
-def pull_view(standing: Standing, saved: SavedPool, config: Configuration) -> PullView:
-    """One pull request, with the very text of its commit status."""
-    said = status.describe(standing, saved.pool, config.for_branch(saved.pool.branch))
-    return PullView(
-        pull=standing.pull,
-        key=str(standing.pull),
-        method=standing.method.value if standing.method else "",
-        in_pool=standing.in_pool,
-        state=said.state,
-        text=said.description,
-        reasons=standing.reasons,
-        contexts=standing.pull.contexts or (),
-        is_target=standing.pull.number in saved.targets,
-    )
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the filters of the history offer."""
 
-
-def record_view(record: HistoryRecord) -> RecordView:
-    """The history page's view of a record."""
-    return RecordView(
-        time=when(record.time),
-        branch=record.branch,
-        action=record.action,
-        outcome=record.outcome.value,
-        base_sha=record.base_sha,
-        landed_sha=record.landed_sha or "",
-        targets=record.targets,
-        err=record.err,
-    )
-
-
-def pool_json(saved: SavedPool) -> dict[str, Any]:
-    """A pool as Tide serves it (T8.9), its pull requests reduced as Deck does (T8.11)."""
-    branch = saved.pool.branch
-    by_number = {standing.pull.number: standing.pull for standing in saved.pool.standings}
-    return {
-        "Org": branch.org,
-        "Repo": branch.repo,
-        "Branch": branch.name,
-        "SuccessPRs": [_pr_json(member.pull) for member in saved.pool.members] or None,
-        "PendingPRs": None,
-        "MissingPRs": None,
-        "BatchPending": None,
-        "Action": saved.action,
-        "Target": [_pr_json(by_number[number]) for number in saved.targets if number in by_number] or None,
-        "Blockers": [{"Number": b.number, "Title": b.title, "URL": b.url} for b in saved.pool.blockers] or None,
-        "Error": saved.error,
-        "TenantIDs": [],
-    }
-
-
-def query_json(query: Query) -> dict[str, Any]:
-    """A query with its YAML keys; empty fields are left out (T8.11)."""
-    fields = {
-        "author": query.author,
-        "labels": list(query.labels),
-        "missingLabels": list(query.missing_labels),
-        "excludedBranches": list(query.excluded_branches),
-        "includedBranches": list(query.included_branches),
-        "milestone": query.milestone,
-        "reviewApprovedRequired": query.review_approved_required,
-        "orgs": list(query.orgs),
-        "repos": list(query.repos),
-        "excludedRepos": list(query.excluded_repos),
-    }
-    return {key: value for key, value in fields.items() if value}
-
-
-def record_json(record: HistoryRecord) -> dict[str, Any]:
-    """A history record as Tide writes it (T8.2), with our own fields beside."""
-    tides = {
-        "time": when(record.time),
-        "action": record.action,
-        "baseSHA": record.base_sha,
-        "target": [
-            {"number": t.number, "author": t.author, "sha": t.sha, "title": t.title, "head_ref": t.head_ref}
-            for t in sorted(record.targets, key=lambda target: target.number)
-        ],
-        "err": record.err,
-    }
-    return {key: value for key, value in tides.items() if value} | {
-        "tenantids": None,
-        "outcome": record.outcome.value,
-        "tested_tree": record.tested_tree,
-        "landed_tree": record.landed_tree,
-        "landed_sha": record.landed_sha,
-        "author": record.targets[0].author if record.targets else None,
-        "approvers": list(record.approvers),
-        "config": record.config,
-    }
-
-
-def pull_json(
-    key: str, view: PullView | None, saved: SavedPool | None, records: Sequence[HistoryRecord]
-) -> dict[str, Any]:
-    """One pull request with the one list of reasons (D7); one that is no longer open has its history alone."""
-    done = {"pr": key, "open": view is not None, "history": [record_json(record) for record in records]}
-    if view is None or saved is None:
-        return done
-    return done | {
-        "branch": str(saved.pool.branch),
-        "title": view.pull.title,
-        "author": view.pull.author,
-        "head_sha": view.pull.head_sha,
-        "url": view.pull.url,
-        "in_pool": view.in_pool,
-        "merge_method": view.method or None,
-        "status": {"state": view.state, "description": view.text},
-        "reasons": [
-            {
-                "clause": reason.clause.value,
-                "needed": reason.needed,
-                "observed": reason.observed,
-                "weight": reason.weight,
-                "who": reason.who,
-                "remedy": reason.remedy,
-            }
-            for reason in view.reasons
-        ],
-        "action": saved.action if view.is_target else None,
-        "blockers": [blocker.number for blocker in saved.pool.blockers],
-        "base_sha": saved.pool.base_sha,
-        "observed_at": when(saved.at),
-    }
+    repos: tuple[str, ...]
+    branches: tuple[str, ...]
+    pulls: tuple[int, ...]
+    authors: tuple[str, ...]
+    actions: tuple[str, ...] = ACTIONS
+    states: tuple[str, ...] = STATES
 
 
 def when(at: float) -> str:
     """A time as RFC 3339 in UTC, to the microsecond, as Go prints it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _pr_json(pull: PullRequest) -> dict[str, Any]:
-    return {"Title": pull.title, "Number": pull.number, "HeadRefOID": pull.head_sha, "Mergeable": pull.mergeable.value}

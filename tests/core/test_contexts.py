@@ -102,7 +102,9 @@ def test_a_branch_takes_the_levels_that_lead_to_it_and_no_other() -> None:
         pytest.param(policy(patterns="o.*", skip_unknown=False), "c1", "o1", id="T11.99"),
         pytest.param(policy(patterns="oc"), "o1", "docs", id="T1.3 patterns are searched, not anchored"),
         pytest.param(policy(if_present="p1", skip_unknown=True), "p1", "t1", id="T1.62 required if present"),
-        pytest.param(policy(required="both", optional="both"), "", "both", id="T1.62 optional is asked first"),
+        pytest.param(policy(required="r", optional="r"), "r", "", id="T1.61 required and optional: it counts (D8)"),
+        pytest.param(policy(required="r", patterns="r"), "r", "", id="T1.61 required and matching: it counts (D8)"),
+        pytest.param(policy(if_present="r", optional="r"), "r", "", id="T1.61 if present and optional: it counts (D8)"),
         pytest.param(policy(optional="o1"), "O1", "o1", id="T1.4 names compare exactly"),
     ],
 )
@@ -264,10 +266,10 @@ def test_a_required_context_that_is_absent_is_expected() -> None:
     assert unsuccessful([], policy(required="c1"), "tide") == (Context("c1", Result.EXPECTED),)
 
 
-@pytest.mark.parametrize("ours", ["tide", "Tide"])
-def test_our_own_context_is_never_judged(ours: str) -> None:
+@pytest.mark.parametrize(("ours", "posted"), [("tide", "tide"), ("Tide", "tide"), ("tide", "Tide")])
+def test_our_own_context_is_never_judged(ours: str, posted: str) -> None:
     """T3.15, T11.108."""
-    mine = context("tide", Result.FAILURE)
+    mine = context(posted, Result.FAILURE)
 
     assert unsuccessful([green("c1"), mine], policy(), ours) == ()
     assert unsuccessful([green("c1")], policy(required="tide"), ours) == ()
@@ -275,3 +277,38 @@ def test_our_own_context_is_never_judged(ours: str) -> None:
 
 def test_a_superseded_failure_does_not_count() -> None:
     assert bad(context("ci", Result.FAILURE, at=1.0), green("ci", at=2.0), by=policy(required="ci")) == []
+
+
+# Whose word counts
+
+
+def believed(*contexts: Context, apps: dict[str, str], required: str = "ci") -> list[tuple[str, Result]]:
+    return [(one.name, one.result) for one in unsuccessful(contexts, policy(required=required), "tide", apps)]
+
+
+@pytest.mark.parametrize("app", [None, "evil"])
+def test_a_pinned_context_is_believed_from_its_app_alone(app: str | None) -> None:
+    """D18, T12.41: green from anybody else it has not appeared."""
+    assert believed(green("ci", app="actions"), apps={"ci": "actions"}) == []
+    assert believed(green("ci", app=app), apps={"ci": "actions"}) == [("ci", Result.EXPECTED)]
+
+
+def test_a_pinned_context_that_others_report_red_is_not_red() -> None:
+    """D18: or any app could stop the queue with a name."""
+    forged = context("ci", Result.FAILURE, app="evil")
+
+    assert believed(green("ci", app="actions"), forged, apps={"ci": "actions"}) == []
+    assert believed(forged, apps={"ci": "actions"}, required="") == []
+
+
+def test_a_pinned_context_that_its_app_reports_red_is_red_whoever_says_green() -> None:
+    contexts = (green("ci"), context("ci", Result.FAILURE, app="actions"))
+
+    assert believed(*contexts, apps={"ci": "actions"}) == [("ci", Result.FAILURE)]
+
+
+@pytest.mark.parametrize("apps", [{}, {"ci": "any"}, {"other": "actions"}])
+def test_a_context_that_is_not_pinned_must_be_green_from_everybody(apps: dict[str, str]) -> None:
+    """D18."""
+    assert believed(green("ci", app="jenkins"), apps=apps) == []
+    assert believed(green("ci", app="jenkins"), context("ci", Result.ERROR), apps=apps) == [("ci", Result.ERROR)]

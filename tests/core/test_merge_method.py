@@ -162,7 +162,8 @@ def test_flat_keys_of_several_orgs_do_not_meet(branch: str, expected: Method) ->
 )
 def test_a_method_label_beats_the_configuration(label: str, expected: Method) -> None:
     """T1.56, T11.148; labels compare without case (D18)."""
-    methods = MergeMethods({"acme": REBASE}, {}, "m/squash", "M/rebase", "m/MERGE")
+    configured = SQUASH if expected is MERGE else MERGE
+    methods = MergeMethods({"acme": configured}, {}, "m/Squash", "M/rebase", "m/MERGE")
 
     assert methods.of(pr(labels=("lgtm", label))) is expected
 

@@ -1,23 +1,70 @@
 """The pool: what keeps a pull request out of it, and who is served first."""
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from mergeq.core.contexts import ContextPolicy, EmptyContexts
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal, applicable_blockers, assess, ranked
-from mergeq.core.pull import Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
-from mergeq.core.queue import Drafts, Order
+from mergeq.core.pool import (
+    Arrival,
+    BlocksPolicy,
+    BranchSettings,
+    Memory,
+    Refusal,
+    Standing,
+    applicable_blockers,
+    assess,
+    ranked,
+    under_protection,
+    voided,
+)
+from mergeq.core.pull import (
+    Branch,
+    Context,
+    Mergeable,
+    Method,
+    Protection,
+    PullRequest,
+    Repository,
+    Result,
+    blocker,
+)
+from mergeq.core.queue import Drafts, Forks, Order, StagingValues
 from mergeq.core.reason import Clause, Reason
-from tests.builders import BASE, MAIN, context, facts, green, pool, pr, query, settings
+from tests.builders import BASE, MAIN, context, facts, green, insider, pool, pr, query, settings, staging
 
 ANY = Repository()
+FREE = Protection()
 LABELLED = MergeMethods(squash_label="m/squash", rebase_label="m/rebase")
+
+
+def judge(
+    pull: PullRequest,
+    repository: Repository = ANY,
+    config: BranchSettings | None = None,
+    refusal: Refusal | None = None,
+    *,
+    protection: Protection = FREE,
+    arrival: Arrival | None = None,
+    convicted: dict[str, Reason] | None = None,
+    now: float = 0.0,
+) -> Standing:
+    """One pull request, judged; its head is the one that it was opened with, and nothing protects the branch."""
+    memory = Memory(
+        refusals={pull.number: refusal} if refusal else {},
+        convictions=convicted or {},
+        arrivals={pull.number: arrival or Arrival(pull.head_sha, 0.0, original=True)},
+    )
+    return assess(pull, repository, protection, config or settings(), memory, now)
 
 
 def reasons(
     pull: PullRequest, config: BranchSettings | None = None, repository: Repository = ANY
 ) -> tuple[Reason, ...]:
-    return assess(pull, repository, config or settings()).reasons
+    return judge(pull, repository, config).reasons
 
 
 def clauses(pull: PullRequest, config: BranchSettings | None = None, repository: Repository = ANY) -> list[Clause]:
@@ -32,7 +79,7 @@ def outage(number: int, title: str = "Outage") -> object:
 
 
 def test_a_pull_request_that_has_everything_is_in_the_pool() -> None:
-    standing = assess(pr(), ANY, settings())
+    standing = judge(pr(), ANY, settings())
 
     assert standing.in_pool
     assert standing.reasons == ()
@@ -64,7 +111,7 @@ def test_a_merge_verdict_that_github_has_not_computed_keeps_nobody_out() -> None
 
 def test_contradicting_method_labels_keep_out() -> None:
     """T3.8, T11.149: and then no method is chosen."""
-    standing = assess(pr(labels=("lgtm", "approved", "m/squash", "m/rebase")), ANY, settings(methods=LABELLED))
+    standing = judge(pr(labels=("lgtm", "approved", "m/squash", "m/rebase")), ANY, settings(methods=LABELLED))
 
     assert [reason.clause for reason in standing.reasons] == [Clause.METHOD_LABELS]
     assert standing.method is None
@@ -216,7 +263,7 @@ def test_every_reason_says_what_is_needed_what_was_seen_who_can_help_and_how() -
     )  # fmt: skip
     config = settings(blocks_policy=BlocksPolicy.BLOCK, methods=LABELLED, queries=())
 
-    found = assess(worst, Repository(frozenset(), is_archived=True), config, refused, now=0.0).reasons
+    found = judge(worst, Repository(frozenset(), is_archived=True), config, refused, now=0.0).reasons
 
     assert len(found) == 10
     for reason in found:
@@ -230,7 +277,7 @@ def test_a_refused_pull_request_stands_back_and_says_why() -> None:
     """T12.7."""
     refusal = Refusal(pr().head_sha, "405 Required status check is expected", until=60.0)
 
-    standing = assess(pr(), ANY, settings(), refusal, now=18.0)
+    standing = judge(pr(), ANY, settings(), refusal, now=18.0)
 
     assert [(reason.clause, reason.items) for reason in standing.reasons] == [
         (Clause.REFUSED, ("405 Required status check is expected",))
@@ -241,19 +288,423 @@ def test_a_refused_pull_request_stands_back_and_says_why() -> None:
 def test_a_refusal_that_is_about_to_end_never_says_zero_seconds() -> None:
     refusal = Refusal(pr().head_sha, "no", until=60.0)
 
-    assert "in 1 s" in assess(pr(), ANY, settings(), refusal, now=59.9).reasons[0].remedy
+    assert "in 1 s" in judge(pr(), ANY, settings(), refusal, now=59.9).reasons[0].remedy
 
 
 def test_a_push_ends_a_refusal() -> None:
     refusal = Refusal("0" * 40, "no", until=60.0)
 
-    assert assess(pr(), ANY, settings(), refusal, now=0.0).in_pool
+    assert judge(pr(), ANY, settings(), refusal, now=0.0).in_pool
 
 
 def test_a_refusal_ends_with_its_time() -> None:
     refusal = Refusal(pr().head_sha, "no", until=60.0)
 
-    assert assess(pr(), ANY, settings(), refusal, now=60.0).in_pool
+    assert judge(pr(), ANY, settings(), refusal, now=60.0).in_pool
+
+
+# After a run that did not pass
+
+
+def test_who_did_not_pass_with_the_base_stays_out_and_says_why() -> None:
+    """D24."""
+    verdict = Reason(Clause.STAGED, "ci/test to be green", "ci/test failed", "the author", "push", items=("ci/test",))
+    known = {insider().head_sha: verdict}
+
+    assert judge(insider(), config=staging(), convicted=known).reasons == (verdict,)
+    assert judge(insider(head_sha="9" * 40), config=staging(), convicted=known).in_pool
+    assert judge(insider(), convicted=known).in_pool, "where nothing is staged, what was staged does not count"
+
+
+# An approval is for a head
+
+HEAD, EARLIER = "9f8e7d6" + "0" * 33, "1a2b3c4" + "0" * 33
+PUSHED = Arrival(HEAD, 100.0)
+
+
+def voiding(
+    arrival: Arrival | None, *labels: str, by: tuple[str, ...] = ("lgtm",), at: dict[str, float] | None = None
+) -> list[str]:
+    """The labels that do not count, as the reasons name them."""
+    pull = pr(head_sha=HEAD, labels=labels or ("lgtm", "approved"), label_times=tuple((at or {}).items()))
+    found = voided(pull, settings(voided_by_push=by), arrival)
+    assert {reason.clause for reason in found} <= {Clause.VOIDED}
+    return [reason.needed.split(" ")[0] for reason in found]
+
+
+@pytest.mark.parametrize(
+    ("arrival", "given", "counts"),
+    [
+        pytest.param(PUSHED, 99.0, False, id="before the head arrived"),
+        pytest.param(PUSHED, 100.0, False, id="in the second in which it arrived: not certain"),
+        pytest.param(PUSHED, 101.0, True, id="after the head arrived"),
+        pytest.param(PUSHED, None, False, id="at a time that is not known"),
+        pytest.param(None, 101.0, False, id="the arrival is not known"),
+        pytest.param(None, None, False, id="nothing is known"),
+        pytest.param(Arrival(EARLIER, 100.0), 101.0, False, id="what is known is of another head"),
+        pytest.param(Arrival(EARLIER, 100.0, original=True), 101.0, False, id="the original head was another"),
+        pytest.param(Arrival(HEAD, 100.0, original=True), 99.0, True, id="the head is the original: no label is older"),
+        pytest.param(Arrival(HEAD, 100.0, original=True), None, True, id="the head is the original, no time known"),
+    ],
+)
+def test_an_approval_counts_only_if_it_was_given_to_this_head(
+    arrival: Arrival | None, given: float | None, counts: bool
+) -> None:
+    """D17: unknown does not count."""
+    times = {} if given is None else {"lgtm": given}
+
+    assert voiding(arrival, at=times) == ([] if counts else ["lgtm"])
+
+
+def test_only_configured_labels_are_voided_by_a_push() -> None:
+    assert voiding(PUSHED, "approved", at={"approved": 1.0}) == []
+    assert voiding(PUSHED, "lgtm", by=(), at={"lgtm": 1.0}) == []
+
+
+def test_each_label_is_judged_by_its_own_time() -> None:
+    both = ("lgtm", "approved")
+
+    assert voiding(PUSHED, *both, by=both, at={"lgtm": 99.0, "approved": 101.0}) == ["lgtm"]
+    assert voiding(PUSHED, *both, by=both, at={"lgtm": 101.0, "approved": 99.0}) == ["approved"]
+    assert voiding(PUSHED, *both, by=both, at={"lgtm": 1.0, "approved": 2.0}) == ["lgtm", "approved"]
+    assert voiding(PUSHED, *both, by=both, at={"lgtm": 101.0, "approved": 102.0}) == []
+
+
+def test_the_case_of_a_voided_label_does_not_matter_and_its_spelling_is_kept() -> None:
+    """D18."""
+    assert voiding(PUSHED, "LGTM", by=("Lgtm",), at={"lgtm": 99.0}) == ["LGTM"]
+    assert voiding(PUSHED, "LGTM", by=("Lgtm",), at={"lgtm": 101.0}) == []
+
+
+def test_a_voided_approval_keeps_out_and_says_for_which_head_it_is_needed() -> None:
+    """D17."""
+    found = judge(pr(head_sha=HEAD), arrival=PUSHED).reasons
+
+    assert [reason.clause for reason in found] == [Clause.VOIDED]
+    assert found[0].needed == "lgtm for 9f8e7d6"
+    assert all((found[0].observed, found[0].who, found[0].remedy, found[0].items))
+
+
+def test_without_memory_no_approval_counts() -> None:
+    """D17, D14: losing what was known costs a review, never a wrong merge."""
+    standing = assess(pr(), ANY, FREE, settings(), Memory(), 0.0)
+
+    assert [reason.clause for reason in standing.reasons] == [Clause.VOIDED]
+
+
+# GitHub's own rules
+
+
+@pytest.mark.parametrize(
+    ("demand", "unmet", "met", "methods"),
+    [
+        pytest.param(
+            Protection(reviews=True),
+            {"review_decision": "REVIEW_REQUIRED"},
+            {"review_decision": "APPROVED"},
+            MergeMethods(),
+            id="reviews",
+        ),
+        pytest.param(
+            Protection(reviews=True),
+            {"review_decision": None},
+            {"review_decision": "APPROVED"},
+            MergeMethods(),
+            id="reviews, no decision",
+        ),
+        pytest.param(
+            Protection(conversations=True),
+            {"unresolved_threads": 2},
+            {"unresolved_threads": 0},
+            MergeMethods(),
+            id="conversations",
+        ),
+        pytest.param(
+            Protection(up_to_date=True),
+            {"merge_state": "BEHIND"},
+            {"merge_state": "CLEAN"},
+            MergeMethods(),
+            id="up to date",
+        ),
+        pytest.param(
+            Protection(linear_history=True),
+            {"labels": ("lgtm", "approved")},
+            {"labels": ("lgtm", "approved", "m/squash")},
+            LABELLED,
+            id="linear history, by merge",
+        ),
+        pytest.param(
+            Protection(signatures=True),
+            {"labels": ("lgtm", "approved", "m/rebase")},
+            {"labels": ("lgtm", "approved", "m/squash")},
+            LABELLED,
+            id="signatures, by rebase",
+        ),
+    ],
+)
+def test_what_protection_demands_keeps_out_until_it_is_met(
+    demand: Protection, unmet: dict[str, Any], met: dict[str, Any], methods: MergeMethods
+) -> None:
+    """D19: whether or not our token could pass it by."""
+    config = settings(methods=methods)
+
+    found = judge(pr(**unmet), config=config, protection=demand).reasons
+
+    assert [reason.clause for reason in found] == [Clause.PROTECTION]
+    assert all((found[0].needed, found[0].observed, found[0].who, found[0].remedy, found[0].items))
+    assert judge(pr(**unmet), config=config).in_pool, "where nothing demands it"
+    assert judge(pr(**met), config=config, protection=demand).in_pool
+
+
+@pytest.mark.parametrize("label", ["m/squash", "m/rebase"])
+def test_a_linear_history_is_kept_by_squash_and_by_rebase(label: str) -> None:
+    pull = pr(labels=("lgtm", "approved", label))
+
+    assert judge(pull, config=settings(methods=LABELLED), protection=Protection(linear_history=True)).in_pool
+
+
+def test_signatures_are_kept_by_merge() -> None:
+    assert judge(pr(), protection=Protection(signatures=True)).in_pool
+
+
+def test_every_demand_of_protection_is_told_at_once() -> None:
+    """D7."""
+    everything = Protection(reviews=True, conversations=True, up_to_date=True, linear_history=True, signatures=True)
+
+    found = judge(pr(merge_state="BEHIND", unresolved_threads=1), protection=everything).reasons
+
+    assert [reason.clause for reason in found] == [Clause.PROTECTION] * 4
+
+
+def held(
+    *contexts: Context, required: tuple[tuple[str, str | None], ...], **changes: Any
+) -> list[tuple[Clause, tuple[str, ...]]]:
+    """What keeps a pull request out where GitHub requires these contexts."""
+    found = judge(pr(contexts=contexts), config=settings(**changes), protection=Protection(required=required)).reasons
+    return [(reason.clause, reason.items) for reason in found]
+
+
+def test_what_github_requires_is_required_here_too() -> None:
+    """D19."""
+    assert held(green(), required=(("build", None),)) == [(Clause.CONTEXTS, ("build",))]
+    assert held(green(), green("build"), required=(("build", None),)) == []
+
+
+@pytest.mark.parametrize("app", [None, "evil"])
+def test_what_github_requires_of_an_app_counts_from_that_app_alone(app: str | None) -> None:
+    """D18, D19."""
+    pinned = (("build", "actions"),)
+
+    assert held(green("build", app=app), required=pinned) == [(Clause.CONTEXTS, ("build",))]
+    assert held(green("build", app="actions"), required=pinned) == []
+    assert held(green("build", app="actions"), required=pinned, context_apps={"build": "any"}) == []
+    assert held(green("build", app=app), required=pinned, context_apps={"build": "any"}) != []
+
+
+def test_a_context_that_github_requires_of_several_apps_must_come_from_each() -> None:
+    """D19: classic protection and a ruleset may pin one name to different apps; both hold."""
+    both = (("build", "actions"), ("build", "jenkins"))
+
+    assert held(green("build", app="actions"), required=both) != []
+    assert held(green("build", app="jenkins"), required=both) != []
+    assert held(green("build", app="actions"), green("build", app="jenkins"), required=both) == []
+
+
+def test_a_pin_of_ours_stays_where_github_asks_for_any_app() -> None:
+    """D18."""
+    apps = {"build": "actions"}
+
+    assert held(green("build"), required=(("build", None),), context_apps=apps) != []
+    assert held(green("build", app="actions"), required=(("build", None),), context_apps=apps) == []
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(ContextPolicy(optional=frozenset({"build"})), id="optional"),
+        pytest.param(ContextPolicy(optional_patterns=(re.compile("bu"),)), id="optional by pattern"),
+        pytest.param(ContextPolicy(required_if_present=frozenset({"build"})), id="required if present"),
+        pytest.param(ContextPolicy(skip_unknown=True), id="unknown contexts are skipped"),
+    ],
+)
+@pytest.mark.parametrize("contexts", [(green(),), (green(), context("build", Result.FAILURE))])
+def test_what_github_requires_is_required_whatever_the_configuration_calls_it(
+    policy: ContextPolicy, contexts: tuple[Context, ...]
+) -> None:
+    """D19."""
+    assert held(*contexts, required=(("build", None),), contexts=policy) == [(Clause.CONTEXTS, ("build",))]
+
+
+@pytest.mark.parametrize("name", ["tide", "Tide"])
+def test_our_own_context_is_never_required_of_ourselves(name: str) -> None:
+    """T3.15: a branch that requires it would wait for itself."""
+    protection = Protection(required=((name, "mergeq"),))
+
+    assert held(green(), required=protection.required) == []
+    assert under_protection(settings(), protection).contexts.required == frozenset()
+
+
+def test_settings_without_required_contexts_are_as_they_were() -> None:
+    config = settings()
+
+    assert under_protection(config, Protection(reviews=True)) is config
+
+
+def test_a_required_context_that_is_absent_is_named_instead_of_no_contexts_at_all() -> None:
+    assert held(required=(("build", None),)) == [(Clause.CONTEXTS, ("build",))]
+
+
+# Whose code may be staged
+
+
+def stranger(**changes: Any) -> PullRequest:
+    """A pull request from a fork, by somebody without write access, that touches nothing sensitive."""
+    return pr(**{"is_fork": True, "by_writer": False, "paths": ("src/engine.py",), **changes})
+
+
+def forbidden(pull: PullRequest, arrival: Arrival | None = None, **values: Any) -> list[Reason]:
+    """Why a pull request may not be staged; its approval by label is not needed to be in the pool."""
+    config = staging(queries=(query(labels=()),), staging=StagingValues(**values))
+    found = judge(pull, config=config, arrival=arrival).reasons
+    return [reason for reason in found if reason.clause is Clause.STAGING_FORBIDDEN]
+
+
+@pytest.mark.parametrize(
+    ("forks", "changes", "may"),
+    [
+        pytest.param(Forks.NEVER, {"labels": ()}, False, id="never"),
+        pytest.param(Forks.NEVER, {"labels": (), "approvers": ("bo",)}, False, id="never, approved by review"),
+        pytest.param(Forks.NEVER, {"labels": ("lgtm",)}, False, id="never, approved by label"),
+        pytest.param(Forks.APPROVED, {"labels": ()}, False, id="approved, but nobody did"),
+        pytest.param(Forks.APPROVED, {"labels": ("approved",)}, False, id="approved, by a label that outlives a push"),
+        pytest.param(Forks.APPROVED, {"labels": (), "approvers": ("bo",)}, True, id="approved by review"),
+        pytest.param(Forks.APPROVED, {"labels": ("LGTM",)}, True, id="approved by label"),
+        pytest.param(Forks.APPROVED, {"labels": ("ok-to-stage",)}, True, id="approved, cleared by the allow label"),
+        pytest.param(Forks.ALWAYS, {"labels": ()}, True, id="always"),
+        pytest.param(Forks.NEVER, {"labels": (), "is_fork": False}, True, id="never, but not from a fork"),
+        pytest.param(Forks.APPROVED, {"labels": (), "is_fork": False}, True, id="not approved, but not from a fork"),
+    ],
+)
+def test_code_from_a_fork_is_staged_as_configured(forks: Forks, changes: dict[str, Any], may: bool) -> None:
+    """D21."""
+    found = forbidden(stranger(**changes), forks=forks)
+
+    assert [reason.items for reason in found] == (
+        [] if may else [("PR comes from a fork and is not cleared for staging.",)]
+    )
+
+
+def test_never_means_never_whatever_its_label() -> None:
+    """D21: the allow label is about sensitive paths and approval; a fork that is never staged is never staged."""
+    assert forbidden(stranger(labels=("ok-to-stage",)), forks=Forks.NEVER) != []
+
+
+def test_an_approval_by_label_of_an_earlier_head_does_not_clear_a_fork() -> None:
+    """D21, D17: given to this head."""
+    pull = stranger(labels=("lgtm",), head_sha=HEAD, label_times=(("lgtm", 99.0),))
+    reviewed = stranger(labels=("lgtm",), head_sha=HEAD, label_times=(("lgtm", 101.0),))
+
+    assert forbidden(pull, PUSHED) != []
+    assert forbidden(reviewed, PUSHED) == []
+
+
+@pytest.mark.parametrize("given", [99.0, 100.0, None])
+def test_an_allow_label_of_an_earlier_head_clears_nothing(given: float | None) -> None:
+    """D21, D17: or a stranger has harmless code cleared, and pushes another."""
+    times = () if given is None else (("ok-to-stage", given),)
+    evil = stranger(
+        labels=("ok-to-stage",), head_sha=HEAD, label_times=times, paths=(".github/workflows/ci.yml",)
+    )  # fmt: skip
+
+    assert len(forbidden(evil, PUSHED)) == 2
+    assert forbidden(replace(evil, label_times=(("ok-to-stage", 101.0),)), PUSHED) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "writer", "may"),
+    [
+        pytest.param(("src/a.py",), False, True, id="nothing sensitive"),
+        pytest.param((), False, True, id="no files at all"),
+        pytest.param((".github/workflows/ci.yml",), False, False, id="a workflow"),
+        pytest.param(("src/a.py", ".github/CODEOWNERS"), False, False, id="a file among others"),
+        pytest.param((".github/a\nb/c.yml",), False, False, id="a name with a line break"),
+        pytest.param(("docs/.github/x.yml",), False, True, id="a folder of that name elsewhere"),
+        pytest.param((".githubx/x.yml",), False, True, id="a name that only begins alike"),
+        pytest.param((".github/workflows/ci.yml",), True, True, id="a workflow, by a writer"),
+        pytest.param(None, False, False, id="files that could not all be read"),
+        pytest.param(None, True, True, id="unread files, by a writer"),
+    ],
+)
+def test_who_may_not_write_may_not_touch_sensitive_paths(
+    paths: tuple[str, ...] | None, writer: bool, may: bool
+) -> None:
+    """D21, D8: also without a fork."""
+    pull = pr(paths=paths, by_writer=writer)
+
+    found = forbidden(pull)
+
+    assert [reason.items for reason in found] == (
+        [] if may else [("PR touches sensitive paths and needs ok-to-stage label.",)]
+    )
+    assert forbidden(replace(pull, labels=("OK-to-Stage",))) == []
+
+
+def test_an_approval_does_not_clear_sensitive_paths() -> None:
+    """D21: they also need the allow label."""
+    assert forbidden(pr(paths=(".github/x.yml",), approvers=("bo",))) != []
+
+
+@pytest.mark.parametrize("forks", list(Forks))
+def test_sensitive_paths_are_looked_at_whatever_is_said_about_forks(forks: Forks) -> None:
+    evil = stranger(paths=(".github/x.yml",), approvers=("bo",))
+
+    assert ("PR touches sensitive paths and needs ok-to-stage label.",) in [
+        reason.items for reason in forbidden(evil, forks=forks)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "sensitive"),
+    [
+        ("Makefile", "Makefile", True),
+        ("Makefile", "src/Makefile", False),
+        ("*.yml", "ci.yml", True),
+        ("*.yml", "deep/ci.yml", False),
+        ("**/*.yml", "deep/er/ci.yml", True),
+        ("ci/*", "ci/a", True),
+        ("ci/*", "ci/a/b", False),
+        ("ci/**", "ci/a/b", True),
+        ("a.b", "axb", False),
+        ("a+(b)", "a+(b)", True),
+    ],
+)
+def test_sensitive_paths_are_patterns(pattern: str, path: str, sensitive: bool) -> None:
+    assert bool(forbidden(pr(paths=(path,)), sensitive_paths=(pattern,))) == sensitive
+
+
+def test_the_allow_label_is_configured() -> None:
+    pull = pr(paths=(".github/x.yml",), labels=("ok-to-stage",))
+
+    found = forbidden(pull, allow_label="ci/cleared")
+
+    assert [reason.items for reason in found] == [("PR touches sensitive paths and needs ci/cleared label.",)]
+    assert forbidden(replace(pull, labels=("ci/cleared",)), allow_label="ci/cleared") == []
+
+
+def test_what_may_not_be_staged_says_who_could_allow_it_and_how() -> None:
+    """D7."""
+    fork, paths = forbidden(stranger(labels=(), paths=(".github/a", ".github/b", ".github/c", ".github/d")))
+
+    assert fork.observed == "it comes from a fork and this head is not approved"
+    assert fork.remedy == "add ok-to-stage, or approve 0000000"
+    assert paths.observed == "it touches .github/a, .github/b, .github/c, and ana has no write access"
+    assert paths.remedy == "read it, then add ok-to-stage"
+    assert forbidden(pr(paths=None))[0].observed.startswith("its changed files could not all be read")
+    assert "never staged here" in forbidden(stranger(labels=()), forks=Forks.NEVER)[0].observed
+
+
+def test_where_nothing_is_staged_anybody_s_code_may_be_in_the_pool() -> None:
+    assert judge(stranger(paths=(".github/x.yml",))).in_pool
 
 
 # The pool as a whole

@@ -1,7 +1,7 @@
 """What holds for every pool and every query, not only for the examples."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from mergeq.core.batch import Conflict, Run, RunState, convictions, is_current, verdict
 from mergeq.core.contexts import ContextPolicy, EmptyContexts
-from mergeq.core.decide import Merge, decide
+from mergeq.core.decide import Blocked, Decision, Land, Merge, Stage, Wait, decide
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal, assess
+from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool, Refusal, Standing, divide
 from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
 from mergeq.core.query import Query, unmet
-from mergeq.core.queue import Drafts, Order, QueueValues
+from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
 from mergeq.core.status import describe
-from tests.builders import context, pool, pr, query, settings
+from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
 
 quickly = trials(deadline=None, max_examples=40)
 
@@ -117,6 +118,11 @@ stopping = st.lists(
 ).map(tuple)
 
 
+def alone(pull: PullRequest, config: BranchSettings) -> Standing:
+    """One pull request, judged with the head that it was opened with."""
+    return pool(pull, config=config).standings[0]
+
+
 @quickly
 @given(crowds(), configurations, histories, refusals, st.randoms(use_true_random=False))
 def test_the_order_in_which_pull_requests_arrive_changes_nothing(
@@ -141,13 +147,13 @@ def test_the_order_in_which_pull_requests_arrive_changes_nothing(
 def test_a_pool_with_blockers_never_merges(
     crowd: tuple[PullRequest, ...], config: BranchSettings, blockers: tuple[Blocker, ...]
 ) -> None:
-    assert not isinstance(decide(pool(*crowd, config=config, blockers=blockers), config), Merge)
+    assert not isinstance(decide(pool(*crowd, config=config, blockers=blockers), config).action, Merge)
 
 
 @quickly
 @given(crowds(), configurations, st.text(min_size=1))
 def test_a_partial_pool_never_merges(crowd: tuple[PullRequest, ...], config: BranchSettings, gap: str) -> None:
-    assert not isinstance(decide(pool(*crowd, config=config, partial=gap), config), Merge)
+    assert not isinstance(decide(pool(*crowd, config=config, partial=gap), config).action, Merge)
 
 
 @quickly
@@ -161,7 +167,7 @@ def test_only_a_pull_request_that_nothing_keeps_out_is_merged_and_one_is_if_ther
 ) -> None:
     judged = pool(*crowd, config=config, repository=repository, entered=entered, refusals=refused)
 
-    action = decide(judged, config)
+    action = decide(judged, config).action
 
     assert isinstance(action, Merge) == bool(judged.members)
     if isinstance(action, Merge):
@@ -234,12 +240,12 @@ def spoilt(wanted: Query) -> dict[str, dict[str, Any]]:
 def test_taking_one_thing_away_from_an_admitted_pull_request_keeps_it_out(wanted: Query) -> None:
     config = settings(queries=(wanted,), contexts=ContextPolicy(required=frozenset({"ci/test"})))
     whole = admitted(wanted)
-    assert assess(whole, Repository(), config).reasons == ()
+    assert alone(whole, config).reasons == ()
 
     for way, changes in spoilt(wanted).items():
         pull = replace(whole, **changes)
         assert unmet(wanted, pull, config.contexts, OURS) != (), way
-        assert not assess(pull, Repository(), config).in_pool, way
+        assert not alone(pull, config).in_pool, way
 
 
 @quickly
@@ -271,7 +277,7 @@ def test_the_case_of_labels_never_matters(pull: PullRequest, config: BranchSetti
     """D18."""
     shouted = replace(pull, labels=tuple(label.upper() for label in pull.labels))
 
-    one, other = assess(pull, Repository(), config), assess(shouted, Repository(), config)
+    one, other = alone(pull, config), alone(shouted, config)
 
     assert [(reason.clause, reason.items, reason.weight) for reason in one.reasons] == [
         (reason.clause, reason.items, reason.weight) for reason in other.reasons
@@ -316,3 +322,230 @@ def test_every_branch_reads_back_what_it_writes(org: str, repo: str, name: str) 
     branch = Branch(org, repo, name)
 
     assert Branch.parse(str(branch)) == branch
+
+
+# With staging
+
+
+MOVED = "c" * 40
+NOW = 10_000.0
+staging_configurations = st.builds(
+    staging,
+    contexts=st.sampled_from(
+        [
+            ContextPolicy(required=frozenset({"ci/test"})),
+            ContextPolicy(required=frozenset({"ci/test"})),
+            ContextPolicy(required=frozenset({"ci/test", "dco"}), optional=frozenset({"ci/lint"})),
+            ContextPolicy(),
+        ]
+    ),
+    slots=st.integers(1, 3),
+    batch_size_limit=st.sampled_from([0, 0, -1, 1, 2, 3]),
+    order=st.sampled_from(Order),
+    priority=st.sampled_from([(), (("urgent",),)]),
+    staging_contexts=st.sampled_from([frozenset(), frozenset({"e2e"})]),
+    head_only_contexts=st.just(frozenset({"dco"})),
+    staging=st.builds(StagingValues, retries=st.integers(0, 2)),
+)
+
+
+@st.composite
+def staged_crowds(draw: st.DrawFn) -> tuple[PullRequest, ...]:
+    """Pull requests of one branch that stages, most of them ready, in any order."""
+    passed = tuple(green(name) for name in ("ci/test", "dco"))
+    spoils: list[dict[str, Any]] = [
+        {},
+        {},
+        {},
+        {"labels": ("lgtm", "approved", "urgent")},
+        {"labels": ("lgtm", "approved", "m/squash")},
+        {"is_draft": True},
+        {"head_sha": "9" * 40},
+        {"by_writer": False},
+    ]
+    numbers = draw(st.lists(st.integers(1, 5), max_size=5, unique=True))
+    return tuple(insider(n, **{"contexts": passed, **draw(st.sampled_from(spoils))}) for n in numbers)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A branch that stages, with the runs and the conflicts that are known of it."""
+
+    crowd: tuple[PullRequest, ...]
+    config: BranchSettings
+    runs: tuple[Run, ...]
+    conflicts: tuple[Conflict, ...]
+
+    def judged(self, **changes: Any) -> Pool:
+        """The pool, with those held responsible who are."""
+        arrivals = {one.number: Arrival(one.head_sha, 0.0, original=True) for one in self.crowd}
+        memory = Memory(convictions=convictions(self.runs, BASE, self.config, NOW), arrivals=arrivals)
+        return divide(facts(*self.crowd, **changes), self.config, memory, NOW)
+
+    def decision(self, judged: Pool) -> Decision:
+        return decide(judged, self.config, runs=self.runs, conflicts=self.conflicts, now=NOW)
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> Scene:
+    """A scene as it can be met: a run on this base that is over is marked as such."""
+    crowd, config = draw(staged_crowds()), draw(staging_configurations)
+    runs = []
+    for index in range(draw(st.integers(0, 4))):
+        numbers = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True))
+        results = {
+            name: draw(st.sampled_from([Result.SUCCESS, Result.SUCCESS, Result.PENDING, Result.FAILURE, None]))
+            for name in ("ci/test", "e2e")
+        }
+        one = run(
+            *(insider(number) for number in numbers),
+            id=f"run-{index}",
+            base_sha=draw(st.sampled_from([BASE, BASE, BASE, MOVED])),
+            started_at=draw(st.sampled_from([NOW - 10.0, NOW - 20.0, NOW - 1000.0, NOW - 9000.0])),
+            contexts=tuple(context(name, result) for name, result in results.items() if result),
+        )
+        said = verdict(one, config, NOW).state
+        runs.append(one if said in {RunState.PENDING, RunState.GREEN} else replace(one, ended=said))
+    facts_known = draw(
+        st.lists(
+            st.builds(
+                lambda numbers, base: Conflict(base, tuple(f"{n:040x}" for n in numbers[1:]), f"{numbers[0]:040x}"),
+                st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True),
+                st.sampled_from([BASE, BASE, MOVED]),
+            ),
+            max_size=4,
+        )
+    )
+    return Scene(crowd, config, tuple(runs), tuple(facts_known))
+
+
+@quickly
+@given(scenes())
+def test_nothing_lands_that_is_not_green_together_on_this_base_and_still_as_it_was_staged(scene: Scene) -> None:
+    """D3."""
+    judged = scene.judged()
+
+    action = scene.decision(judged).action
+
+    assert not isinstance(action, Merge)
+    if isinstance(action, Land):
+        (proof,) = (one for one in scene.runs if one.id == action.run)
+        assert verdict(proof, scene.config, NOW).state is RunState.GREEN
+        policy, queue = scene.config.contexts, scene.config.queue
+        awaited = (policy.required - queue.head_only_contexts) | queue.staging_contexts
+        assert awaited
+        assert awaited <= {one.name for one in proof.contexts or () if one.result is Result.SUCCESS}
+        assert proof.base_sha == judged.base_sha
+        assert action.numbers == tuple(member.number for member in proof.members)
+        ready = {member.pull.number: (member.pull.head_sha, member.method) for member in judged.members}
+        assert all(ready.get(member.number) == (member.head_sha, member.method) for member in proof.members)
+
+
+@quickly
+@given(scenes())
+def test_only_what_is_ready_and_was_not_red_is_staged_each_once_and_within_the_limits(scene: Scene) -> None:
+    judged = scene.judged()
+
+    action = scene.decision(judged).action
+
+    if isinstance(action, Stage):
+        ready = {member.pull.number: member.pull.head_sha for member in judged.members}
+        assert set(action.numbers) <= set(ready)
+        assert len(set(action.numbers)) == len(action.numbers) > 0
+        heads = {ready[number] for number in action.numbers}
+        here = [one for one in scene.runs if one.base_sha == judged.base_sha]
+        failures = [one for one in here if one.ended and one.heads == heads]
+        if len(action.numbers) > 1:
+            limit = scene.config.queue.batch_size_limit or scene.config.batch_size_limit
+            assert limit == 0 or len(action.numbers) <= limit
+            assert failures == []
+        assert len(failures) <= scene.config.queue.staging.retries
+        assert len([one for one in here if one.ended is None and is_current(one, judged)]) < scene.config.queue.slots
+
+
+@quickly
+@given(scenes())
+def test_every_run_under_way_is_either_about_the_pool_or_given_up_with_a_reason(scene: Scene) -> None:
+    judged = scene.judged()
+
+    given_up = dict(scene.decision(judged).abandon)
+
+    for one in scene.runs:
+        assert (one.id in given_up) == (one.ended is None and not is_current(one, judged))
+    assert all(given_up.values())
+
+
+@quickly
+@given(
+    scenes(),
+    st.sampled_from(Retest),
+    st.sampled_from(["halted", "partial", "blocked"]),
+    st.text(min_size=1),
+)
+def test_a_branch_that_is_halted_partial_or_blocked_never_acts(
+    scene: Scene, retest: Retest, stop: str, why: str
+) -> None:
+    """D8, D22, T4.2."""
+    stopped: dict[str, dict[str, Any]] = {
+        "partial": {"partial": why},
+        "blocked": {"blockers": (blocker(7, "Outage", ""),)},
+    }
+    config = replace(scene.config, queue=replace(scene.config.queue, retest=retest))
+    judged = replace(scene, config=config).judged(**stopped.get(stop, {}))
+    judged = replace(judged, halted=why) if stop == "halted" else judged
+
+    action = decide(judged, config, runs=scene.runs, conflicts=scene.conflicts, now=NOW).action
+
+    assert isinstance(action, Wait | Blocked)
+
+
+@quickly
+@given(scenes(), st.randoms(use_true_random=False))
+def test_the_order_in_which_anything_of_a_branch_is_known_changes_nothing(scene: Scene, random: Random) -> None:
+    """T12.39."""
+    crowd, runs, conflicts = [*scene.crowd], [*scene.runs], [*scene.conflicts]
+    for part in (crowd, runs, conflicts):
+        random.shuffle(part)
+    other = Scene(tuple(crowd), scene.config, tuple(runs), tuple(conflicts))
+
+    judged = scene.judged()
+
+    assert other.judged() == judged
+    assert other.decision(judged) == scene.decision(judged)
+    for standing in judged.standings:
+        assert describe(
+            standing, judged, scene.config, runs=other.runs, conflicts=other.conflicts
+        ) == describe(standing, judged, scene.config, runs=scene.runs, conflicts=scene.conflicts)  # fmt: skip
+
+
+@quickly
+@given(staged_crowds(), staging_configurations)
+def test_where_somebody_is_ready_and_nothing_was_tried_something_is_staged(
+    crowd: tuple[PullRequest, ...], config: BranchSettings
+) -> None:
+    scene = Scene(crowd, config, (), ())
+    judged = scene.judged()
+
+    provable = bool(config.contexts.required | config.queue.staging_contexts)
+
+    assert isinstance(scene.decision(judged).action, Stage) == (bool(judged.members) and provable)
+
+
+@quickly
+@given(scenes())
+def test_a_status_in_staging_is_green_only_for_what_a_run_proves(scene: Scene) -> None:
+    """T6.10, T12.28: the evidence is that of the decision."""
+    judged = scene.judged()
+
+    for standing in judged.standings:
+        status = describe(standing, judged, scene.config, runs=scene.runs, conflicts=scene.conflicts)
+        proofs = [
+            one
+            for one in scene.runs
+            if standing.pull.head_sha in one.heads
+            and is_current(one, judged)
+            and verdict(one, scene.config, NOW).state is RunState.GREEN
+        ]
+        assert (status.state == "success") == (standing.in_pool and bool(proofs))
+        assert "Not mergeable." not in status.description or status.state != "success"
+        assert 0 < len(status.description) <= 140

@@ -1,12 +1,14 @@
 """Queries: which repositories one speaks about, what a pull request lacks, and the search that finds it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.pull import Branch, PullRequest, Result
-from mergeq.core.query import Query, applicable, closest, open_pull_searches, unmet, updated_between
+from mergeq.core.query import Query, applicable, closest, merged, open_pull_searches, unmet, updated_between
 from mergeq.core.reason import Clause, Reason
 from tests.builders import context, green, pr, query
 
@@ -157,6 +159,12 @@ def test_each_forbidden_label_keeps_out_and_counts_one() -> None:
     )
 
     assert (reason.clause, reason.weight, reason.items) == (Clause.FORBIDDEN_LABELS, 2, ("hold", "wip"))
+
+
+def test_the_case_in_which_labels_are_configured_does_not_matter() -> None:
+    """D18."""
+    assert lacks(query(labels=("LGTM", "Nice,Approved")), pr()) == ()
+    assert only(lacks(query(missing_labels=("LGTM",)), pr())).clause is Clause.FORBIDDEN_LABELS
 
 
 def test_a_forbidden_label_has_no_alternatives() -> None:
@@ -374,13 +382,20 @@ def test_a_search_spells_every_requirement_once_in_the_order_of_tide() -> None:
         review_approved_required=True,
     )
 
-    (search,) = wanted.searches()
-
-    assert search == (
+    assert wanted.as_tide_searches() == (
         'is:pr state:open archived:false author:"batman" -base:"dev" base:"main" base:"next" label:"lgtm" '
         'label:"approved" label:"this","or","that" -label:"foo" milestone:"milestone" review:approved '
         'org:"org" -repo:"org/repo"'
     )
+
+
+def test_several_branches_are_not_sent_as_one_search_that_would_find_nothing() -> None:
+    """Q21: what is sent may find too much; the exact ones find each branch by itself."""
+    wanted = Query(repos=("org/repo",), included_branches=("main", "next"))
+    plain = 'is:pr state:open archived:false {}repo:"org/repo"'
+
+    assert wanted.searches() == (plain.format(""),)
+    assert wanted.exact_searches() == (plain.format('base:"main" '), plain.format('base:"next" '))
 
 
 def test_a_search_of_one_repository_is_spelt_out() -> None:
@@ -404,6 +419,66 @@ def test_each_scope_is_a_search_of_its_own() -> None:
 
 def test_a_query_without_scope_searches_nothing() -> None:
     assert Query(labels=("lgtm",)).searches() == ()
+
+
+def test_the_search_of_tide_names_all_scopes_org_by_org() -> None:
+    """T2.3-T2.5: orgs sorted, within one its repositories as configured, what is excluded last."""
+    wanted = Query(
+        orgs=("z", "z", "b"),
+        repos=("c/two", "c/one", "nonsense", "a/b/c"),
+        excluded_repos=("b/x", "d/y"),
+        labels=("l",),
+    )
+
+    assert wanted.scopes() == {
+        "z": ('org:"z"',),
+        "b": ('org:"b"', '-repo:"b/x"'),
+        "c": ('repo:"c/two"', 'repo:"c/one"'),
+        "d": ('-repo:"d/y"',),
+    }
+    assert wanted.as_tide_searches() == (
+        'is:pr state:open archived:false label:"l" org:"b" -repo:"b/x" repo:"c/two" repo:"c/one" -repo:"d/y" org:"z"'
+    )
+
+
+def test_queries_that_demand_the_same_are_merged_and_the_order_is_that_of_tide() -> None:
+    """T1.41: by their JSON, in which Go escapes some characters."""
+    queries = (
+        Query(orgs=("z",), missing_labels=("hold", "a")),
+        Query(repos=("a/b",), labels=("lgtm", "approved")),
+        Query(repos=("c/d",), labels=("<3",), author="bot"),
+        Query(orgs=("b",), repos=("x/y",), excluded_repos=("b/q",), labels=("approved", "lgtm")),
+        Query(orgs=("z",), labels=("zzz",)),
+        Query(orgs=("z",), labels=("<3",)),
+    )
+
+    assert merged(queries) == (
+        (Query(repos=("c/d",), labels=("<3",), author="bot"), (2,)),
+        (Query(orgs=("z",), labels=("<3",)), (5,)),
+        (
+            Query(orgs=("b",), repos=("a/b", "x/y"), excluded_repos=("b/q",), labels=("approved", "lgtm")),
+            (1, 3),
+        ),
+        (Query(orgs=("z",), labels=("zzz",)), (4,)),
+        (Query(orgs=("z",), missing_labels=("a", "hold")), (0,)),
+    )
+    assert merged(()) == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Query(author="bot"),
+        Query(labels=("l",)),
+        Query(missing_labels=("l",)),
+        Query(included_branches=("main",)),
+        Query(excluded_branches=("main",)),
+        Query(milestone="v1"),
+        Query(review_approved_required=True),
+    ],
+)
+def test_queries_that_demand_something_else_are_not_merged(other: Query) -> None:
+    assert {query for query, _ in merged((Query(), other))} == {Query(), other}
 
 
 def test_open_pull_requests_are_searched_once_per_scope_whatever_the_labels() -> None:
@@ -431,3 +506,145 @@ def test_a_search_window_is_in_utc() -> None:
 def test_a_search_window_never_starts_before_2007() -> None:
     """T11.29."""
     assert updated_between(0, 0) == "updated:2007-01-01T00:00:00Z..2007-01-01T00:00:00Z"
+
+
+# As Tide shows and counts them
+
+FULL = Query(
+    orgs=("org",),
+    repos=("k/k", "k/t-i"),
+    excluded_repos=("org/repo",),
+    labels=("lgtm", "approved", "this,or,that"),
+    missing_labels=("foo",),
+    author="batman",
+    milestone="milestone",
+    review_approved_required=True,
+)
+
+
+def test_the_search_tide_would_send_holds_every_token_once() -> None:
+    """T2.3, T11.20."""
+    text = FULL.as_tide_searches()
+
+    assert sorted(text.split(" ")) == sorted(
+        [
+            "is:pr", "state:open", "archived:false", 'org:"org"', 'repo:"k/k"', 'repo:"k/t-i"', '-repo:"org/repo"',
+            'label:"lgtm"', 'label:"approved"', 'label:"this","or","that"', '-label:"foo"', 'author:"batman"',
+            'milestone:"milestone"', "review:approved",
+        ]
+    )  # fmt: skip
+
+
+def test_the_search_tide_would_send_does_not_depend_on_the_order_of_orgs() -> None:
+    """T2.5."""
+    assert (
+        Query(orgs=("b", "a"), repos=("c/x",)).as_tide_searches()
+        == Query(orgs=("a", "b"), repos=("c/x",)).as_tide_searches()
+        == 'is:pr state:open archived:false org:"a" org:"b" repo:"c/x"'
+    )
+
+
+def test_the_search_of_one_repository_is_exactly_tide_s() -> None:
+    """T11.22."""
+    assert Query(repos=("prowapi.netes/test-infra",)).as_tide_searches() == (
+        'is:pr state:open archived:false repo:"prowapi.netes/test-infra"'
+    )
+
+
+def test_scopes_are_told_by_org() -> None:
+    """T2.4, T11.21."""
+    assert FULL.scopes() == {"org": ('org:"org"', '-repo:"org/repo"'), "k": ('repo:"k/k"', 'repo:"k/t-i"')}
+
+
+@pytest.mark.parametrize("name", ["nobody", "a/b/c"])
+def test_a_repository_that_is_not_of_the_form_is_no_scope(name: str) -> None:
+    """T2.4."""
+    assert Query(repos=(name, "k/k"), excluded_repos=(name,)).scopes() == {"k": ('repo:"k/k"',)}
+
+
+def test_an_org_that_is_named_twice_is_one_scope() -> None:
+    """T1.42: merging may have repeated it."""
+    assert Query(orgs=("acme", "acme")).scopes() == {"acme": ('org:"acme"',)}
+
+
+# Queries that ask for the same
+
+
+def test_queries_that_ask_for_the_same_are_one_with_the_scopes_of_all() -> None:
+    """T1.41, T11.33."""
+    found = merged([Query(orgs=("a",), labels=("lgtm",)), Query(orgs=("b",), repos=("c/d",), labels=("lgtm",))])
+
+    assert found == ((Query(orgs=("a", "b"), repos=("c/d",), labels=("lgtm",)), (0, 1)),)
+
+
+def test_the_order_of_labels_and_branches_does_not_make_queries_differ() -> None:
+    """T1.41, T11.34."""
+    one = Query(orgs=("a",), labels=("y", "x"), missing_labels=("q", "p"), excluded_branches=("n", "m"))
+    other = Query(orgs=("b",), labels=("x", "y"), missing_labels=("p", "q"), excluded_branches=("m", "n"))
+
+    assert merged([one, other]) == (
+        (
+            Query(orgs=("a", "b"), labels=("x", "y"), missing_labels=("p", "q"), excluded_branches=("m", "n")),
+            (0, 1),
+        ),
+    )
+    assert [query.included_branches for query, _ in merged([Query(orgs=("a",), included_branches=("z", "y"))])] == [
+        ("y", "z")
+    ]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"labels": ("approved",)},
+        {"missing_labels": ("hold",)},
+        {"author": "ana"},
+        {"milestone": "v1"},
+        {"included_branches": ("main",)},
+        {"excluded_branches": ("main",)},
+        {"review_approved_required": True},
+    ],
+)
+def test_queries_that_ask_for_different_things_stay_apart(different: dict[str, Any]) -> None:
+    """T1.41, T11.32."""
+    assert len(merged([Query(orgs=("a",)), Query(orgs=("a",), **different)])) == 2
+
+
+def test_excluded_repositories_of_all_are_kept_in_order() -> None:
+    """T1.41, T1.42: duplicates too."""
+    ((query, _),) = merged(
+        [Query(orgs=("a",), excluded_repos=("a/z", "a/y")), Query(orgs=("a",), excluded_repos=("a/z",))]
+    )
+
+    assert (query.orgs, query.excluded_repos) == (("a", "a"), ("a/z", "a/y", "a/z"))
+
+
+def test_a_query_that_is_alone_loses_nothing() -> None:
+    """T11.36."""
+    ((query, indices),) = merged([FULL])
+
+    assert query == replace(FULL, labels=("approved", "lgtm", "this,or,that"))
+    assert indices == (0,)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param({"author": "z"}, {"labels": ("a",)}, id="the author is written before labels"),
+        pytest.param({"labels": ("a",)}, {"labels": ("b",)}, id="by label"),
+        pytest.param({"labels": ("z",)}, {"missing_labels": ("a",)}, id="labels before missing labels"),
+        pytest.param({"excluded_branches": ("z",)}, {"included_branches": ("a",)}, id="excluded before included"),
+        pytest.param({"labels": ("Z",)}, {"labels": ("<",)}, id="as Go writes them: < is escaped"),
+        pytest.param({"labels": ("Z",)}, {"labels": ("&",)}, id="as Go writes them: & is escaped"),
+        pytest.param({"labels": ("z",)}, {"labels": ("ü",)}, id="by bytes"),
+    ],
+)
+def test_queries_are_numbered_in_the_order_of_their_json(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """T1.41, T11.37."""
+    one, other = Query(orgs=("a",), **first), Query(orgs=("a",), **second)
+
+    assert merged([other, one]) == ((one, (1,)), (other, (0,)))
+
+
+def test_no_queries_are_none() -> None:
+    assert merged([]) == ()

@@ -1,16 +1,20 @@
 """The commit status: Tide's words for where a pull request stands."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mergeq.core.batch import Conflict, Run, RunState, convictions
+from mergeq.core.contexts import ContextPolicy
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import BlocksPolicy, BranchSettings, Refusal
-from mergeq.core.pull import Blocker, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
+from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Refusal, divide
+from mergeq.core.pull import Blocker, Context, Mergeable, Method, Protection, PullRequest, Repository, Result, blocker
 from mergeq.core.query import Query
+from mergeq.core.queue import Retest
 from mergeq.core.reason import Clause, Reason
 from mergeq.core.status import Status, blocked_phrase, describe, phrase, shown
-from tests.builders import context, green, pool, pr, query, settings
+from tests.builders import BASE, clash, context, facts, green, insider, pool, pr, query, run, settings, staging
 
 LONG = "need-a-very-super-duper-extra-not-short-at-all-label-name,need-3"
 Q1 = Query(
@@ -284,6 +288,275 @@ def test_a_refusal_by_github_is_told_in_github_s_words() -> None:
     )
 
 
+# What staging, approvals and protection add
+
+
+def test_an_approval_of_another_head_is_told_with_the_head_that_needs_one() -> None:
+    """D17."""
+    pull = pr(head_sha="9f8e7d6" + "0" * 33)
+    pushed = Memory(arrivals={1: Arrival(pull.head_sha, 100.0)})
+    judged = divide(facts(pull), settings(), pushed, 1000.0)
+
+    assert describe(judged.standings[0], judged, settings()) == Status(
+        "pending", "Not mergeable. lgtm was given to an earlier head, head is now 9f8e7d6."
+    )
+
+
+@pytest.mark.parametrize(
+    ("demand", "changes", "text"),
+    [
+        pytest.param(Protection(reviews=True), {}, "Protection requires approving reviews.", id="reviews"),
+        pytest.param(
+            Protection(conversations=True),
+            {"unresolved_threads": 2},
+            "Protection requires every conversation to be resolved.",
+            id="conversations",
+        ),
+        pytest.param(
+            Protection(up_to_date=True),
+            {"merge_state": "BEHIND"},
+            "Protection requires it to be up to date with main.",
+            id="up to date",
+        ),
+        pytest.param(
+            Protection(linear_history=True),
+            {},
+            "Protection requires a linear history, which merge would break.",
+            id="linear history",
+        ),
+        pytest.param(
+            Protection(signatures=True),
+            {"labels": ("lgtm", "approved", "m/rebase")},
+            "Protection requires signatures, which rebase would lose.",
+            id="signatures",
+        ),
+        pytest.param(
+            Protection(required=(("build", "actions"),)), {}, "Job build has not succeeded.", id="a required context"
+        ),
+    ],
+)
+def test_what_protection_demands_is_told(demand: Protection, changes: dict[str, Any], text: str) -> None:
+    """D19."""
+    config = settings(methods=MergeMethods(rebase_label="m/rebase"))
+    judged = pool(pr(**changes), config=config, protection=demand)
+
+    assert describe(judged.standings[0], judged, config) == Status("pending", f"Not mergeable. {text}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        pytest.param(
+            {"is_fork": True, "labels": ("approved",), "paths": ()},
+            "PR comes from a fork and is not cleared for staging.",
+            id="a fork",
+        ),
+        pytest.param(
+            {"paths": (".github/x.yml",)}, "PR touches sensitive paths and needs ok-to-stage label.", id="sensitive"
+        ),
+    ],
+)
+def test_whose_code_may_not_be_staged_is_told_so(changes: dict[str, Any], text: str) -> None:
+    """D21."""
+    config = staging(queries=(query(labels=("approved",)),))
+
+    assert told(pr(**changes), config) == Status("pending", f"Not mergeable. {text}")
+
+
+# Tested with the base
+
+REQUIRED = ContextPolicy(required=frozenset({"foo", "bar"}))
+ONE = insider(1, contexts=(green("foo"), green("bar"), green("baz")))
+TWO = insider(2, contexts=ONE.contexts)
+
+
+def said_in_staging(
+    *runs: Run,
+    pulls: tuple[PullRequest, ...] = (ONE, TWO),
+    conflicts: tuple[Conflict, ...] = (),
+    number: int = 1,
+    halted: str = "",
+    blockers: tuple[Blocker, ...] = (),
+    **changes: Any,
+) -> Status:
+    """The status of a pull request of a branch that stages, with the runs that are known."""
+    config = staging(**{"contexts": REQUIRED, **changes})
+    judged = replace(pool(*pulls, config=config, blockers=blockers), halted=halted)
+    standing = judged.standing(number)
+    assert standing is not None
+    return describe(standing, judged, config, runs=runs, conflicts=conflicts)
+
+
+def results(*passed: str, pending: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> tuple[Context, ...]:
+    return (
+        *(green(name) for name in passed),
+        *(context(name, Result.PENDING) for name in pending),
+        *(context(name, Result.FAILURE) for name in failed),
+    )
+
+
+PROVED = results("foo", "bar")
+
+
+def test_a_member_that_was_not_tested_with_the_base_is_retested() -> None:
+    """T6.9, T11.280."""
+    assert said_in_staging() == Status("pending", "Not mergeable. Retesting: bar foo")
+
+
+@pytest.mark.parametrize(
+    ("run_contexts", "text"),
+    [
+        pytest.param(results("foo", pending=("bar",)), "bar", id="T11.251"),
+        pytest.param(results("foo"), "bar", id="T11.251 bar has not even appeared"),
+        pytest.param(results(pending=("foo", "bar")), "bar foo", id="T11.252 sorted"),
+        pytest.param(None, "bar foo", id="unread"),
+    ],
+)
+def test_only_what_is_not_green_with_the_base_yet_is_said_to_be_retested(
+    run_contexts: tuple[Context, ...] | None, text: str
+) -> None:
+    """T6.9, T6.10: the evidence is that of the decision."""
+    assert said_in_staging(run(ONE, contexts=run_contexts)) == Status("pending", f"Not mergeable. Retesting: {text}")
+
+
+def test_a_member_that_passed_with_the_base_is_in_the_pool() -> None:
+    """T6.11."""
+    assert said_in_staging(run(ONE, contexts=PROVED)) == Status("success", "In merge pool.")
+    assert said_in_staging(run(TWO, ONE, contexts=PROVED)) == Status("success", "In merge pool.")
+    assert said_in_staging(run(ONE, contexts=PROVED, ended=RunState.GREEN)) == Status("success", "In merge pool.")
+
+
+def test_one_green_run_is_enough_whatever_else_is_under_way() -> None:
+    assert said_in_staging(run(ONE, TWO, contexts=()), run(ONE, contexts=PROVED)) == Status("success", "In merge pool.")
+
+
+def test_a_member_that_github_calls_blocked_is_told_when_it_has_passed() -> None:
+    """T6.25."""
+    blocked = replace(ONE, merge_state="BLOCKED")
+
+    assert said_in_staging(pulls=(blocked,)).description == "Not mergeable. Retesting: bar foo"
+    assert said_in_staging(run(blocked, contexts=PROVED), pulls=(blocked,)) == Status(
+        "success", "In merge pool (despite BLOCKED)."
+    )
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        pytest.param(run(ONE, contexts=PROVED, base_sha="c" * 40), id="green on another base"),
+        pytest.param(run(TWO, contexts=PROVED), id="green without it"),
+        pytest.param(run(ONE, insider(3), contexts=PROVED), id="green with one that has left"),
+        pytest.param(run(replace(ONE, head_sha="9" * 40), contexts=PROVED), id="green with an earlier head"),
+        pytest.param(run(ONE, contexts=results("foo", failed=("bar",)), ended=RunState.RED), id="red"),
+    ],
+)
+def test_what_is_no_evidence_for_this_pool_does_not_count(evidence: Run) -> None:
+    """T4.21, T6.10."""
+    assert said_in_staging(evidence).state == "pending"
+
+
+def test_a_context_of_heads_alone_is_not_said_to_be_retested_and_one_of_staging_is() -> None:
+    """T0.6."""
+    assert said_in_staging(
+        head_only_contexts=frozenset({"foo"}), staging_contexts=frozenset({"e2e"})
+    ).description == "Not mergeable. Retesting: bar e2e"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        pytest.param(("a" * 57, "b" * 56), f"Retesting: {'a' * 57} {'b' * 56}", id="T6.9 exactly 140 characters"),
+        pytest.param(("a" * 57, "b" * 57), "Retesting 2 jobs.", id="T6.9 one too many"),
+        pytest.param(("a" * 136, "b" * 136), "Retesting 2 jobs.", id="T11.253"),
+        pytest.param(("a" * 136,), "Retesting 1 job.", id="T6.9 one"),
+    ],
+)
+def test_what_is_retested_is_counted_where_the_names_do_not_fit(names: tuple[str, ...], text: str) -> None:
+    pull = insider(1, contexts=tuple(green(name) for name in names))
+    policy = ContextPolicy(required=frozenset(names))
+
+    assert said_in_staging(pulls=(pull,), contexts=policy) == Status("pending", f"Not mergeable. {text}")
+
+
+def test_who_conflicts_with_one_that_goes_first_is_told_with_whom() -> None:
+    """D4."""
+    assert said_in_staging(conflicts=(clash((ONE,), TWO),), number=2) == Status(
+        "pending", "Not mergeable. It conflicts with #1, which is tested first."
+    )
+    assert said_in_staging(conflicts=(clash((ONE,), TWO),), number=1).description == "Not mergeable. Retesting: bar foo"
+
+
+def test_who_passed_alone_is_in_the_pool_though_it_conflicts_with_another() -> None:
+    assert said_in_staging(run(TWO, contexts=PROVED), conflicts=(clash((ONE,), TWO),), number=2).state == "success"
+
+
+def test_who_does_not_merge_into_the_base_is_not_said_to_be_retested() -> None:
+    """D7: it never will be on this base. GitHub may call it mergeable still, where it is to be rebased."""
+    status = said_in_staging(conflicts=(clash((), ONE),))
+
+    assert status.state == "pending"
+    assert "conflict" in status.description
+    assert "Retesting" not in status.description
+
+
+def test_where_nothing_is_required_of_staged_commits_nobody_is_said_to_be_retested() -> None:
+    """D3, D7: the branch is stuck, and its authors should see why."""
+    status = said_in_staging(contexts=ContextPolicy())
+
+    assert status.state == "pending"
+    assert "Retesting" not in status.description
+    assert len(status.description) > len("Not mergeable. ")
+
+
+def test_who_did_not_pass_with_the_base_is_told_which_context_failed() -> None:
+    """D24."""
+    red = run(ONE, contexts=results("foo", failed=("bar",)), ended=RunState.RED)
+    tries = (red, replace(red, id="again", started_at=2000.0))
+    config = staging(contexts=REQUIRED)
+    memory = Memory(
+        arrivals={1: Arrival(ONE.head_sha, 0.0, original=True)}, convictions=convictions(tries, BASE, config, 3000.0)
+    )
+    judged = divide(facts(ONE), config, memory, 3000.0)
+
+    assert describe(judged.standings[0], judged, config, runs=tries) == Status(
+        "pending", "Not mergeable. Job bar is not green together with the base."
+    )
+
+
+def test_several_contexts_that_failed_together_with_the_base_are_told() -> None:
+    text = phrase(Reason(Clause.STAGED, "", "", "", "", items=("bar", "foo")))
+
+    assert text == " Jobs bar, foo are not green together with the base."
+
+
+def test_where_heads_decide_nobody_is_retested() -> None:
+    """D3."""
+    assert said_in_staging(retest=Retest.HEAD) == Status("success", "In merge pool.")
+
+
+# A halted branch
+
+
+@pytest.mark.parametrize("pull", [ONE, replace(ONE, is_draft=True)])
+@pytest.mark.parametrize("blockers", [(), (blocker(7, "Outage", ""),)])
+def test_everybody_on_a_halted_branch_is_told_of_the_halt(pull: PullRequest, blockers: tuple[Blocker, ...]) -> None:
+    """D22: it goes before blockers, because a person must act."""
+    assert said_in_staging(
+        run(ONE, contexts=PROVED), pulls=(pull,), halted="#3 landed another tree", blockers=blockers
+    ) == Status("error", "Not mergeable. The queue of this branch is halted: #3 landed another tree")
+
+
+def test_what_makes_merging_impossible_goes_before_the_halt() -> None:
+    """T6.4."""
+    conflicting = replace(ONE, mergeable=Mergeable.CONFLICTING)
+
+    assert said_in_staging(pulls=(conflicting,), halted="x").description == "Not mergeable. PR has a merge conflict."
+
+
+def test_a_long_reason_of_a_halt_is_cut() -> None:
+    assert len(said_in_staging(halted="x" * 300).description) == 140
+
+
 # A blocked branch
 
 
@@ -329,7 +602,7 @@ def test_our_own_status_is_found_on_a_head_whatever_the_case_of_its_name() -> No
     """T6.26."""
     mine = context("Tide", Result.PENDING, description="Not mergeable.")
 
-    assert shown([green(), mine], "tide") == Status("pending", "Not mergeable.")
+    assert shown([green(), mine], "tide") == shown([mine], "TIDE") == Status("pending", "Not mergeable.")
 
 
 def test_where_we_have_not_spoken_there_is_no_status_of_ours() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mergeq.sandbox import CiConfig, CiKind, ManualClock, Sandbox
-from mergeq.sandbox.ci import matches_any
+from mergeq.sandbox.globs import matches_any
 from tests.sandbox.conftest import GREEN, Rest
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import requests
 
 from mergeq.sandbox import Sandbox
@@ -138,3 +139,38 @@ def test_a_fault_nobody_knows_is_refused(session: requests.Session) -> None:
 
     assert (unknown.status_code, unknown.json()["message"]) == (422, "unknown fault merge.explode")
     assert (misspelt.status_code, misspelt.json()["message"]) == (422, "unknown key mach")
+
+
+@pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
+def test_a_merge_may_land_another_tree_than_it_should(
+    sandbox: Sandbox, session: requests.Session, rest: Rest, method: str
+) -> None:
+    git = sandbox.world.repo("acme/rocket").git
+    pull = sandbox.world.open_pull("acme/rocket", title="Add", files={"lib/a.txt": "a\n"})
+    before = str(git.tip("main"))
+    switch_on(session, "merge.wrong_tree", match={"pr": 1})
+
+    landed = git.commit(rest("PUT", "/pulls/1/merge", merge_method=method).json()["sha"])
+
+    assert (landed.parents[0], git.tip("main"), pull.merge_commit_sha) == (before, landed.sha, landed.sha)
+    assert [entry.path for entry in git.entries(landed.tree)] == ["README.md", "engine.py", "lib", "stranger.txt"]
+    git.git("fsck", "--strict")
+
+
+def test_moving_a_ref_may_be_refused_without_a_reason(
+    sandbox: Sandbox, session: requests.Session, rest: Rest, query: Query
+) -> None:
+    tip = sandbox.world.repo("acme/rocket").git.tip("main")
+    repo = query('{repository(owner: "acme", name: "rocket") { id }}')["data"]["repository"]["id"]
+    update = """mutation($repo: ID!, $oid: GitObjectID!) { updateRefs(input: {repositoryId: $repo,
+      refUpdates: [{name: "refs/heads/x", afterOid: $oid}]}) { clientMutationId } }"""
+    switch_on(session, "refs.opaque422", match={"repo": "acme/rocket"}, times=3)
+
+    made = rest("POST", "/git/refs", ref="refs/heads/x", sha=tip)
+    moved = rest("PATCH", "/git/refs/heads/main", sha=tip)
+    both = query(update, repo=repo, oid=tip)["errors"][0]
+
+    words = "Reference update failed"
+    assert [(answer.status_code, answer.json()["message"]) for answer in (made, moved)] == [(422, words)] * 2
+    assert (both["type"], both["message"]) == ("UNPROCESSABLE", words)
+    assert rest("POST", "/git/refs", ref="refs/heads/x", sha=tip).status_code == 201

@@ -162,3 +162,60 @@ def test_closing_ends_every_thread_even_with_connections_open() -> None:
 
     assert set(threading.enumerate()) == before
     assert not root.exists()
+
+
+def test_a_protected_branch_declines_a_push_as_github_does(served: Sandbox, clone: Path) -> None:
+    world = served.world
+    world.protect("acme/rocket", "main", required_contexts=["ci/test"])
+    before = world.repo("acme/rocket").git.tip("main")
+    sha = commit(clone, "a.txt", "a\n")
+
+    words = git("push", "origin", "main", "main:side", cwd=clone, ok=False)
+
+    assert "remote: error: GH006: Protected branch update failed for refs/heads/main." in words
+    assert 'remote: error: Required status check "ci/test" is expected.' in words
+    assert "! [remote rejected] main -> main (protected branch hook declined)" in words
+    assert (world.repo("acme/rocket").git.tip("main"), world.repo("acme/rocket").git.tip("side")) == (before, sha)
+
+    world.set_status("acme/rocket", sha, context="ci/test")
+    git("push", "-q", "origin", "main", cwd=clone)
+
+    assert world.repo("acme/rocket").git.tip("main") == sha
+
+
+def test_a_protected_branch_is_neither_forced_nor_deleted_by_a_push(served: Sandbox, clone: Path) -> None:
+    world = served.world
+    world.push("acme/rocket", "release", {"a.txt": "a\n"})
+    world.protect("acme/rocket", "release", enforce_admins=False)
+    commit(clone, "b.txt", "b\n")
+
+    forced = git("push", "--force", "origin", "main:release", cwd=clone, ok=False)
+    deleted = git("push", "origin", ":release", cwd=clone, ok=False)
+    both = git("push", "--atomic", "origin", ":release", "main:other", cwd=clone, ok=False)
+
+    assert "remote: error: Cannot force-push to a protected branch" in forced
+    assert "remote: error: Cannot delete a protected branch" in deleted
+    assert "main -> other (atomic push failure)" in both
+    assert sorted(world.repo("acme/rocket").git.branches()) == ["main", "release"]
+
+
+def test_a_push_from_where_a_protected_branch_is_not_is_told_by_git(served: Sandbox, clone: Path) -> None:
+    served.world.protect("acme/rocket", "main", allow_force_pushes=True)
+    sha = commit(clone, "a.txt", "a\n")
+    served.world.push("acme/rocket", "main", {"b.txt": "b\n"})
+
+    assert "fetch first" in git("push", "origin", "main", cwd=clone, ok=False)
+    git("push", "-q", "--force", "origin", "main", cwd=clone)
+
+    assert served.world.repo("acme/rocket").git.tip("main") == sha
+
+
+def test_who_may_only_read_cannot_push(served: Sandbox, clone: Path) -> None:
+    token = served.world.users.issue_token("zoe")
+    served.world.users.set_role("zoe", "read")
+    commit(clone, "a.txt", "a\n")
+
+    words = git("push", "-q", address(served, token), "main", cwd=clone, ok=False)
+
+    assert "remote: Permission to acme/rocket.git denied to zoe." in words
+    assert "403" in words

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mergeq.sandbox import MergeRefused, Sandbox
-from mergeq.sandbox.git import GITHUB
+from mergeq.sandbox.git_objects import GITHUB
 from mergeq.sandbox.records import Pull
 from tests.sandbox.conftest import Query, Rest
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter
+from mergeq.sandbox.records import Restrictions
 from tests.sandbox.conftest import BASE, GREEN
 
 KIT = Path(__file__).parents[2].parent / "shared" / "github-kit"
@@ -61,7 +62,9 @@ def busy() -> Iterator[Sandbox]:
         world.add_hook("http://queue.test/hook", "x")
         world.create_repo("acme/rocket", files=GREEN, labels=["lgtm"])
         world.add_hook("http://queue.test/hook", "x", events=["ping"], repo="acme/rocket")
-        world.protect("acme/rocket", "main", required_contexts=["ci/test"])
+        world.users.join_team("owners", "ben")
+        only = Restrictions(("ben",), ("owners",), ("sandbox-ci",))
+        world.protect("acme/rocket", "main", ["ci/test"], restrictions=only, required_reviews=0)
         own = world.open_pull(
             "acme/rocket", title="Own", files={"a.txt": "a\n"}, labels=["lgtm"], milestone="v1", head="feature/a"
         )
@@ -70,12 +73,18 @@ def busy() -> Iterator[Sandbox]:
         world.set_check_run("acme/rocket", own.head_sha, name="lint", conclusion="neutral")
         world.review(own, "ben", "APPROVED", "fine")
         world.comment(own, "hello")
+        world.rename_label("acme/rocket", "lgtm", "LGTM")
+        thread = world.open_thread(own, "ben")
+        world.resolve_thread(own, thread)
+        world.resolve_thread(own, thread, resolved=False)
         world.edit_title(forked, "Forked again")
         world.close_issue(world.open_issue("acme/rocket", "Freeze", labels=["blocker"]))
         sandbox.settle()
         world.push_to_pull(forked, {"c.txt": "c\n"})
         world.merge_pull(own, by="ben")
         world.delete_branch("acme/rocket", "feature/a")
+        world.archive("acme/rocket")
+        world.archive("acme/rocket", archived=False)
         sandbox.settle()
         yield sandbox
 
@@ -97,9 +106,16 @@ ANSWERS = [
     (f"{REPO}/pulls/1/reviews", f"{REPO}/pulls/{{pull_number}}/reviews"),
     (f"{REPO}/branches", f"{REPO}/branches"),
     (f"{REPO}/branches/main", f"{REPO}/branches/{{branch}}"),
+    (f"{REPO}/branches/main/protection", f"{REPO}/branches/{{branch}}/protection"),
+    (
+        f"{REPO}/branches/main/protection/required_signatures",
+        f"{REPO}/branches/{{branch}}/protection/required_signatures",
+    ),
     (f"{REPO}/git/ref/heads/main", f"{REPO}/git/ref/{{ref}}"),
     (f"{REPO}/git/matching-refs/heads/", f"{REPO}/git/matching-refs/{{ref}}"),
     (f"{REPO}/commits/main", f"{REPO}/commits/{{ref}}"),
+    (f"{REPO}/git/commits/{{main}}", f"{REPO}/git/commits/{{commit_sha}}"),
+    (f"{REPO}/git/trees/main", f"{REPO}/git/trees/{{tree_sha}}"),
     (f"{REPO}/commits/main/status", f"{REPO}/commits/{{ref}}/status"),
     (f"{REPO}/commits/main/statuses", f"{REPO}/commits/{{ref}}/statuses"),
     (f"{REPO}/commits/refs/pull/1/head/check-runs", f"{REPO}/commits/{{ref}}/check-runs"),
@@ -111,20 +127,64 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("path", "route"), ANSWERS, ids=[path for path, _ in ANSWERS])
 def test_answers_have_the_shape_github_describes(described: Any, busy: Sandbox, path: str, route: str) -> None:
-    described_route = described["paths"].get(route)
-    if described_route is None:
+    if route not in described["paths"]:
         pytest.skip("the description was cut without this route")
-    answer_schema = described_route["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-    with requests.Session() as session:
-        session.mount(BASE, WsgiAdapter(busy.app))
-        url = BASE + path.format(owner="acme", repo="rocket")
-        answer = session.get(url, headers={"Authorization": f"token {busy.token}"})
-
-    validator = jsonschema.Draft202012Validator({**answer_schema, "components": described["components"]})
+    answer = ask(busy, "GET", path)
 
     assert answer.status_code == 200
     assert answer.json() not in ([], {})
-    assert [error for error in errors_of(validator, answer.json()) if not KNOWN.fullmatch(error)] == []
+    assert misshapen(described, "GET", route, answer) == []
+
+
+def ask(sandbox: Sandbox, method: str, path: str, **json: Any) -> requests.Response:
+    tip = sandbox.world.repo("acme/rocket").git.tip("main")
+    with requests.Session() as session:
+        session.mount(BASE, WsgiAdapter(sandbox.app))
+        url = BASE + path.format(owner="acme", repo="rocket", branch="main", main=tip)
+        return session.request(method, url, json=json or None, headers={"Authorization": f"token {sandbox.token}"})
+
+
+def misshapen(described: Any, method: str, route: str, answer: requests.Response) -> list[str]:
+    """Where an answer is not what the description says of its route and status."""
+    said = described["paths"][route][method.lower()]["responses"][str(answer.status_code)]
+    if "$ref" in said:
+        said = described["components"]["responses"][said["$ref"].rpartition("/")[2]]
+    schema = said["content"]["application/json"]["schema"]
+    validator = jsonschema.Draft202012Validator({**schema, "components": described["components"]})
+    return [error for error in errors_of(validator, answer.json()) if not KNOWN.fullmatch(error)]
+
+
+PROTECTION: dict[str, Any] = {
+    "required_status_checks": {"strict": True, "contexts": ["ci/test"]},
+    "enforce_admins": False,
+    "required_pull_request_reviews": {"required_approving_review_count": 1},
+    "restrictions": {"users": ["ben"], "teams": ["owners"], "apps": []},
+}
+
+
+def test_answers_to_writes_have_the_shape_github_describes(described: Any, busy: Sandbox) -> None:
+    world = busy.world
+    git = world.repo("acme/rocket").git
+    tip = str(git.tip("main"))
+    world.create_ref("acme/rocket", "refs/heads/scratch", tip)
+    writes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", f"{REPO}/git/commits", {"message": "M", "tree": git.commit(tip).tree, "parents": [tip]}),
+        ("POST", f"{REPO}/git/commits", {"message": "M", "tree": "1" * 40}),
+        ("POST", f"{REPO}/git/refs", {"ref": "refs/heads/one", "sha": tip}),
+        ("POST", f"{REPO}/git/refs", {"ref": "refs/heads/one", "sha": tip}),
+        ("PUT", f"{REPO}/pulls/2/update-branch", {}),
+        ("PUT", f"{REPO}/branches/{{branch}}/protection", PROTECTION),
+        ("POST", f"{REPO}/branches/{{branch}}/protection/required_signatures", {}),
+        ("POST", f"{REPO}/merges", {"base": "scratch", "head": world.pull("acme/rocket", 2).head_sha}),
+    ]
+
+    wrong = []
+    for method, path, fields in writes:
+        answer = ask(busy, method, path, **fields)
+        route = path.replace("/pulls/2/", "/pulls/{pull_number}/")
+        wrong += [(route, answer.status_code, error) for error in misshapen(described, method, route, answer)]
+
+    assert wrong == []
 
 
 def test_webhooks_have_the_shape_github_describes(described_hooks: Any, busy: Sandbox) -> None:
@@ -141,3 +201,5 @@ def test_webhooks_have_the_shape_github_describes(described_hooks: Any, busy: Sa
 
     assert seen >= {"push", "status", "pull-request-opened", "pull-request-synchronize"}
     assert seen >= {"check-run-created", "check-run-completed", "pull-request-review-submitted", "issues-opened"}
+    assert seen >= {"label-edited", "repository-archived", "repository-unarchived"}
+    assert seen >= {"pull-request-review-thread-resolved", "pull-request-review-thread-unresolved"}

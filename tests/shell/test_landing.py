@@ -153,7 +153,7 @@ def test_an_open_blocker_stops_the_branch_until_it_is_closed(github: Sandbox, me
     github.world.close_issue(issue)
     mergeq.sweep_and_work()
 
-    assert said == ("error", f"Not mergeable. Merging is blocked by issue {issue.number}.")
+    assert said == ("pending", f"Not mergeable. Merging is blocked by issue {issue.number}.")
     assert pull.merged
 
 
@@ -202,7 +202,7 @@ def test_what_changed_after_the_decision_stops_the_landing(
     pull, lease, saved = saved_and_claimed(github, mergeq)
     meanwhile(github.world, pull)
 
-    record = execute.carry_out(mergeq.services, lease, saved)
+    record = execute.land(mergeq.services, lease, saved)
 
     assert record is not None
     assert record.outcome is Outcome.STALE
@@ -216,7 +216,7 @@ def test_a_retargeted_pull_request_does_not_land_on_its_old_base(github: Sandbox
     pull, lease, saved = saved_and_claimed(github, mergeq)
     github.world.retarget(pull, "next")
 
-    record = execute.carry_out(mergeq.services, lease, saved)
+    record = execute.land(mergeq.services, lease, saved)
 
     assert record is not None
     assert (record.outcome, record.err) == (Outcome.STALE, "its base is now next")
@@ -283,8 +283,7 @@ def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mer
 def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sandbox, mergeq: Mergeq) -> None:
     stuck = github.world.open_pull("acme/rocket", title="Stuck", files={"a.txt": "1\n"}, labels=READY)
     fine = github.world.open_pull("acme/rocket", title="Fine", files={"b.txt": "2\n"}, labels=READY)
-    github.world.protect("acme/rocket", "main", required_reviews=1)
-    github.world.review(fine, by="ben")
+    fault(github, "merge.base_modified", match={"repo": "acme/rocket", "pr": stuck.number}, times=3)
     github.settle()
 
     mergeq.sweep_and_work()
@@ -294,7 +293,39 @@ def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sand
     assert stuck.is_open
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.REFUSED]
     assert state == "error"
-    assert text.startswith("Not mergeable. GitHub refused: At least 1 approving review is required")
+    assert text.startswith("Not mergeable. GitHub refused: base branch was modified: Base branch was modified.")
+
+
+@pytest.mark.parametrize("enforced", [True, False], ids=["nobody may pass it by", "our token could pass it by"])
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"required_reviews": 1}, "Not mergeable. Protection requires approving reviews."),
+        ({"required_contexts": ["e2e"]}, "Not mergeable. Job e2e has not succeeded."),
+        (
+            {"required_linear_history": True},
+            "Not mergeable. Protection requires a linear history, which merge would break.",
+        ),
+        (
+            {"required_contexts": ["ci/test"], "strict": True},
+            "Not mergeable. Protection requires it to be up to date with main.",
+        ),
+    ],
+    ids=["a review", "a context nobody configured here", "a linear history", "up to date"],
+)
+def test_github_s_own_protection_is_kept_as_if_there_were_no_way_round_it(
+    github: Sandbox, mergeq: Mergeq, rule: dict[str, object], said: str, enforced: bool
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
+    github.world.protect("acme/rocket", "main", enforce_admins=enforced, **rule)  # type: ignore[arg-type]
+    github.settle()
+
+    mergeq.sweep_and_work(2)
+
+    assert pull.is_open
+    assert status_of(github, "acme/rocket", pull.head_sha)[1] == said
+    assert hits(github, "/merge") == 0
 
 
 def test_a_landing_whose_worker_died_is_found_and_recorded_once(github: Sandbox, mergeq: Mergeq) -> None:

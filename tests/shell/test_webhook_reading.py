@@ -264,8 +264,21 @@ def pull_node(**changes: Any) -> dict[str, Any]:
         "repository": {"name": "rocket", "owner": {"login": "acme"}},
         "milestone": {"title": "v1"},
         "labels": {"totalCount": 1, "nodes": [{"name": "lgtm"}]},
-        "reviews": {"nodes": [{"author": {"login": "bo"}, "commit": {"oid": HEAD}}]},
+        "reviews": {
+            "nodes": [{"author": {"login": "bo"}, "authorAssociation": "MEMBER", "commit": {"oid": HEAD}}],
+        },
         "statusCheckRollup": rollup(status_node()),
+        "createdAt": "2026-01-01T03:04:05Z",
+        "authorAssociation": "CONTRIBUTOR",
+        "isCrossRepository": True,
+        "headRepositoryOwner": {"login": "ana"},
+        "reviewThreads": {"totalCount": 2, "nodes": [{"isResolved": True}, {"isResolved": False}]},
+        "commits": {"totalCount": 3},
+        "files": {"totalCount": 1, "nodes": [{"path": "engine.txt"}]},
+        "timelineItems": {
+            "pageInfo": {"hasPreviousPage": False},
+            "nodes": [{"__typename": "LabeledEvent", "createdAt": "2026-01-02T03:04:05Z", "label": {"name": "LGTM"}}],
+        },
         **changes,
     }
 
@@ -300,8 +313,17 @@ def test_a_pull_request_is_read_whole() -> None:
         review_decision="APPROVED",
         in_merge_queue=False,
         url="https://github.test/acme/rocket/pull/7",
+        created_at=at - 86400,
         updated_at=at,
         approvers=("bo",),
+        label_times=(("lgtm", at),),
+        unresolved_threads=1,
+        is_fork=True,
+        by_writer=False,
+        paths=("engine.txt",),
+        steps=3,
+        head_owner="ana",
+        was_forced=False,
     )
 
 
@@ -366,12 +388,30 @@ def test_words_that_github_may_add_do_not_break_the_reading() -> None:
 def test_approvals_count_for_this_head_alone_and_once_each() -> None:
     """D17."""
 
-    def review(login: str | None, oid: str | None) -> dict[str, Any]:
-        return {"author": login and {"login": login}, "commit": oid and {"oid": oid}}
+    def review(login: str | None, oid: str | None, role: str = "MEMBER") -> dict[str, Any]:
+        return {"author": login and {"login": login}, "authorAssociation": role, "commit": oid and {"oid": oid}}
 
     nodes = [review("bo", HEAD), review("cy", "b" * 40), review("bo", HEAD), review("di", None), review(None, HEAD)]
+    nodes.append(review("eve", HEAD, "CONTRIBUTOR"))
 
     assert read(reviews={"nodes": nodes}).approvers == ("bo", "ghost")
+
+
+def test_what_could_not_be_read_in_full_counts_against_the_pull_request() -> None:
+    """D8, D17, D21."""
+    earlier = {"pageInfo": {"hasPreviousPage": True}, "nodes": []}
+
+    assert read(files={"totalCount": 101, "nodes": [{"path": "a"}]}).paths is None
+    assert read(files=None).paths is None
+    assert read(reviewThreads={"totalCount": 101, "nodes": []}).unresolved_threads == 101
+    assert read(timelineItems=earlier).was_forced is True
+    assert read(timelineItems={**earlier, "pageInfo": {"hasPreviousPage": False}}).was_forced is False
+
+
+def test_a_forced_push_is_remembered() -> None:
+    events = {"pageInfo": {"hasPreviousPage": False}, "nodes": [{"__typename": "HeadRefForcePushedEvent"}]}
+
+    assert read(timelineItems=events).was_forced is True
 
 
 # Contexts

@@ -1,0 +1,109 @@
+"""Prow's `presubmits:`, read only for the contexts that its jobs report (T1.63, P2.15-P2.17). mergeq runs no jobs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mergeq.config.documents import Path_
+from mergeq.config.reading import Reading, Spot
+from mergeq.core.contexts import Pattern
+
+_FLAGS = ("always_run", "optional", "skip_report")
+_TEXTS = ("name", "context", "run_if_changed", "skip_if_only_changed")
+_LISTS = ("branches", "skip_branches")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one job means for contexts: `always` runs on every pull request, `manual` on request alone; neither: when
+    certain files changed.
+    """
+
+    context: str
+    optional: bool
+    always: bool
+    manual: bool
+    branches: tuple[Pattern, ...]
+    skip_branches: tuple[Pattern, ...]
+    spot: Spot
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it must be green wherever it runs."""
+        return self.always and not self.optional
+
+    def runs_on(self, branch: str) -> bool:
+        """Whether the job could run for a base branch."""
+        if any(pattern.search(branch) for pattern in self.skip_branches):
+            return False
+        return not self.branches or any(pattern.search(branch) for pattern in self.branches)
+
+
+@dataclass(frozen=True, slots=True)
+class JobContexts:
+    """The contexts that jobs report on one branch, by what they demand."""
+
+    required: frozenset[str] = frozenset()
+    required_if_present: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+
+
+def contexts_of(jobs: Iterable[Job], branch: str, *, manual_required: bool) -> JobContexts:
+    """The contexts of the jobs that could run on a branch (T1.63)."""
+    required, if_present, optional = set[str](), set[str](), set[str]()
+    for job in jobs:
+        if job.runs_on(branch):
+            always = job.always or (job.manual and manual_required)
+            (optional if job.optional else required if always else if_present).add(job.context)
+    return JobContexts(frozenset(required), frozenset(if_present), frozenset(optional))
+
+
+class PresubmitsSection:
+    """The jobs of all documents, by ``org/repo``."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.jobs: dict[str, tuple[Job, ...]] = {}
+        self._reading = reading
+
+    def read(self, section: Any) -> None:
+        """Read one document's section, which may add jobs to a repository of another."""
+        path: Path_ = ("presubmits",)
+        if section is None or not self._reading.expect(section, dict, path):
+            return
+        for repo, jobs in section.items():
+            if jobs is not None and self._reading.expect(jobs, list, (*path, repo)):
+                read = (self._job(job, (*path, repo, index)) for index, job in enumerate(jobs))
+                self.jobs[repo] = (*self.jobs.get(repo, ()), *(job for job in read if job is not None))
+
+    def _job(self, job: Any, path: Path_) -> Job | None:
+        reading = self._reading
+        before = len(reading.problems)
+        job = reading.tidy(job, (*_FLAGS, *_TEXTS, *_LISTS), path, others=True)
+        for keys, kind in ((_FLAGS, bool), (_TEXTS, str)):
+            for key in keys:
+                if job.get(key) is not None:
+                    reading.expect(job[key], kind, (*path, key))
+        branches, skipped = (self._patterns(job, key, path) for key in _LISTS)
+        if len(reading.problems) > before:
+            return None
+        context = job.get("context") or job.get("name")
+        if not context:
+            reading.problem(path, "is a job without a name", "name it")
+            return None
+        conditional = bool(job.get("run_if_changed") or job.get("skip_if_only_changed"))
+        always = job.get("always_run") is True
+        return Job(
+            context,
+            optional=job.get("optional") is True or job.get("skip_report") is True,
+            always=always,
+            manual=not (always or conditional),
+            branches=branches,
+            skip_branches=skipped,
+            spot=reading.spot(path),
+        )
+
+    def _patterns(self, job: dict[str, Any], key: str, path: Path_) -> tuple[Pattern, ...]:
+        spot = (*path, key)
+        texts = self._reading.names(job[key], spot) if job.get(key) is not None else ()
+        patterns = (self._reading.pattern(text, (*spot, index)) for index, text in enumerate(texts))
+        return tuple(pattern for pattern in patterns if pattern is not None)

@@ -1,0 +1,184 @@
+"""Prow's `branch-protection:` section: its levels as written, and what they come to for a branch (P1, P2)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mergeq.config.documents import Path_
+from mergeq.config.presubmits import JobContexts
+from mergeq.config.reading import Reading, Spot
+from mergeq.core.pull import Branch
+
+Policy = Mapping[str, Any]
+"""The policy fields that one level sets, or that several come to, under Prow's names; what is unset is left out."""
+
+_ACTORS = {"users": list, "teams": list}
+_FIELDS: dict[str, Any] = {
+    "protect": bool,
+    "unmanaged": bool,
+    "required_status_checks": {"contexts": list, "strict": bool},
+    "enforce_admins": bool,
+    "restrictions": {"apps": list, **_ACTORS},
+    "required_pull_request_reviews": {
+        "dismissal_restrictions": _ACTORS,
+        "dismiss_stale_reviews": bool,
+        "require_code_owner_reviews": bool,
+        "required_approving_review_count": int,
+        "bypass_pull_request_allowances": _ACTORS,
+    },
+    "required_linear_history": bool,
+    "allow_force_pushes": bool,
+    "allow_deletions": bool,
+    "require_signed_commits": bool,
+    "require_manually_triggered_jobs": bool,
+    "include": list,
+    "exclude": list,
+}
+_NOT_DEFINING = {"unmanaged", "include", "exclude"}
+_GLOBAL_FLAGS = (
+    "protect-tested-repos",
+    "allow_disabled_policies",
+    "allow_disabled_job_policies",
+    "protect_repos_with_optional_jobs",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProtection:
+    """The section of all files: a policy per level (``*``, org, ``org/repo``, ``org/repo:branch``) as written, where
+    each level stands, and the flags for everyone. An empty policy is a level that is named and sets nothing.
+    """
+
+    levels: Mapping[str, Policy] = field(default_factory=dict)
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    spots: Mapping[str, Spot] = field(default_factory=dict)
+
+    def merged(self, branch: Branch) -> Policy:
+        """The levels of a branch, the narrower applied to the broader (P2.1-P2.7)."""
+        policy: Policy = {}
+        for key in ("*", branch.org, branch.full_repo, str(branch)):
+            policy = applied(policy, self.levels.get(key, {}))
+        return policy
+
+    def of(self, branch: Branch, jobs: JobContexts) -> tuple[Policy | None, str]:
+        """The policy in force on a branch, None when there is none, and why it cannot be told (P2.9, P2.19, P2.22)."""
+        if branch.org not in self.levels:
+            return None, ""
+        policy = self.merged(branch)
+        if str(branch) in self.levels and "protect" not in policy and policy.get("unmanaged") is not True:
+            return None, "defined branch policies must set protect or unmanaged=true"
+        softer = self.flags.get("protect_repos_with_optional_jobs") and (jobs.required_if_present or jobs.optional)
+        if jobs.required or softer:
+            if policy.get("protect") is False:
+                allowed = self.flags.get("allow_disabled_job_policies")
+                return None, "" if allowed else "required prow jobs require branch protection"
+            tested: dict[str, Any] = {"required_status_checks": {"contexts": sorted(jobs.required)}}
+            if self.flags.get("protect-tested-repos"):
+                tested["protect"] = True
+            policy = applied(policy, tested)
+        disabled = policy.get("protect") is False and _is_defined(key for key in policy if key != "protect")
+        if disabled and not self.flags.get("allow_disabled_policies"):
+            whom = f"{branch.full_repo}={branch.name}".rstrip("=/")
+            return None, f"{whom} defines a policy, which requires protect: true"
+        return (policy, "") if _is_defined(policy) else (None, "")
+
+
+def applied(parent: Policy, child: Policy) -> Policy:
+    """A parent policy with a child's on top: a set scalar wins, lists are united, objects are merged (P2.2-P2.4)."""
+    merged = dict(parent)
+    for key, value in child.items():
+        above = merged.get(key)
+        if isinstance(value, dict) and isinstance(above, dict):
+            merged[key] = applied(above, value)
+        elif isinstance(value, list) and isinstance(above, list):
+            merged[key] = sorted({*above, *value})
+        else:
+            merged[key] = value
+    return merged
+
+
+def required_contexts(policy: Policy | None) -> frozenset[str]:
+    """The contexts that a policy in force requires: those of a protected branch (T1.60)."""
+    if policy is None or policy.get("protect") is not True:
+        return frozenset()
+    return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
+
+
+def _is_defined(keys: Iterable[str]) -> bool:
+    """Whether any of the fields is one that makes a policy (P2.18)."""
+    return any(key not in _NOT_DEFINING for key in keys)
+
+
+class ProtectionSection:
+    """The section of all documents, united; a policy that stands in two of them is a problem (P1.28)."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._levels: dict[str, Policy] = {}
+        self._flags: dict[str, bool] = {}
+        self._spots: dict[str, Spot] = {}
+        self._reading = reading
+
+    def result(self) -> BranchProtection:
+        """What was read."""
+        return BranchProtection(self._levels, self._flags, self._spots)
+
+    def read(self, section: Any) -> None:
+        """Read one document's section."""
+        path: Path_ = ("branch-protection",)
+        reading = self._reading
+        if section is None:
+            return
+        section = self._level("*", section, path, ("orgs", *_GLOBAL_FLAGS), "set a top-level policy")
+        for flag in _GLOBAL_FLAGS:
+            if section.get(flag) is not None and reading.expect(section[flag], bool, (*path, flag)):
+                if flag in self._flags:
+                    reading.problem((*path, flag), f"both branchprotection configs set {flag}", "keep one")
+                self._flags[flag] = section[flag]
+        if section.get("include") and section.get("exclude"):
+            reading.problem(
+                (*path, "include"),
+                "Forbidden to set both Policy.Include and Policy.Exclude, Please use either Include or Exclude!",
+                "keep one",
+            )
+        for org, in_org in reading.children(section, "orgs", path).items():
+            at_org = (*path, "orgs", org)
+            org_level = self._level(org, in_org, at_org, ("repos",), f"define a policy for org {org}")
+            for repo, in_repo in reading.children(org_level, "repos", at_org).items():
+                name, at_repo = f"{org}/{repo}", (*at_org, "repos", repo)
+                repo_level = self._level(name, in_repo, at_repo, ("branches",), f"define a policy for repo {name}")
+                for branch, in_branch in reading.children(repo_level, "branches", at_repo).items():
+                    twice = f"define a policy for branch {branch} in repo {name}"
+                    self._level(f"{name}:{branch}", in_branch, (*at_repo, "branches", branch), (), twice)
+
+    def _level(self, key: str, node: Any, path: Path_, below: tuple[str, ...], twice: str) -> dict[str, Any]:
+        """Take in the policy of a level, and give what stands there."""
+        values = self._reading.tidy({} if node is None else node, (*_FIELDS, *below), path)
+        policy = self._fields({name: value for name, value in values.items() if name not in below}, path, _FIELDS)
+        before = self._levels.get(key, {})
+        if _says_something(policy) and _says_something(before):
+            self._reading.problem(path, f"both branchprotection configs {twice}", "keep one")
+        if _says_something(policy) or key not in self._levels:
+            self._spots[key] = self._reading.spot(path)
+        self._levels[key] = {**before, **policy}
+        return values
+
+    def _fields(self, node: dict[str, Any], path: Path_, kinds: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that are set, each of its kind."""
+        policy: dict[str, Any] = {}
+        for key, value in node.items():
+            spot, kind = (*path, key), kinds[key]
+            if value is None:
+                continue
+            if isinstance(kind, dict):
+                if self._reading.expect(value, dict, spot):
+                    policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind)
+            elif kind is list:
+                policy[key] = list(self._reading.names(value, spot))
+            elif self._reading.expect(value, kind, spot):
+                policy[key] = value
+        return policy
+
+
+def _says_something(policy: Policy) -> bool:
+    """Whether a policy differs from an empty one; empty lists do not (P1.28)."""
+    return any(value != [] for value in policy.values())

@@ -1,0 +1,146 @@
+"""Reading a document: its values checked for their kind, and whatever is wrong said as `file:line:column: what; what to
+do`.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import re2
+
+from mergeq.config.documents import Document, Path_
+from mergeq.core.contexts import Pattern
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_KINDS = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A key path and where it stands, for what can only be said once everything is read."""
+
+    place: str
+    path: Path_
+
+    def line(self, what: str, remedy: str) -> str:
+        """A line for a person."""
+        return f"{self.place}: {'.'.join(map(str, self.path))}: {what}; {remedy}".replace(": : ", ": ")
+
+
+class Reading:
+    """The document being read, and what was found so far: `problems` refuse the configuration, `warnings` do not."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        self.warnings: list[str] = []
+        self._document = Document("", None, {})
+
+    def turn_to(self, document: Document) -> None:
+        """Go on with another document."""
+        self._document = document
+        self.warnings += document.notes
+
+    @property
+    def file(self) -> str:
+        return self._document.file
+
+    def spot(self, path: Path_) -> Spot:
+        """`path`, with its place in the present document."""
+        return Spot(self._document.where(path), path)
+
+    def problem(self, path: Path_, what: str, remedy: str) -> None:
+        self.problems.append(self.spot(path).line(what, remedy))
+
+    def warn(self, path: Path_, what: str, remedy: str) -> None:
+        self.warnings.append(self.spot(path).line(what, remedy))
+
+    def unknown(self, path: Path_, known: Iterable[str]) -> None:
+        """Warn about the key at the end of `path`."""
+        self.warn(path, "is not a key that is known here, so it has no effect", guess(str(path[-1]), known))
+
+    def tidy(self, node: Any, known: Collection[str], path: Path_, *, others: bool = False) -> dict[str, Any]:
+        """A mapping with its keys as they are known. Another case will do, as in Go, with a warning; so will a key that
+        is not known, which is left out, unless there may be `others`. Anything but a mapping is a problem, and empty.
+        """
+        if not self.expect(node, dict, path):
+            return {}
+        tidied: dict[str, Any] = {}
+        for key, value in node.items():
+            meant = key if key in known else next((name for name in known if name.lower() == key.lower()), None)
+            if meant is None:
+                if not others:
+                    self.unknown((*path, key), known)
+            elif meant == key:
+                tidied[key] = value
+            elif meant not in node:
+                self.warn((*path, key), f"is read as {meant!r}", "write it so")
+                self._document.links[*path, meant] = (*path, key)
+                tidied[meant] = value
+        return tidied
+
+    def expect(self, value: Any, kind: type, path: Path_) -> bool:
+        """Whether the value is of that kind; if not, that is a problem."""
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return True
+        shown = json.dumps(value, default=str)[:40]
+        self.problem(path, f"must be {_KINDS[kind]}, but is {shown}", "mend the value")
+        return False
+
+    def names(self, value: Any, path: Path_) -> tuple[str, ...]:
+        """A list of text; empty for anything else, which is a problem."""
+        if not self.expect(value, list, path):
+            return ()
+        return tuple(item for index, item in enumerate(value) if self.expect(item, str, (*path, index)))
+
+    def map_of(self, value: Any, path: Path_, kind: type) -> dict[str, Any]:
+        """A mapping to values of one kind; those of another are problems, and left out."""
+        if not self.expect(value, dict, path):
+            return {}
+        return {key: item for key, item in value.items() if self.expect(item, kind, (*path, key))}
+
+    def children(self, node: dict[str, Any], key: str, path: Path_) -> dict[str, Any]:
+        """What is under `key` of a node, when it is a mapping; empty when nothing is there."""
+        found = node.get(key)
+        return found if found is not None and self.expect(found, dict, (*path, key)) else {}
+
+    def pattern(self, text: str, path: Path_, *, needed: bool = True) -> Pattern | None:
+        """A compiled RE2 expression (T1.3); None for what does not compile, which is a problem, or a warning if it is
+        not needed.
+        """
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            compiled: Pattern = re2.compile(text, options)
+        except re2.error as error:
+            said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+            complain = self.problem if needed else self.warn
+            complain(path, f'regex "{text}" is not valid: {said}', "mend it; the syntax is RE2's")
+            return None
+        return compiled
+
+    def duration(self, value: Any, path: Path_) -> float:
+        """Seconds; what is not a duration is a problem, and a minute."""
+        seconds = seconds_of(value)
+        if seconds is None:
+            self.problem(path, f"{value!r} is not a duration", "write it as 1m, 90s or 1h30m")
+            return 60.0
+        return seconds
+
+
+def seconds_of(value: Any) -> float | None:
+    """The seconds of a duration in Go's syntax (T1.2); None for what is not one."""
+    text = value if isinstance(value, str) else ""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text[text[:1] in {"+", "-"} :]:
+        return None
+    return (-1.0 if text.startswith("-") else 1.0) * sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def guess(key: str, known: Iterable[str]) -> str:
+    """What to do about a key that is not known."""
+    near = get_close_matches(key, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else "remove it"

@@ -1,0 +1,238 @@
+"""Staged runs: pull requests tested together on one base, what their results say, and what follows for the pool.
+
+A run is evidence for exactly its base and its members' heads. Nothing here acts; `choose` says what to start, abandon
+or land.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from mergeq.core.contexts import ContextPolicy, unsuccessful
+from mergeq.core.history import Target
+from mergeq.core.pool import BranchSettings, Pool, Standing, ranked
+from mergeq.core.pull import Context, Method, Result
+from mergeq.core.reason import Clause, Reason
+
+
+class RunState(StrEnum):
+    """What the contexts of a staged commit say so far.
+
+    SILENT: a required context never appeared within `start_timeout`. OVERDUE: not all had ended within `timeout`. Only
+    RED is held against a pull request.
+    """
+
+    PENDING = "pending"
+    GREEN = "green"
+    RED = "red"
+    SILENT = "silent"
+    OVERDUE = "overdue"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One pull request in a run. `steps` is the number of commits it adds to the base's first-parent line."""
+
+    number: int
+    head_sha: str
+    method: Method
+    steps: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Members staged on `base_sha` in order. `trees` holds the tree expected after each member lands.
+
+    `contexts` are those of the staged commit as last read, None while unread. `ended` is set once and for all when the
+    run is over; `started_at` is in seconds since the epoch.
+    """
+
+    id: str
+    base_sha: str
+    members: tuple[Member, ...]
+    ref: str
+    staged_sha: str
+    trees: tuple[str, ...]
+    started_at: float
+    targets: tuple[Target, ...] = ()
+    contexts: tuple[Context, ...] | None = None
+    ended: RunState | None = None
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The head commits under test."""
+        return frozenset(member.head_sha for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A fact: on `base_sha`, after `prefix` (head commits in order), `head_sha` does not merge (D4)."""
+
+    base_sha: str
+    prefix: tuple[str, ...]
+    head_sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a run, with the contexts that decided it."""
+
+    state: RunState
+    contexts: tuple[Context, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The deciding contexts in words."""
+        said = {
+            Result.EXPECTED: "never appeared",
+            Result.PENDING: "is still running",
+            Result.ERROR: "ended with an error",
+        }
+        return "; ".join(f"{context.name} {said.get(context.result, 'failed')}" for context in self.contexts)
+
+
+def staged_policy(settings: BranchSettings) -> ContextPolicy:
+    """Which contexts count on a staged commit: the branch's own, without those that only report on heads (T0.6)."""
+    only_head, own = settings.queue.head_only_contexts, settings.contexts
+    awaited = (own.required - only_head) | settings.queue.staging_contexts
+    return replace(
+        own,
+        required=frozenset(name for name in awaited if name.lower() != settings.status_context.lower()),
+        required_if_present=own.required_if_present - only_head - settings.queue.staging_contexts,
+        optional=(own.optional | only_head) - settings.queue.staging_contexts,
+    )
+
+
+def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
+    """What a run says at `now`; one that has ended says what it said then."""
+    bad = unsuccessful(
+        run.contexts or (), staged_policy(settings), settings.status_context, settings.queue.context_apps
+    )
+    failed = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
+    silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
+    if run.ended is not None:
+        return Verdict(run.ended, silent if run.ended is RunState.SILENT else failed or bad)
+    if failed:
+        return Verdict(RunState.RED, failed)
+    if run.contexts is not None and not bad:
+        return Verdict(RunState.GREEN)
+    if silent and now - run.started_at >= settings.queue.staging.start_timeout:
+        return Verdict(RunState.SILENT, silent)
+    if now - run.started_at >= settings.queue.staging.timeout:
+        return Verdict(RunState.OVERDUE, bad)
+    return Verdict(RunState.PENDING, bad)
+
+
+def is_current(run: Run, pool: Pool) -> bool:
+    """Whether a run is about the pool as it is: same base, and every member in the pool with the head and method that
+    was staged.
+    """
+    if run.base_sha != pool.base_sha:
+        return False
+    known = {member.pull.number: (member.pull.head_sha, member.method) for member in pool.members}
+    return all(known.get(member.number) == (member.head_sha, member.method) for member in run.members)
+
+
+def convictions(runs: Iterable[Run], base_sha: str, settings: BranchSettings, now: float) -> dict[str, Reason]:
+    """The heads that did not pass alone on this base often enough to count, with the reason (D24).
+
+    A red run is repeated `retries` times before it counts. One that CI never took up, or did not finish, counts at
+    once: it is not held against the pull request, but doing it again would not help.
+    """
+    failures: dict[str, list[tuple[Run, Verdict]]] = {}
+    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):
+        if len(run.members) == 1 and run.base_sha == base_sha and run.ended not in {None, RunState.GREEN}:
+            failures.setdefault(run.members[0].head_sha, []).append((run, verdict(run, settings, now)))
+    found = {}
+    for head, tries in failures.items():
+        run, said = tries[-1]
+        if said.contexts and (said.state is not RunState.RED or len(tries) > settings.queue.staging.retries):
+            found[head] = _conviction(run, said, len(tries), settings)
+    return found
+
+
+def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -> Reason:
+    names = tuple(sorted({context.name for context in said.contexts}))
+    where = f"on {run.staged_sha[:7]}, this pull request on base {run.base_sha[:7]}"
+    if said.state is RunState.RED:
+        times = f", {tries} times" if tries > 1 else ""
+        return Reason(
+            Clause.STAGED,
+            f"{', '.join(names)} to be green together with the base",
+            f"{said.why} {where}{times}",
+            "the author",
+            "push a fix; mergeq also tries again when the base moves",
+            items=names,
+        )
+    waited = settings.queue.staging.start_timeout if said.state is RunState.SILENT else settings.queue.staging.timeout
+    return Reason(
+        Clause.STAGED,
+        f"a result of {', '.join(names)} on the staged commit",
+        f"{said.why} within {waited:.0f} s {where}",
+        "whoever runs CI for the repository",
+        f"have CI run on pushes to {settings.queue.staging.prefix}**; mergeq tries again after the next push",
+        items=names,
+    )
+
+
+def candidates(
+    pool: Pool, runs: Sequence[Run], conflicts: Iterable[Conflict], settings: BranchSettings
+) -> tuple[Standing, ...]:
+    """Who may be staged together next, in the order of landing: members in rank, without those known to conflict
+    (T4.15-T4.17).
+
+    Empty when batching is off, when fewer than two are left, or when exactly these were red on this base before.
+    """
+    limit = settings.batch_size_limit if settings.queue.batch_size_limit is None else settings.queue.batch_size_limit
+    if limit < 0:
+        return ()
+    known = {(fact.prefix, fact.head_sha) for fact in conflicts if fact.base_sha == pool.base_sha}
+    chosen: list[Standing] = []
+    for member in ranked(pool.members, settings):
+        prefix = tuple(one.pull.head_sha for one in chosen)
+        if (prefix, member.pull.head_sha) not in known:
+            chosen.append(member)
+        if limit and len(chosen) == limit:
+            break
+    heads = frozenset(member.pull.head_sha for member in chosen)
+    tried = {run.heads for run in runs if run.base_sha == pool.base_sha and run.ended not in {None, RunState.GREEN}}
+    return () if len(chosen) < 2 or heads in tried else tuple(chosen)
+
+
+def serial_candidate(
+    pool: Pool, runs: Sequence[Run], conflicts: Iterable[Conflict], settings: BranchSettings
+) -> Standing | None:
+    """Who is staged alone next: the first member that merges into the base and has no run of its own under way (T4.3,
+    T4.7).
+    """
+    impossible = {fact.head_sha for fact in conflicts if fact.base_sha == pool.base_sha and not fact.prefix}
+    under_way = {run.heads for run in runs if run.base_sha == pool.base_sha and run.ended is None}
+    for member in ranked(pool.members, settings):
+        head = member.pull.head_sha
+        if head not in impossible and frozenset({head}) not in under_way:
+            return member
+    return None
+
+
+def named(standings: Iterable[Standing]) -> str:
+    """Pull requests as a phrase: ``#1, #2``."""
+    return ", ".join(f"#{standing.pull.number}" for standing in standings)
+
+
+def conflicting(pool: Pool, conflicts: Iterable[Conflict]) -> Mapping[int, str]:
+    """Members that conflict with others of the pool on this base, and with whom, by number."""
+    numbers = {member.pull.head_sha: member.pull.number for member in pool.members}
+    clashes: dict[int, set[int]] = {}
+    found = {}
+    for fact in conflicts:
+        if fact.base_sha == pool.base_sha and fact.head_sha in numbers:
+            before = {numbers[head] for head in fact.prefix if head in numbers}
+            if before:
+                clashes.setdefault(numbers[fact.head_sha], set()).update(before)
+            elif not fact.prefix:
+                found[numbers[fact.head_sha]] = "it conflicts with the base"
+    told = {
+        number: f"it conflicts with {' or '.join(f'#{other}' for other in sorted(others))}, which is tested first"
+        for number, others in clashes.items()
+    }
+    return {**told, **found}

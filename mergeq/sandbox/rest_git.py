@@ -1,0 +1,159 @@
+"""REST endpoints of git objects and refs, and of merging one branch into another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import jsonify
+
+from mergeq.sandbox import merging, refs
+from mergeq.sandbox.git_objects import GitError, Person
+from mergeq.sandbox.git_shapes import commit_shape, tree_shape
+from mergeq.sandbox.records import Repo
+from mergeq.sandbox.refusals import RefusedError, invalid, not_found
+from mergeq.sandbox.rest import Answer, body, endpoint, parameters, required, the_repo, writer
+from mergeq.sandbox.shapes import Json
+from mergeq.sandbox.site import shapes, world
+from mergeq.sandbox.users import person
+
+_REPO = "/repos/<owner>/<repo>"
+
+
+@endpoint("POST", f"{_REPO}/merges")
+def _merge(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    by = writer(found)
+    fields = body("base", "head", "commit_message")
+    base, head = required(fields, "Merge", "base"), required(fields, "Merge", "head")
+    landed = merging.merge_branch(world(), found, base, head, message=fields.get("commit_message"), by=by)
+    if landed is None:
+        return "", 204
+    return jsonify(shapes().commit(found, found.git.commit(landed))), 201
+
+
+@endpoint("GET", f"{_REPO}/git/commits/<commit_sha>")
+def _commit(owner: str, repo: str, commit_sha: str) -> Answer:
+    found = the_repo(owner, repo)
+    parameters()
+    try:
+        info = found.git.commit(commit_sha)
+    except GitError as error:
+        raise not_found() from error
+    return jsonify(commit_shape(shapes(), found, info))
+
+
+@endpoint("POST", f"{_REPO}/git/commits")
+def _create_commit(owner: str, repo: str) -> Answer:
+    """Without author and committer it is the asker's, and signed; with either it is as given and not signed."""
+    found = the_repo(owner, repo)
+    by = writer(found)
+    fields = body("message", "tree", "parents", "author", "committer")
+    message, tree = required(fields, "Commit", "message"), required(fields, "Commit", "tree")
+    parents = _parents(fields.get("parents"))
+    if found.git.kind(tree) != "tree":
+        raise RefusedError(422, "Tree SHA does not exist")
+    if any(found.git.kind(parent) != "commit" for parent in parents):
+        raise RefusedError(422, "Parent SHA does not exist or is not a commit object")
+    signed = fields.get("author") is None and fields.get("committer") is None
+    author, authored_at = _signed_by(fields.get("author"), person(by), world().now())
+    committer, committed_at = _signed_by(fields.get("committer"), author, authored_at)
+    sha = found.git.commit_tree(
+        tree,
+        parents,
+        message,
+        author=author,
+        authored_at=authored_at,
+        committer=committer,
+        when=committed_at,
+        signed=signed,
+    )
+    return jsonify(commit_shape(shapes(), found, found.git.commit(sha))), 201
+
+
+def _parents(sent: Any) -> tuple[str, ...]:
+    if not isinstance(sent, list | None) or not all(isinstance(parent, str) for parent in sent or ()):
+        raise invalid("Commit", "parents is not a list of SHAs", "parents")
+    return tuple(sent or ())
+
+
+def _signed_by(sent: Json | None, default: Person, now: float) -> tuple[Person, float]:
+    """Who is named, and the epoch second at which they acted."""
+    if sent is None:
+        return default, now
+    name, email = required(sent, "Commit", "name"), required(sent, "Commit", "email")
+    try:
+        at = datetime.fromisoformat(sent["date"]).timestamp() if sent.get("date") else now
+    except (TypeError, ValueError) as error:
+        raise invalid("Commit", "date is not a timestamp", "date") from error
+    return Person(name, email), at
+
+
+@endpoint("GET", f"{_REPO}/git/trees/<path:tree_sha>")
+def _tree(owner: str, repo: str, tree_sha: str) -> Answer:
+    """Of a tree by its SHA, or of the commit that a SHA, branch or tag names."""
+    found = the_repo(owner, repo)
+    parameters()
+    tree = tree_sha if found.git.kind(tree_sha) == "tree" else _tree_of_commit(found, tree_sha)
+    return jsonify(tree_shape(shapes(), found, tree, found.git.entries(tree)))
+
+
+def _tree_of_commit(repo: Repo, name: str) -> str:
+    sha = repo.git.resolve(name)
+    if sha is None:
+        raise not_found()
+    return repo.git.commit(sha).tree
+
+
+@endpoint("GET", f"{_REPO}/git/ref/<path:ref>")
+def _ref(owner: str, repo: str, ref: str) -> Answer:
+    found = the_repo(owner, repo)
+    parameters()
+    sha = found.git.refs().get(f"refs/{ref}")
+    if sha is None:
+        raise not_found()
+    return jsonify(shapes().ref(found, f"refs/{ref}", sha))
+
+
+@endpoint("GET", f"{_REPO}/git/matching-refs/<path:ref>")
+def _matching(owner: str, repo: str, ref: str) -> Answer:
+    """Every ref that begins so, in one list: GitHub does not page this one."""
+    found = the_repo(owner, repo)
+    parameters()
+    shown = shapes()
+    known = sorted(found.git.refs().items())
+    return jsonify([shown.ref(found, name, sha) for name, sha in known if name.startswith(f"refs/{ref}")])
+
+
+@endpoint("POST", f"{_REPO}/git/refs")
+def _create_ref(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    by = writer(found)
+    fields = body("ref", "sha")
+    ref, sha = required(fields, "Reference", "ref"), required(fields, "Reference", "sha")
+    if not ref.startswith("refs/") or ref.count("/") < 2:
+        rule = "start with 'refs/' and contain at least three slash-separated parts"
+        raise RefusedError(422, f"Reference name must {rule}")
+    refs.create(world(), found, ref, sha, by)
+    return jsonify(shapes().ref(found, ref, sha)), 201
+
+
+@endpoint("PATCH", f"{_REPO}/git/refs/<path:ref>")
+def _update_ref(owner: str, repo: str, ref: str) -> Answer:
+    found = the_repo(owner, repo)
+    by = writer(found)
+    fields = body("sha", "force")
+    force = fields.get("force", False)
+    if not isinstance(force, bool):
+        raise invalid("Reference", "force is not a boolean", "force")
+    sha = required(fields, "Reference", "sha")
+    refs.update(world(), found, f"refs/{ref}", sha, by, force=force)
+    return jsonify(shapes().ref(found, f"refs/{ref}", sha))
+
+
+@endpoint("DELETE", f"{_REPO}/git/refs/<path:ref>")
+def _delete_ref(owner: str, repo: str, ref: str) -> Answer:
+    found = the_repo(owner, repo)
+    by = writer(found)
+    refs.delete(world(), found, f"refs/{ref}", by)
+    return "", 204

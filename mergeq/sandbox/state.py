@@ -1,0 +1,143 @@
+"""What a pretend GitHub consists of, and how the acts of the world find, count and announce things in it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mergeq.sandbox.clock import Activity, Clock
+from mergeq.sandbox.faults import Faults
+from mergeq.sandbox.git import GitRepo
+from mergeq.sandbox.git_objects import CommitInfo, FileChange
+from mergeq.sandbox.records import App, Label, Milestone, Pull, Repo, Ticket, TimelineEvent, TimelineKind
+from mergeq.sandbox.shapes import Shapes
+from mergeq.sandbox.users import Users
+from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
+
+DEFAULT_URL = "http://sandbox.test"
+
+
+class WorldState:
+    """Repositories, people, hooks, faults and the clock; ``World`` adds what can be done to them."""
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self.root = root
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.url = DEFAULT_URL
+        self.lazy_reads = 1
+        self.update_delay = 1.0
+        self.activity = Activity()
+        self.faults = Faults()
+        self.users = Users()
+        self.webhooks = Webhooks(clock, self.activity, self.faults)
+        self._repos: dict[str, Repo] = {}
+        self._ids = itertools.count(1_000_001)
+        self._apps: dict[str, App] = {}
+        self._commits: dict[tuple[str, str, str], tuple[CommitInfo, ...]] = {}
+        self._changes: dict[tuple[str, str, str], tuple[FileChange, ...]] = {}
+
+    def close(self) -> None:
+        self.webhooks.close()
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def next_id(self) -> int:
+        return next(self._ids)
+
+    def repo(self, full_name: str) -> Repo:
+        """The repository ``ORG/REPO``; raises KeyError if there is none."""
+        found = self.find_repo(full_name)
+        if found is None:
+            raise KeyError(f"no repository {full_name}")
+        return found
+
+    def find_repo(self, full_name: str) -> Repo | None:
+        return self._repos.get(full_name.casefold())
+
+    def repos(self) -> tuple[Repo, ...]:
+        return tuple(self._repos.values())
+
+    def pull(self, full_name: str, number: int) -> Pull:
+        """A pull request by number; raises KeyError if there is none."""
+        return self.repo(full_name).pulls[number]
+
+    def repo_of(self, ticket: Ticket) -> Repo:
+        return self.repo(ticket.repo)
+
+    def commits_of(self, pull: Pull) -> tuple[CommitInfo, ...]:
+        """Its commits as GitHub lists them: by author date, not by ancestry (Q23)."""
+        key = (pull.repo, pull.base_sha, pull.head_sha)
+        with self.lock:
+            if key not in self._commits:
+                git = self.repo_of(pull).git
+                infos = git.commits([sha for sha, _ in git.new_commits(pull.base_sha, pull.head_sha)])
+                self._commits[key] = tuple(sorted(infos, key=lambda info: info.authored_at))
+            return self._commits[key]
+
+    def changes_of(self, pull: Pull) -> tuple[FileChange, ...]:
+        """The files it changes."""
+        key = (pull.repo, pull.base_sha, pull.head_sha)
+        with self.lock:
+            if key not in self._changes:
+                self._changes[key] = self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
+            return self._changes[key]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every webhook delivery so far, oldest first."""
+        return self.webhooks.deliveries
+
+    def add_hook(self, url: str, secret: str, events: Iterable[str] = ("*",), repo: str | None = None) -> Hook:
+        """Deliver events to ``url`` from now on; ``repo`` None means those of every repository but forks."""
+        return self.webhooks.add(url, secret, tuple(events), repo)
+
+    def shapes(self) -> Shapes:
+        """How webhooks show things."""
+        return Shapes(self, self.url, f"{self.url}/api/v3")
+
+    def emit(self, event: str, repo: Repo, body: Mapping[str, Any], *, by: str, pr: int | None = None) -> None:
+        """Send a webhook event whose body is completed with repository and sender."""
+        shapes = self.shapes()
+        payload = {**body, "repository": shapes.repo(repo), "sender": shapes.user(by)}
+        self.webhooks.send(event, repo.full_name, payload, pr)
+
+    def note(
+        self, pull: Pull, kind: TimelineKind, by: str, *, label: Label | None = None, before: str = "", after: str = ""
+    ) -> None:
+        """Add to the timeline."""
+        pull.timeline.append(TimelineEvent(self.next_id(), kind, self.now(), by, label, before, after))
+
+    def register(self, full_name: str, default_branch: str) -> Repo:
+        """An empty repository; raises ValueError for a name that is none or is taken."""
+        if full_name.count("/") != 1 or not all(full_name.split("/")):
+            raise ValueError(f"{full_name!r} is not ORG/REPO")
+        if self.find_repo(full_name):
+            raise ValueError(f"{full_name} exists")
+        git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
+        now = self.now()
+        repo = Repo(self.next_id(), full_name, git, self.users, default_branch, created_at=now, pushed_at=now)
+        self._repos[full_name.casefold()] = repo
+        return repo
+
+    def ensure_label(self, repo: Repo, name: str) -> Label:
+        """The label of that name in any case, created if new."""
+        return repo.labels.setdefault(name.casefold(), Label(self.next_id(), name))
+
+    def ensure_milestone(self, repo: Repo, title: str, by: str) -> Milestone:
+        known = next((milestone for milestone in repo.milestones if milestone.title == title), None)
+        if known is None:
+            known = Milestone(self.next_id(), len(repo.milestones) + 1, title, self.now(), by)
+            repo.milestones.append(known)
+        return known
+
+    def apps(self) -> tuple[App, ...]:
+        """Every App seen so far."""
+        return tuple(self._apps.values())
+
+    def app(self, slug: str) -> App:
+        return self._apps.setdefault(slug, App(15_368 + len(self._apps), slug))

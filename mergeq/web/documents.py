@@ -1,0 +1,168 @@
+"""What the JSON routes serve, in Deck's and Tide's shapes with our own fields beside."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mergeq.config import Configuration
+from mergeq.core.history import HistoryRecord
+from mergeq.core.pool import Standing, ranked
+from mergeq.core.pull import PullRequest
+from mergeq.core.query import Query
+from mergeq.core.reason import Reason
+from mergeq.store import SavedPool
+from mergeq.web.shown import said
+from mergeq.web.views import when
+
+
+def pool_json(saved: SavedPool) -> dict[str, Any]:
+    """A pool as Tide serves it (T8.9), its pull requests reduced as Deck does (T8.11)."""
+    branch = saved.pool.branch
+    by_number = {standing.pull.number: standing.pull for standing in saved.pool.standings}
+    testing = [run for run in saved.runs if run.ended is None]
+
+    def pulls(numbers: Iterable[int]) -> list[dict[str, Any]] | None:
+        return [_reduced(by_number[number]) for number in dict.fromkeys(numbers) if number in by_number] or None
+
+    return {
+        "Org": branch.org,
+        "Repo": branch.repo,
+        "Branch": branch.name,
+        "SuccessPRs": [_reduced(member.pull) for member in saved.pool.members] or None,
+        "PendingPRs": pulls(run.members[0].number for run in testing if len(run.members) == 1),
+        "MissingPRs": None,
+        "BatchPending": pulls(member.number for run in testing if len(run.members) > 1 for member in run.members),
+        "Action": saved.action,
+        "Target": pulls(saved.targets),
+        "Blockers": [{"Number": b.number, "Title": b.title, "URL": b.url} for b in saved.pool.blockers] or None,
+        "Error": saved.error,
+        "TenantIDs": [],
+    }
+
+
+def full_pool_json(saved: SavedPool, config: Configuration) -> dict[str, Any]:
+    """A pool as Tide serves it (T8.9) with whole pull requests, members as they are served, and beside Tide's keys
+    what is outside the pool, and why.
+    """
+    settings = config.for_branch(saved.pool.branch)
+
+    def whole(standing: Standing) -> dict[str, Any]:
+        pull, words = standing.pull, said(standing, saved, settings)
+        return _reduced(pull) | {
+            "Author": pull.author,
+            "BaseRefName": pull.base,
+            "HeadRefName": pull.head_ref,
+            "Labels": list(pull.labels),
+            "URL": pull.url,
+            "MergeMethod": standing.method.value if standing.method else None,
+            "Status": {"state": words.state, "description": words.description},
+            "Reasons": [_reason(reason) for reason in standing.reasons],
+        }
+
+    reduced = pool_json(saved)
+    by_number = {standing.pull.number: standing for standing in saved.pool.standings}
+
+    def filled(key: str) -> list[dict[str, Any]] | None:
+        return [whole(by_number[pull["Number"]]) for pull in reduced[key] or ()] or None
+
+    return reduced | {
+        "SuccessPRs": [whole(member) for member in ranked(saved.pool.members, settings)] or None,
+        **{key: filled(key) for key in ("PendingPRs", "BatchPending", "Target")},
+        "OtherPRs": [whole(standing) for standing in saved.pool.standings if not standing.in_pool] or None,
+        "BaseSHA": saved.pool.base_sha,
+        "Why": saved.why,
+        "ObservedAt": when(saved.at),
+    }
+
+
+def query_json(query: Query) -> dict[str, Any]:
+    """A query with its YAML keys; empty fields are left out (T8.11)."""
+    fields = {
+        "author": query.author,
+        "labels": list(query.labels),
+        "missingLabels": list(query.missing_labels),
+        "excludedBranches": list(query.excluded_branches),
+        "includedBranches": list(query.included_branches),
+        "milestone": query.milestone,
+        "reviewApprovedRequired": query.review_approved_required,
+        "orgs": list(query.orgs),
+        "repos": list(query.repos),
+        "excludedRepos": list(query.excluded_repos),
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def record_json(record: HistoryRecord) -> dict[str, Any]:
+    """A history record as Tide writes it (T8.2), with our own fields beside."""
+    tides = {
+        "time": when(record.time),
+        "action": record.action,
+        "baseSHA": record.base_sha,
+        "target": [
+            {"number": t.number, "author": t.author, "sha": t.sha, "title": t.title, "head_ref": t.head_ref}
+            for t in sorted(record.targets, key=lambda target: target.number)
+        ],
+        "err": record.err,
+    }
+    return {key: value for key, value in tides.items() if value} | {
+        "tenantids": None,
+        "outcome": record.outcome.value,
+        "tested_tree": record.tested_tree,
+        "landed_tree": record.landed_tree,
+        "landed_sha": record.landed_sha,
+        "author": record.targets[0].author if record.targets else None,
+        "approvers": list(record.approvers),
+        "config": record.config,
+    }
+
+
+def history_json(records: Sequence[HistoryRecord], following: str) -> dict[str, Any]:
+    """One page of the history; `next` is the cursor of the page after it, null at the end."""
+    listed = [{"id": record.id, "branch": record.branch} | record_json(record) for record in records]
+    return {"records": listed, "next": following or None}
+
+
+def pull_json(
+    key: str,
+    standing: Standing | None,
+    saved: SavedPool | None,
+    records: Sequence[HistoryRecord],
+    config: Configuration,
+) -> dict[str, Any]:
+    """One pull request with the one list of reasons (D7); one that is no longer open has its history alone."""
+    done = {"pr": key, "open": standing is not None, "history": [record_json(record) for record in records]}
+    if standing is None or saved is None:
+        return done
+    pull, settings = standing.pull, config.for_branch(saved.pool.branch)
+    words = said(standing, saved, settings)
+    served = [member.pull.number for member in ranked(saved.pool.members, settings)]
+    return done | {
+        "branch": str(saved.pool.branch),
+        "title": pull.title,
+        "author": pull.author,
+        "head_sha": pull.head_sha,
+        "url": pull.url,
+        "in_pool": standing.in_pool,
+        "position": served.index(pull.number) + 1 if standing.in_pool else None,
+        "merge_method": standing.method.value if standing.method else None,
+        "status": {"state": words.state, "description": words.description},
+        "reasons": [_reason(reason) for reason in standing.reasons],
+        "action": saved.action if pull.number in saved.targets else None,
+        "blockers": [blocker.number for blocker in saved.pool.blockers],
+        "base_sha": saved.pool.base_sha,
+        "observed_at": when(saved.at),
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "clause": reason.clause.value,
+        "needed": reason.needed,
+        "observed": reason.observed,
+        "weight": reason.weight,
+        "who": reason.who,
+        "remedy": reason.remedy,
+    }
+
+
+def _reduced(pull: PullRequest) -> dict[str, Any]:
+    return {"Title": pull.title, "Number": pull.number, "HeadRefOID": pull.head_sha, "Mergeable": pull.mergeable.value}

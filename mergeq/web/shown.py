@@ -1,0 +1,358 @@
+"""Makes the values of the pages out of what is saved. What a status says is said here in the same words (D7)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from urllib.parse import quote, urlencode, urlsplit
+
+from mergeq.config import Configuration, Settings
+from mergeq.core import status
+from mergeq.core.batch import Run
+from mergeq.core.contexts import latest
+from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.pool import BranchSettings, Standing, ranked
+from mergeq.core.pull import Branch, Context, Result
+from mergeq.core.query import Query
+from mergeq.core.reason import Clause, Reason
+from mergeq.store import SavedPool, Wanted
+from mergeq.web.views import (
+    Choices,
+    ContextView,
+    PoolView,
+    PullPage,
+    PullView,
+    QueryView,
+    QueueView,
+    RecordView,
+    RunView,
+    StepView,
+    TargetView,
+    when,
+)
+
+_FEW = 6  # branches, or pull requests beside a pool, that are shown without being asked for
+
+_LANDING = "landing now"
+_DOING = {
+    "MERGE": _LANDING,
+    "MERGE_BATCH": _LANDING,
+    "TRIGGER": "being staged",
+    "TRIGGER_BATCH": "being staged",
+}
+_PEOPLE = frozenset(
+    {
+        *(Clause.NO_QUERY, Clause.BRANCH, Clause.AUTHOR, Clause.MILESTONE, Clause.LABELS, Clause.FORBIDDEN_LABELS),
+        *(Clause.METHOD_LABELS, Clause.DRAFT, Clause.REVIEW, Clause.VOIDED, Clause.STAGING_FORBIDDEN),
+    }
+)
+_CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS, Clause.STAGED})
+_AWAITED = {
+    Clause.LABELS: "labels",
+    Clause.FORBIDDEN_LABELS: "a label to go",
+    Clause.METHOD_LABELS: "labels",
+    Clause.REVIEW: "review",
+    Clause.CONTEXTS: "CI",
+    Clause.NO_CONTEXTS: "CI",
+    Clause.CONTEXTS_UNREADABLE: "CI",
+    Clause.CONFLICT: "a rebase",
+    Clause.REBASE: "a rebase",
+    Clause.DRAFT: "its author",
+    Clause.REFUSED: "GitHub",
+    Clause.GITHUB_BLOCKED: "GitHub",
+    Clause.PROTECTION: "GitHub's rules",
+    Clause.VOIDED: "labels",
+    Clause.STAGING_FORBIDDEN: "labels",
+    Clause.STAGED: "CI",
+}
+
+
+class Views:
+    """Makes the values of pages; knows the configuration in force and where GitHub's own pages are."""
+
+    def __init__(self, config: Configuration, settings: Settings) -> None:
+        self._config = config
+        self._github = _web_address(settings.github_api_url)
+
+    def queue(self, pools: Sequence[SavedPool], asked: str) -> QueueView:
+        """The queue page. `asked` is looked for in ``ORG/REPO:BRANCH``, and in number, title and author of each pull
+        request.
+        """
+        shown = [found for saved in pools if (found := _narrowed(self.pool(saved), asked.strip().lower()))]
+        few = len(shown) <= _FEW
+        folded = [
+            replace(
+                pool,
+                is_open=few or bool(asked or pool.members or pool.error or pool.halted),
+                shows_others=bool(asked) or (few and len(pool.others) <= _FEW),
+            )
+            for pool in shown
+        ]
+        return QueueView(
+            pools=tuple(folded),
+            asked=asked,
+            known=len(pools),
+            in_pool=sum(len(pool.members) for pool in shown),
+            waiting=sum(len(pool.others) for pool in shown),
+            blocked=sum(bool(pool.blockers or pool.halted) for pool in shown),
+            queries=tuple(self._query(query) for query in self._config.queries),
+            warnings=self._config.warnings,
+        )
+
+    def pool(self, saved: SavedPool) -> PoolView:
+        """One branch, its members as they are served."""
+        pool, settings = saved.pool, self._config.for_branch(saved.pool.branch)
+        members = ranked(pool.members, settings)
+        others = [standing for standing in pool.standings if not standing.in_pool]
+        awaited = Counter(_awaited(standing.reasons) for standing in others)
+        return PoolView(
+            branch=pool.branch,
+            base_sha=pool.base_sha,
+            base_url=self._commit(pool.branch, pool.base_sha),
+            action=saved.action,
+            why=saved.why,
+            at=when(saved.at),
+            error=saved.error,
+            halted=pool.halted,
+            blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
+            runs=tuple(self._run(run, saved, settings) for run in saved.runs),
+            members=tuple(_pull(member, saved, settings, place) for place, member in enumerate(members, 1)),
+            others=tuple(_pull(standing, saved, settings, 0) for standing in others),
+            awaited=tuple(sorted(awaited.items(), key=lambda item: (-item[1], item[0]))),
+        )
+
+    def pull(self, branch: Branch, number: int, saved: SavedPool | None, records: Sequence[HistoryRecord]) -> PullPage:
+        """One pull request: open in `saved`, or gone with its records alone."""
+        pool = self.pool(saved) if saved else None
+        view = (
+            next((view for view in (*pool.members, *pool.others) if view.pull.number == number), None) if pool else None
+        )
+        steps: tuple[StepView, ...] = ()
+        contexts: tuple[ContextView, ...] = ()
+        if view and pool:
+            contexts = _contexts(view, self._config.for_branch(branch))
+            steps = (_people_step(view), _ci_step(view, contexts), *_queue_steps(view, pool))
+        rows = self.records(records)
+        titles = [t.title for record in records for t in record.targets if t.number == number]
+        return PullPage(
+            branch=branch,
+            number=number,
+            title=view.pull.title if view else titles[0],
+            url=(view and view.url) or f"{self._github}/{branch.org}/{branch.repo}/pull/{number}",
+            view=view,
+            pool=pool if view else None,
+            steps=steps,
+            contexts=contexts,
+            records=rows,
+            landed=next((row for row in rows if row.outcome == Outcome.LANDED and row.landed_sha), None),
+        )
+
+    def records(self, records: Sequence[HistoryRecord]) -> tuple[RecordView, ...]:
+        """Rows of the history, consecutive ones of one branch and base belonging together."""
+        rows = []
+        for _, run in groupby(records, key=lambda record: (record.branch, record.base_sha)):
+            rows += [self._record(record, is_first=index == 0) for index, record in enumerate(run)]
+        return tuple(rows)
+
+    def _record(self, record: HistoryRecord, *, is_first: bool) -> RecordView:
+        branch = Branch.parse(record.branch)
+        landed = record.landed_sha or ""
+        return RecordView(
+            time=when(record.time),
+            branch=branch,
+            action=record.action,
+            outcome=record.outcome.value,
+            base_sha=record.base_sha,
+            base_url=self._commit(branch, record.base_sha),
+            landed_sha=landed,
+            landed_url=self._commit(branch, landed),
+            targets=_targets(record.targets),
+            err=record.err,
+            tested=_tested(record),
+            is_first=is_first,
+        )
+
+    def _run(self, run: Run, saved: SavedPool, settings: BranchSettings) -> RunView:
+        going_on = "green" if run.id == saved.run else "testing"
+        return RunView(
+            id=run.id,
+            state=run.ended.value if run.ended else going_on,
+            started_at=when(run.started_at),
+            staged_sha=run.staged_sha,
+            staged_url=self._commit(saved.pool.branch, run.staged_sha),
+            targets=_targets(run.targets),
+            contexts=tuple(_context(context, settings) for context in latest(run.contexts or ())),
+        )
+
+    def _commit(self, branch: Branch, sha: str) -> str:
+        return f"{self._github}/{quote(branch.org)}/{quote(branch.repo)}/commit/{quote(sha)}" if sha else ""
+
+    def _query(self, query: Query) -> QueryView:
+        search = " ".join(query.search_terms())
+        scopes = (*(f'org:"{org}"' for org in query.orgs), *(f'repo:"{repo}"' for repo in query.repos))
+        without = (f'-repo:"{repo}"' for repo in query.excluded_repos)
+        link = urlencode({"q": " ".join((search, *scopes, *without)), "type": "pullrequests"})
+        scope = ", ".join((*query.orgs, *query.repos))
+        if query.excluded_repos:
+            scope += f" without {', '.join(query.excluded_repos)}"
+        return QueryView(scope, search, f"{self._github}/search?{link}")
+
+
+def choices(pools: Iterable[SavedPool], records: Sequence[HistoryRecord], wanted: Wanted) -> Choices:
+    """What can be chosen, out of the saved pools, some records and what is chosen already; repo and branch narrow the
+    rest (T8.15).
+    """
+    branches = {saved.pool.branch for saved in pools} | {Branch.parse(record.branch) for record in records}
+    within = [r for r in records if Wanted(repo=wanted.repo, branch=wanted.branch).admits(r)]
+    targets = [target for record in within for target in record.targets]
+    names = {branch.name for branch in branches if wanted.repo in {"", branch.full_repo}}
+    return Choices(
+        repos=tuple(sorted({branch.full_repo for branch in branches} | {wanted.repo} - {""})),
+        branches=tuple(sorted(names | {wanted.branch} - {""})),
+        pulls=tuple(sorted({target.number for target in targets}, reverse=True)[:200]),
+        authors=tuple(sorted({target.author for target in targets} | {wanted.author} - {""}, key=str.lower)),
+    )
+
+
+def said(standing: Standing, saved: SavedPool, settings: BranchSettings) -> status.Status:
+    """The very words that the commit status has."""
+    return status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
+
+
+def _pull(standing: Standing, saved: SavedPool, settings: BranchSettings, place: int) -> PullView:
+    """One pull request, with the very text of its commit status."""
+    words = said(standing, saved, settings)
+    return PullView(
+        pull=standing.pull,
+        url=_link(standing.pull.url),
+        method=standing.method.value if standing.method else "",
+        place=place,
+        entered_at=when(standing.entered_at) if standing.entered_at else "",
+        state=words.state,
+        text=words.description,
+        reasons=standing.reasons,
+        doing=_DOING.get(saved.action, "") if standing.pull.number in saved.targets else "",
+    )
+
+
+def _narrowed(pool: PoolView, asked: str) -> PoolView | None:
+    """What is left of a branch when only what contains a text is wanted; None when nothing is."""
+    if not asked or asked in str(pool.branch).lower():
+        return pool
+
+    def matching(views: tuple[PullView, ...]) -> tuple[PullView, ...]:
+        return tuple(v for v in views if asked in f"#{v.pull.number} {v.pull.title} {v.pull.author}".lower())
+
+    members, others = matching(pool.members), matching(pool.others)
+    if not members and not others:
+        return None
+    awaited = Counter(_awaited(view.reasons) for view in others)
+    return replace(pool, members=members, others=others, awaited=tuple(sorted(awaited.items())))
+
+
+def _first(reasons: Iterable[Reason], clauses: frozenset[Clause]) -> Reason | None:
+    """The reason of some clauses that a commit status would tell first."""
+    found = [reason for reason in reasons if reason.clause in clauses]
+    return min(found, key=lambda reason: list(Clause).index(reason.clause), default=None)
+
+
+def _awaited(reasons: tuple[Reason, ...]) -> str:
+    first = _first(reasons, frozenset(Clause))
+    return _AWAITED.get(first.clause, "something else") if first else "nothing"
+
+
+def _contexts(view: PullView, settings: BranchSettings) -> tuple[ContextView, ...]:
+    """The newest report of each context, and those that the reasons name and nobody reported; what hinders comes
+    first.
+    """
+    present = latest(view.pull.contexts or ())
+    hindering = {name for reason in view.reasons if reason.clause is Clause.CONTEXTS for name in reason.items}
+    missing = [Context(name, Result.EXPECTED) for name in hindering - {context.name for context in present}]
+
+    ordered = sorted((*missing, *present), key=lambda c: (c.name not in hindering, c.name.lower(), c.app or ""))
+    return tuple(_context(context, settings, must=context.name in hindering) for context in ordered)
+
+
+def _context(context: Context, settings: BranchSettings, *, must: bool = False) -> ContextView:
+    """One report; `must` when it counts whatever the configuration says of its name."""
+    is_ours = context.app is None and context.name.lower() == settings.status_context.lower()
+    return ContextView(
+        name=context.name,
+        source=context.app or ("" if context.result is Result.EXPECTED else "commit status"),
+        result=context.result.value.lower(),
+        description=context.description,
+        url=_link(context.url),
+        counts=not is_ours and (must or settings.contexts.counts(context.name)),
+        is_ours=is_ours,
+    )
+
+
+def _targets(targets: Iterable[Target]) -> tuple[TargetView, ...]:
+    return tuple(TargetView(target.number, target.title, target.author, target.sha) for target in targets)
+
+
+def _said(first: Reason, reasons: Iterable[Reason], clauses: frozenset[Clause]) -> str:
+    """The first reason of a step in the words of the status, and how many more there are."""
+    more = sum(reason.clause in clauses for reason in reasons) - 1
+    text = status.phrase(first).strip() or f"Needs {first.needed}."
+    return f"{text} And {more} more." if more else text
+
+
+def _people_step(view: PullView) -> StepView:
+    first = _first(view.reasons, _PEOPLE)
+    if first is None:
+        return StepView("Labels", "done", "nothing is missing")
+    return StepView("Labels", "now", _said(first, view.reasons, _PEOPLE))
+
+
+def _ci_step(view: PullView, contexts: Sequence[ContextView]) -> StepView:
+    first = _first(view.reasons, _CI)
+    judged = [context for context in contexts if context.counts]
+    if first is None:
+        return StepView("CI", "done", f"{len(judged)} of {len(judged)} green" if judged else "nothing is required")
+    failed = {Result.FAILURE.value.lower(), Result.ERROR.value.lower()}
+    stopped = first.clause is Clause.STAGED or any(context.result in failed for context in judged)
+    state = "stop" if stopped else "now"
+    return StepView("CI", state, _said(first, view.reasons, _CI))
+
+
+def _queue_steps(view: PullView, pool: PoolView) -> tuple[StepView, StepView]:
+    """The pool and the landing: where it is, or what of GitHub's own or of the branch stands in the way."""
+    others = frozenset(Clause) - _PEOPLE - _CI
+    first = _first(view.reasons, others)
+    stopping = ", ".join(f"#{blocker.number}" for blocker in pool.blockers)
+    landing = StepView("Landing", "ahead", f"onto {pool.branch.name}")
+    if view.doing == _LANDING:
+        landing = StepView("Landing", "now", f"being landed onto {pool.branch.name}")
+    elif pool.halted:
+        landing = StepView("Landing", "stop", "the branch is halted")
+    elif stopping:
+        landing = StepView("Landing", "stop", f"the branch is blocked by {stopping}")
+    elif view.in_pool and view.state != "success":
+        landing = StepView("Landing", "ahead", view.text.removeprefix("Not mergeable. "))
+    elif view.in_pool:
+        landing = StepView("Landing", "ahead", "next" if view.place == 1 else f"after {view.place - 1} before it")
+    if view.in_pool:
+        return StepView("Pool", "done", f"place {view.place} of {len(pool.members)}"), landing
+    if first is not None:
+        return StepView("Pool", "stop", _said(first, view.reasons, others)), landing
+    return StepView("Pool", "ahead", "when what is before is done"), landing
+
+
+def _tested(record: HistoryRecord) -> str:
+    """What was tested of a commit that landed (D3); empty for one that did not."""
+    if record.landed_sha is None:
+        return ""
+    if record.tested_tree is None:
+        return "not tested together"
+    return "landed as tested" if record.tested_tree == record.landed_tree else "another tree than was tested"
+
+
+def _web_address(api_url: str) -> str:
+    """Where GitHub's pages are, given its API: ``https://HOST/api/v3`` or ``https://api.HOST``."""
+    return api_url.removesuffix("/api/v3") if api_url.endswith("/api/v3") else api_url.replace("://api.", "://", 1)
+
+
+def _link(url: str) -> str:
+    """An address that may stand in a page: http and https, nothing that a browser would run."""
+    return url if urlsplit(url).scheme in {"http", "https"} else ""

@@ -1,0 +1,90 @@
+"""Real processes follow their configuration: by looking, and at once when SIGHUP asks for it."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.journeys.test_processes_together import CONFIG, children_of, eventually, knows, running, sandbox
+
+pytestmark = pytest.mark.journey
+BROKEN = "tide:\n  queries:\n    - orgs: acme\n"
+
+
+def rewrite(config: Path, text: str) -> None:
+    config.with_suffix(".new").write_text(text)
+    config.with_suffix(".new").replace(config)
+
+
+def test_run_follows_changes_keeps_the_last_good_one_and_survives_hangups(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    with sandbox("--state", str(tmp_path)) as where, requests.Session() as curl:
+        environment = {
+            "GITHUB_TOKEN": where["token"],
+            "GITHUB_API_URL": where["api"],
+            "MERGEQ_STATE_DIR": str(tmp_path / "mergeq"),
+            "MERGEQ_LISTEN": "127.0.0.1:0",
+            "MERGEQ_REDIS_URL": "",
+        }
+        curl.headers["Authorization"] = f"token {where['token']}"
+        with running("run", "--config", str(config), **environment) as child:
+            assert child.stderr is not None
+            page = child.stderr.readline().split()[1].removesuffix("/tide")
+            assert eventually(lambda: knows(page, "acme/rocket", 1))
+            family = children_of(child.pid)
+
+            rewrite(config, CONFIG.replace("[lgtm, approved]", "[lgtm, really]"))
+            child.send_signal(signal.SIGHUP)
+            assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=5).text)
+
+            rewrite(config, BROKEN)
+            child.send_signal(signal.SIGHUP)
+            assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=5).text)
+            labels = curl.post(f"{where['api']}/repos/acme/rocket/issues/1/labels", json={"labels": ["really"]})
+
+            assert labels.status_code == 200, labels.text
+            assert eventually(lambda: curl.get(f"{where['api']}/repos/acme/rocket/pulls/1").json()["merged"])
+            rewrite(config, CONFIG)
+            assert eventually(lambda: "is not in force" not in requests.get(f"{page}/tide", timeout=5).text)
+            assert child.poll() is None
+            assert len(family & children_of(child.pid)) >= 4
+            child.send_signal(signal.SIGINT)
+            said = child.communicate(timeout=30)[1]
+            assert child.returncode == 130, said
+            assert "Traceback" not in said
+            assert "configuration not taken up" in said
+            assert "configuration taken up" in said
+
+
+@pytest.mark.parametrize("part", ["web", "worker", "tick"])
+def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis_url: str, part: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    environment = {
+        "GITHUB_TOKEN": "x",
+        "GITHUB_API_URL": "http://127.0.0.1:9",
+        "MERGEQ_STATE_DIR": str(tmp_path / "mergeq"),
+        "MERGEQ_LISTEN": "127.0.0.1:18471",
+        "MERGEQ_REDIS_URL": redis_url,
+    }
+    with running(part, "--config", str(config), **environment) as child:
+        assert eventually(lambda: catches_hangup(child.pid))
+        rewrite(config, BROKEN)
+
+        child.send_signal(signal.SIGHUP)
+        child.send_signal(signal.SIGHUP)
+
+        if part != "worker":  # which looks when a job begins
+            assert child.stderr is not None
+            assert "configuration not taken up" in child.stderr.readline()
+        assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 0
+
+
+def catches_hangup(pid: int) -> bool:
+    """Whether a process handles SIGHUP."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGHUP - 1) & 1)

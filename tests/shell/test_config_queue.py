@@ -1,0 +1,550 @@
+"""Our own `mergeq:` section: its levels, its schema, and what it refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from enum import StrEnum
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mergeq import shipped
+from mergeq.config.reading import seconds_of
+from mergeq.core.contexts import EmptyContexts
+from mergeq.core.pull import Branch
+from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
+from tests.shell.test_config import MAIN, Load, Refuse, loaded, refused, warned, write
+
+__all__ = ["loaded", "refused", "warned", "write"]  # the fixtures
+
+CHOICES: dict[str, type[StrEnum]] = {
+    "retest": Retest,
+    "update_method": UpdateMethod,
+    "landing": Landing,
+    "order": Order,
+    "drafts": Drafts,
+    "empty_contexts": EmptyContexts,
+}
+TESTED = "tide: {context_options: {required-contexts: [ci]}}\n"
+AROUND = [
+    pytest.param("{}", id="everywhere"),
+    pytest.param("orgs: {{acme: {{{}}}}}", id="in an org"),
+    pytest.param("orgs: {{acme: {{repos: {{rocket: {{{}}}}}}}}}", id="in a repository"),
+    pytest.param("orgs: {{acme: {{repos: {{rocket: {{branches: {{main: {{{}}}}}}}}}}}}}", id="on a branch"),
+]
+
+
+# Levels
+
+
+@pytest.mark.parametrize(
+    ("branch", "order"),
+    [
+        ("acme/rocket:main", Order.ENTERED),
+        ("acme/rocket:next", Order.NUMBER),
+        ("acme/other:main", Order.ENTERED),
+        ("other/rocket:main", Order.NUMBER),
+    ],
+)
+def test_the_narrowest_level_of_the_queue_wins(loaded: Load, branch: str, order: Order) -> None:
+    found = loaded(
+        """
+mergeq:
+  queue:
+    order: number
+    orgs:
+      acme:
+        order: entered
+        repos:
+          rocket:
+            order: number
+            branches:
+              main: {order: entered}
+"""
+    )
+
+    assert found.queue_values(Branch.parse(branch)).order is order
+
+
+def test_a_narrower_level_inherits_what_it_does_not_set(loaded: Load) -> None:
+    found = loaded("mergeq: {queue: {drafts: include, orgs: {acme: {order: number}}}}\n").for_branch(MAIN)
+
+    assert found.queue == QueueValues(drafts=Drafts.INCLUDE, order=Order.NUMBER)
+
+
+def test_every_key_of_the_queue_is_read(loaded: Load) -> None:
+    found = loaded(
+        TESTED
+        + """
+mergeq:
+  queue:
+    retest: staging
+    update_method: rebase
+    landing: pull-request
+    slots: 4
+    batch_size_limit: 8
+    order: number
+    landings_per_cycle: 3
+    overtake: [priority/critical]
+    drafts: include
+    empty_contexts: allow
+    settle: 1m30s
+    voided_by_push: [lgtm, approved]
+    head_only_contexts: [dco]
+    staging_contexts: [e2e]
+    context_apps: {e2e: github-actions}
+    staging:
+      prefix: queue/
+      scratch_prefix: scratch/
+      start_timeout: 5m
+      timeout: 1h30m
+      retries: 0
+      keep: 12h
+      forks: never
+      sensitive_paths: [".github/**", Makefile]
+      allow_label: may-run
+      trigger: {kind: push}
+"""
+    ).for_branch(MAIN)
+
+    assert found.queue == QueueValues(
+        retest=Retest.STAGING,
+        update_method=UpdateMethod.REBASE,
+        landing=Landing.PULL_REQUEST,
+        slots=4,
+        batch_size_limit=8,
+        order=Order.NUMBER,
+        landings_per_cycle=3,
+        overtake=("priority/critical",),
+        drafts=Drafts.INCLUDE,
+        empty_contexts=EmptyContexts.ALLOW,
+        settle=90.0,
+        voided_by_push=("lgtm", "approved"),
+        head_only_contexts=frozenset({"dco"}),
+        staging_contexts=frozenset({"e2e"}),
+        context_apps={"e2e": "github-actions"},
+        staging=StagingValues(
+            prefix="queue/",
+            scratch_prefix="scratch/",
+            start_timeout=300.0,
+            timeout=5400.0,
+            retries=0,
+            keep=43200.0,
+            forks=Forks.NEVER,
+            sensitive_paths=(".github/**", "Makefile"),
+            allow_label="may-run",
+        ),
+    )
+
+
+def test_maps_merge_by_key_and_lists_replace(loaded: Load) -> None:
+    """Design §8."""
+    found = loaded(
+        """
+mergeq:
+  queue:
+    context_apps: {ci: jenkins, e2e: jenkins}
+    overtake: [urgent]
+    voided_by_push: [lgtm, approved]
+    staging: {prefix: q/, timeout: 1h}
+    orgs:
+      acme:
+        context_apps: {e2e: any}
+        overtake: [p0]
+        voided_by_push: []
+        staging: {timeout: 2h}
+"""
+    ).queue_values(MAIN)
+
+    assert found.context_apps == {"ci": "jenkins", "e2e": "any"}
+    assert (found.overtake, found.voided_by_push) == (("p0",), ())
+    assert found.staging == StagingValues(prefix="q/", timeout=7200.0)
+
+
+REFUSED = {Retest.UPDATE, Landing.FAST_FORWARD}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(
+    ("name", "choice"), [(name, choice) for name, kind in CHOICES.items() for choice in kind if choice not in REFUSED]
+)
+def test_every_choice_at_every_level_reaches_the_branch(loaded: Load, around: str, name: str, choice: StrEnum) -> None:
+    found = loaded(f"{TESTED}mergeq: {{queue: {{{around.format(f'{name}: {choice}')}}}}}\n").for_branch(MAIN)
+
+    assert getattr(found.queue, name) is choice
+
+
+def test_the_example_in_the_readme_is_read_and_is_the_defaults_but_for_its_lists(loaded: Load) -> None:
+    text = (shipped("policies") / "README.md").read_text(encoding="utf-8")
+    example = text.partition("```yaml\nmergeq:")[2].partition("```")[0]
+
+    found = loaded(f"mergeq:{example}").queue_values(MAIN)
+
+    assert found == QueueValues(
+        batch_size_limit=8,
+        overtake=("priority/critical",),
+        head_only_contexts=frozenset({"dco"}),
+        staging_contexts=frozenset({"e2e"}),
+        context_apps={"e2e": "github-actions"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("update_method: rebase", "update_method: is not applied yet; remove it, or know that it has no effect"),
+        ("overtake: [urgent]", "overtake: is not applied yet; remove it, or know that it has no effect"),
+        ("landings_per_cycle: 2", "landings_per_cycle: is not applied yet; remove it, or know that it has no effect"),
+        ("settle: 1m", "settle: is not applied yet; remove it, or know that it has no effect"),
+    ],
+)
+def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str) -> None:
+    """D2."""
+    (line,) = warned(f"mergeq:\n  queue:\n    {setting}\n")
+
+    assert line == f"config.yaml:3:{setting.index(':') + 7}: mergeq.queue.{says}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("retest: update", "retest: 'update' is not available in this version; choose staging, or head"),
+        (
+            "landing: fast-forward",
+            "landing: 'fast-forward' is not available in this version; choose auto, or pull-request",
+        ),
+    ],
+)
+def test_what_asks_for_more_safety_than_there_is_is_refused(refused: Refuse, setting: str, says: str) -> None:
+    """D8."""
+    (line,) = refused(f"mergeq:\n  queue:\n    {setting}\n")
+
+    assert line == f"config.yaml:3:{setting.index(':') + 7}: mergeq.queue.{says}"
+
+
+def test_a_default_that_is_written_out_is_no_matter(warned: Refuse) -> None:
+    text = "mergeq: {queue: {update_method: merge, overtake: [], landings_per_cycle: 1, settle: 0m, retest: head}}\n"
+
+    assert warned(text) == []
+
+
+# Several files
+
+
+def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
+    found = loaded(
+        tide="tide: {queries: [{orgs: [acme]}]}\n",
+        ours="mergeq: {status_context: queue, queue: {order: number, staging: {prefix: q/}}}\n",
+        more="mergeq: {queue: {drafts: include, staging: {keep: 1h}, orgs: {acme: {order: entered}}}}\n",
+    )
+
+    settings = found.for_branch(MAIN)
+    assert settings.status_context == "queue"
+    assert settings.queue == QueueValues(drafts=Drafts.INCLUDE, staging=StagingValues(prefix="q/", keep=3600.0))
+    assert found.queue_values(Branch("other", "x", "main")).order is Order.NUMBER
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "what"),
+    [
+        pytest.param("queue: {order: number}", "1:25", "order is set in two files for *", id="for everyone"),
+        pytest.param(
+            "queue: {orgs: {acme: {repos: {rocket: {order: number}}}}}",
+            "1:56",
+            "order is set in two files for acme/rocket",
+            id="for a repository",
+        ),
+        pytest.param("queue: {staging: {keep: 1h}}", "1:34", "keep is set in two files for *", id="within a map"),
+    ],
+)
+def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, what: str) -> None:
+    (line,) = refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n")
+
+    assert line.startswith(f"b.yaml:{place}: mergeq.queue.")
+    assert line.endswith(f"{what}; keep one")
+
+
+def test_the_status_context_may_not_differ_between_files(refused: Refuse) -> None:
+    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: z}\n") == [
+        "b.yaml:1:26: mergeq.status_context: is set in two files; keep one"
+    ]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "mergeq: {colour: red}",
+            "1:18: mergeq.colour: is not a key that is known here; remove it",
+            id="an unknown key",
+        ),
+        pytest.param(
+            "mergeq: {queue: {slot: 2}}",
+            "1:24: mergeq.queue.slot: is not a key that is known here; did you mean 'slots'?",
+            id="an unknown key of the queue",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {retry: 2}}}",
+            "1:35: mergeq.queue.staging.retry: is not a key that is known here; did you mean 'retries'?",
+            id="an unknown key of staging",
+        ),
+        pytest.param(
+            "mergeq: {queue: {orgs: {acme: {branches: {}}}}}",
+            "1:42: mergeq.queue.orgs.acme.branches: is not a key that is known here; remove it",
+            id="a key at the wrong level",
+        ),
+        pytest.param(
+            "mergeq: {queue: {order: random}}",
+            "1:25: mergeq.queue.order: 'random' is not one of ['entered', 'number']; Who is served first: ",
+            id="a wrong choice",
+        ),
+        pytest.param(
+            "mergeq: {queue: {slots: 0}}",
+            "1:25: mergeq.queue.slots: 0 is less than the minimum of 1; How many staging runs ",
+            id="no slot",
+        ),
+        pytest.param(
+            "mergeq: {queue: {settle: 10}}",
+            "1:26: mergeq.queue.settle: 10 is not of type 'string'; ",
+            id="a bare number for a duration",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {timeout: 1 day}}}",
+            "1:37: mergeq.queue.staging.timeout: '1 day' is not written as it must be; ",
+            id="not a duration",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {keep: -1h}}}",
+            "1:34: mergeq.queue.staging.keep: '-1h' is not written as it must be; ",
+            id="a negative duration",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {prefix: /x}}}",
+            "1:36: mergeq.queue.staging.prefix: '/x' is not written as it must be; ",
+            id="not the beginning of a branch's name",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {trigger: {kind: repository_dispatch, event_type: mergeq}}}}",
+            "1:44: mergeq.queue.staging.trigger.kind: 'repository_dispatch' is not one of ['push']; "
+            "`push` (default): by the push of the staging branch; other kinds are not available in this version",
+            id="a trigger that is not available yet",
+        ),
+        pytest.param("mergeq: {status_context: ''}", "1:26: mergeq.status_context: ", id="an empty name"),
+        pytest.param("mergeq: {status_context: 7}", "1:26: mergeq.status_context: 7 ", id="a name that is a number"),
+        pytest.param("mergeq: [x]", "1:9: mergeq: ['x'] is not of type 'object'; ", id="a list"),
+        pytest.param("mergeq: {queue: }", "1:17: mergeq.queue: None is not of type 'object'; ", id="no value"),
+    ],
+)
+def test_whatever_our_own_section_does_not_know_is_refused(refused: Refuse, text: str, line: str) -> None:
+    (found,) = refused(text + "\n")
+
+    assert found.startswith(f"config.yaml:{line}")
+
+
+def test_every_wrong_key_has_its_own_line(refused: Refuse) -> None:
+    found = refused("mergeq:\n  queue:\n    zzz: 1\n    slots: x\n    orgs: {acme: {qqq: 2}}\n")
+
+    assert sorted(line.split(": ")[1] for line in found) == [
+        "mergeq.queue.orgs.acme.qqq",
+        "mergeq.queue.slots",
+        "mergeq.queue.zzz",
+    ]
+
+
+# Nothing lands untested
+
+
+STAGING = "mergeq: {{queue: {{{}}}}}\n".format
+UNTESTED = (
+    "retest: no context is required on staged commits here, so nothing could ever be called tested; "
+    "name some under `tide.context_options` or `staging_contexts`"
+)
+
+
+@pytest.mark.parametrize(
+    ("queue", "place"),
+    [
+        pytest.param("retest: staging", "1:26: mergeq.queue.", id="everywhere"),
+        pytest.param("orgs: {acme: {retest: staging}}", "1:40: mergeq.queue.orgs.acme.", id="in an org"),
+        pytest.param(
+            "orgs: {acme: {repos: {rocket: {retest: staging}}}}",
+            "1:57: mergeq.queue.orgs.acme.repos.rocket.",
+            id="in a repository",
+        ),
+        pytest.param(
+            "retest: head, orgs: {acme: {repos: {rocket: {branches: {main: {retest: staging}}}}}}",
+            "1:89: mergeq.queue.orgs.acme.repos.rocket.branches.main.",
+            id="on a branch",
+        ),
+        pytest.param(
+            "retest: staging, staging_contexts: [e2e], orgs: {acme: {staging_contexts: [], retest: staging}}",
+            "1:104: mergeq.queue.orgs.acme.",
+            id="where a narrower level takes them away",
+        ),
+    ],
+)
+def test_staging_that_would_test_nothing_is_refused(refused: Refuse, queue: str, place: str) -> None:
+    """D3."""
+    assert refused(STAGING(queue)) == [f"config.yaml:{place}{UNTESTED}"]
+
+
+def test_every_level_that_stages_for_nothing_is_named(refused: Refuse) -> None:
+    found = refused(STAGING("retest: staging, orgs: {acme: {retest: staging}}"))
+
+    assert [line.split(": ")[1] for line in found] == ["mergeq.queue.retest", "mergeq.queue.orgs.acme.retest"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("tide: {context_options: {required-contexts: [dco]}}\n", id="only on the head"),
+        pytest.param("tide: {context_options: {required-contexts: [tide]}}\n", id="only our own status"),
+        pytest.param("tide: {context_options: {required-if-present-contexts: [ci]}}\n", id="only if present"),
+        pytest.param(
+            "tide: {context_options: {orgs: {other: {required-contexts: [ci]}}}}\n", id="only beside that level"
+        ),
+        pytest.param("presubmits: {other/x: [{name: ci, always_run: true}]}\n", id="only in another repository's jobs"),
+        pytest.param("presubmits: {acme/x: [{name: ci, always_run: true, optional: true}]}\n", id="only optional jobs"),
+        pytest.param(
+            "branch-protection: {orgs: {acme: {protect: true, required_status_checks: {contexts: [ci]}}}}\n",
+            id="only in protection that is not asked",
+        ),
+    ],
+)
+def test_what_would_not_be_awaited_on_the_staged_commit_does_not_count(refused: Refuse, more: str) -> None:
+    """T0.6."""
+    (line,) = refused(more + STAGING("head_only_contexts: [dco], orgs: {acme: {retest: staging}}"))
+
+    assert line.endswith(UNTESTED)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("tide: {context_options: {required-contexts: [ci]}}\n", id="for everyone"),
+        pytest.param("tide: {context_options: {orgs: {acme: {required-contexts: [ci]}}}}\n", id="at that level"),
+        pytest.param(
+            "tide: {context_options: {orgs: {acme: {repos: {x: {branches: {main: {required-contexts: [ci]}}}}}}}}\n",
+            id="for a branch below",
+        ),
+        pytest.param("presubmits: {acme/x: [{name: ci, always_run: true, branches: [^main$]}]}\n", id="by a job below"),
+        pytest.param(
+            "tide: {context_options: {from-branch-protection: true}}\n"
+            "branch-protection:\n"
+            "  orgs: {acme: {repos: {x: {protect: true, required_status_checks: {contexts: [ci]}}}}}\n",
+            id="by protection below",
+        ),
+    ],
+)
+def test_staging_is_taken_where_something_is_required_there_or_below(loaded: Load, more: str) -> None:
+    """Branches that get nothing are held at run time."""
+    assert loaded(more + STAGING("orgs: {acme: {retest: staging}}")).queue_values(MAIN).retest is Retest.STAGING
+
+
+def test_contexts_of_staging_alone_are_enough(loaded: Load) -> None:
+    found = loaded(STAGING("retest: staging, orgs: {acme: {repos: {x: {staging_contexts: [e2e]}}}}"))
+
+    assert found.queue_values(Branch("acme", "x", "main")).staging_contexts == {"e2e"}
+
+
+# The schema
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    found = json.loads((shipped("schemas") / "mergeq.schema.json").read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+LEVELS = {"queue": "orgs", "org": "repos", "repo": "branches", "branch": None}
+
+
+def objects(node: object, path: str = "mergeq") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema of an object, wherever it is nested, with its path."""
+    if isinstance(node, dict):
+        if node.get("type") == "object":
+            yield path, node
+        for name, child in node.items():
+            yield from objects(child, f"{path}.{name}")
+
+
+def test_the_schema_is_valid(schema: dict[str, Any]) -> None:
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_the_schema_describes_every_property(schema: dict[str, Any]) -> None:
+    def undescribed(node: dict[str, Any], path: str) -> list[str]:
+        bare = []
+        for name, child in node.get("properties", {}).items():
+            target = schema["$defs"][child["$ref"].rpartition("/")[2]] if "$ref" in child else child
+            bare += [] if target.get("description") else [f"{path}.{name}"]
+        return bare
+
+    assert [bare for path, node in objects(schema) for bare in undescribed(node, path)] == []
+    assert [name for name, node in schema["$defs"].items() if not node.get("description")] == []
+
+
+def test_the_schema_refuses_unknown_keys_everywhere(schema: dict[str, Any]) -> None:
+    """A mapping by names that people choose has a schema for its values instead."""
+    open_ended = [path for path, node in objects(schema) if node["additionalProperties"] is not False]
+
+    assert {path.rpartition(".")[2] for path in open_ended} == {"orgs", "repos", "branches", "context_apps"}
+
+
+def test_the_schema_offers_what_the_core_knows(schema: dict[str, Any]) -> None:
+    staging = schema["$defs"]["staging"]["properties"]
+
+    assert {name: schema["$defs"][name]["enum"] for name in CHOICES} == {
+        name: [choice.value for choice in kind] for name, kind in CHOICES.items()
+    }
+    assert staging["forks"]["enum"] == [choice.value for choice in Forks]
+
+
+def test_the_schema_says_which_choice_is_the_default_of_the_core(schema: dict[str, Any]) -> None:
+    said = [(getattr(QueueValues(), name), schema["$defs"][name]["description"]) for name in CHOICES]
+    said.append((StagingValues().forks, schema["$defs"]["staging"]["properties"]["forks"]["description"]))
+
+    assert [text for default, text in said if f"`{default}` (default)" not in text] == []
+    assert [text for _, text in said if text.count("(default)") != 1] == []
+
+
+def test_the_schema_says_the_other_defaults_of_the_core(schema: dict[str, Any]) -> None:
+    staging = {name: node["description"] for name, node in schema["$defs"]["staging"]["properties"].items()}
+    queue = {name: node["description"] for name, node in schema["$defs"].items()}
+
+    def told_wrong(values: QueueValues | StagingValues, described: dict[str, str]) -> dict[str, str]:
+        told = {name: text.partition("Default: ")[2].removesuffix(".") for name, text in described.items()}
+        wrong: dict[str, str] = {}
+        for name in (one.name for one in fields(values)):
+            default = getattr(values, name)
+            if isinstance(default, float):
+                right = seconds_of(told[name]) == default
+            elif isinstance(default, tuple | frozenset):
+                right = told[name] == (", ".join(default) or "none")
+            elif isinstance(default, StrEnum | dict | StagingValues | None):
+                continue  # a choice, said above, or not set
+            else:
+                right = told[name].split(",")[0] == str(default)
+            wrong |= {} if right else {name: told[name]}
+        return wrong
+
+    assert told_wrong(QueueValues(), queue) == {}
+    assert told_wrong(StagingValues(), staging) == {}
+
+
+def test_every_level_of_the_queue_takes_the_same_keys(schema: dict[str, Any]) -> None:
+    keys = {name: set(schema["$defs"][name]["properties"]) - {below} for name, below in LEVELS.items()}
+
+    assert keys["queue"] == keys["org"] == keys["repo"] == keys["branch"]
+
+
+def test_the_queue_takes_exactly_what_the_core_has_values_for(schema: dict[str, Any]) -> None:
+    """A trigger has one kind yet, so there is nothing to keep."""
+    assert set(schema["$defs"]["queue"]["properties"]) - {"orgs"} == {one.name for one in fields(QueueValues)}
+    assert set(schema["$defs"]["staging"]["properties"]) - {"trigger"} == {one.name for one in fields(StagingValues)}
