@@ -23,6 +23,7 @@ from mergeq.store import Store
 
 QUEUE = "mergeq"
 _REDIS_RETRIES = 4
+_SECRET_LENGTH = 8  # a shorter secret would redact half of every word
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,6 @@ def _redacted(value: Any, secret: list[str]) -> Any:
     if not isinstance(value, str):
         return value
     for text in secret:
-        if text:
+        if len(text) >= _SECRET_LENGTH:
             value = value.replace(text, "[redacted]")
     return value

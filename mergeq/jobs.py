@@ -24,6 +24,7 @@ from mergeq.store import Lease, LeaseLost, held
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
+_STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _TICK_SECONDS = 1.0
 
@@ -63,14 +64,19 @@ def turn(name: str) -> None:
     (D9).
     """
     services, branch = _bound[-1], Branch.parse(name)
+    stale = 0
     for _ in range(_ROUNDS):
         try:
             services.follow()
             with held(services.store, branch, services.now()) as lease:
                 if lease is None:
                     return
-                if _act(services, lease):
+                outcome = _act(services, lease)
+                stale = stale + 1 if outcome is Outcome.STALE else 0
+                if outcome is not None and stale < _STALE_ROUNDS:
                     services.store.mark_dirty([branch], services.now())
+                else:
+                    _close(services, lease)
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
             return
@@ -85,27 +91,32 @@ def turn(name: str) -> None:
     services.store.mark_dirty([branch], services.now())
 
 
-def _act(services: Services, lease: Lease) -> bool:
-    """One round of a turn; whether another should follow at once. Statuses are brought up to date in the last one."""
+def _act(services: Services, lease: Lease) -> Outcome | None:
+    """One round of a turn: how what was done ended, None when there was nothing to do.
+
+    A round that ended STALE is followed by another: what changed meanwhile is about one pull request, not about those
+    behind it.
+    """
     execute.settle_intent(services, lease)
     saved = sync.sync(services, lease)
     stage.abandon(services, lease, saved)
-    record = None
     try:
         if saved.action in {"TRIGGER", "TRIGGER_BATCH"}:
             record = stage.stage(services, lease, saved)
-            if record is None:
-                return True
-        elif saved.action in {"MERGE", "MERGE_BATCH"}:
-            record = execute.land(services, lease, saved)
+            return record.outcome if record else Outcome.STALE
+        if saved.action in {"MERGE", "MERGE_BATCH"}:
+            return execute.land(services, lease, saved).outcome
     except Refused as error:
         services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
         services.store.save_pool(lease, replace(saved, error=f"GitHub refused: {error}"))
-    if record is not None and record.outcome is not Outcome.STALE:
-        return True
-    sync.report(services, lease, saved)
+    return None
+
+
+def _close(services: Services, lease: Lease) -> None:
+    """End a turn: bring the statuses up to date, and look for refs that were left behind."""
+    if (saved := services.store.pool(lease.branch)) is not None:
+        sync.report(services, lease, saved)
     _sweep_refs(services, lease)
-    return False
 
 
 def _sweep_refs(services: Services, lease: Lease) -> None:

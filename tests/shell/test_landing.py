@@ -243,11 +243,9 @@ def test_a_merge_that_answers_502_and_did_nothing_is_tried_again_only_after_two_
     github.settle()
 
     mergeq.sweep_and_work()
-    first = mergeq.history()[0]
-    mergeq.sweep_and_work()
 
-    assert first.outcome is Outcome.STALE
-    assert "GitHub answered 502; GitHub did not merge it" in first.err
+    assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.STALE]
+    assert "GitHub answered 502; GitHub did not merge it" in mergeq.history()[1].err
     assert pull.merged
     assert hits(github, "/merge") == 2
 
@@ -326,6 +324,19 @@ def test_github_s_own_protection_is_kept_as_if_there_were_no_way_round_it(
     assert pull.is_open
     assert status_of(github, "acme/rocket", pull.head_sha)[1] == said
     assert hits(github, "/merge") == 0
+
+
+def test_one_that_turns_out_to_conflict_does_not_hold_up_the_next(github: Sandbox, mergeq: Mergeq) -> None:
+    pulls = [
+        github.world.open_pull("acme/rocket", title=f"Engine {n}", files={"engine.txt": f"{n}\n"}, labels=READY)
+        for n in range(2)
+    ]
+    fine = github.world.open_pull("acme/rocket", title="Fine", files={"b.txt": "2\n"}, labels=READY)
+    github.settle()
+
+    mergeq.sweep_and_work()
+
+    assert [pull.merged for pull in (*pulls, fine)] == [True, False, True]
 
 
 def test_a_landing_whose_worker_died_is_found_and_recorded_once(github: Sandbox, mergeq: Mergeq) -> None:

@@ -265,3 +265,59 @@ def test_lgtm_given_before_a_push_does_not_count_after_it(github: Sandbox, merge
 
     assert said.startswith("Not mergeable. lgtm was given to an earlier head, head is now")
     assert pull.merged
+
+
+def test_another_tree_than_the_tested_one_halts_the_branch_until_a_person_resumes_it(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    work(github, mergeq)
+    github.app.test_client().post("/_sim/faults", json={"id": "merge.wrong_tree", "times": 1})
+    work(github, mergeq)
+    next_one = ready(github, "Add wings", {"wings.txt": "two\n"})
+    github.settle()
+    work(github, mergeq, 3)
+    said, waiting = status_of(github, next_one), next_one.is_open
+    mergeq.store.resume(MAIN)
+    work(github, mergeq, 3)
+
+    assert pull.merged
+    wrong = next(record for record in mergeq.history() if record.outcome is Outcome.WRONG_TREE)
+    assert wrong.tested_tree != wrong.landed_tree
+    assert said.startswith("Not mergeable. The queue of this branch is halted:")
+    assert waiting
+    assert next_one.merged
+
+
+def test_a_paused_branch_does_nothing_and_says_who_wants_it_so(github: Sandbox, mergeq: Mergeq) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    mergeq.store.pause(MAIN, "release week (paused by ana)")
+
+    work(github, mergeq, 3)
+
+    assert pull.is_open
+    assert staging_refs(github) == []
+    assert "release week (paused by ana)" in status_of(github, pull)
+
+
+def test_refs_that_were_left_behind_are_swept_and_no_others(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    tip = str(github.world.repo("acme/rocket").git.tip("main"))
+    for name in (
+        "mergeq/main-0123456789ab",
+        "mergeq-scratch/main-0123456789ab",
+        "mergeq/mine",
+        "mergeq/other-0123456789ab",
+    ):
+        github.world.create_ref("acme/rocket", f"refs/heads/{name}", tip)
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"}, "do-not-merge/hold")
+    github.settle()
+    work(github, mergeq)
+    clock.advance(25 * 3600)
+    github.world.add_label(pull, "x")
+    work(github, mergeq, 2)
+
+    assert staging_refs(github) == ["mergeq/mine", "mergeq/other-0123456789ab"]
