@@ -12,7 +12,12 @@ from mergeq.web.app import create_app
 
 
 def serve(services: Services) -> None:
-    """Serve pages and webhooks on the configured address until told to stop, as deploy/gunicorn.conf.py says."""
+    """Serve pages and webhooks on the configured address until told to stop."""
+    gunicorn(services).run()
+
+
+def gunicorn(services: Services) -> BaseApplication:
+    """Gunicorn around the application, set up as deploy/gunicorn.conf.py says."""
     settings = services.settings
     options = runpy.run_path(str(shipped("deploy") / "gunicorn.conf.py")) | {
         "bind": f"{settings.host}:{settings.port}",
@@ -21,7 +26,7 @@ def serve(services: Services) -> None:
         "on_reload": lambda _arbiter: services.followed.force(),
         "pre_fork": lambda _arbiter, _worker: services.follow(),
     }
-    _Application(services, options).run()
+    return _Application(services, options)
 
 
 def _let_streams_end(worker: Any) -> None:

@@ -315,13 +315,10 @@ def test_gunicorn_knows_every_setting_and_takes_its_value() -> None:
         config.set(name, value)
 
 
-def test_what_mergeq_web_serves_with_is_what_the_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[Config] = []
-    monkeypatch.setattr(server._Application, "run", lambda application: served.append(application.cfg))
+def test_what_mergeq_web_serves_with_is_what_the_file_says() -> None:
+    services = cast(Services, SimpleNamespace(settings=Settings(host="127.0.0.1", port=8471)))
 
-    server.serve(cast(Services, SimpleNamespace(settings=Settings(host="127.0.0.1", port=8471))))
-
-    told, unset = served[0], Config()
+    told, unset = server.gunicorn(services).cfg, Config()
     changed = {name for name, setting in told.settings.items() if setting.get() != unset.settings[name].get()}
     options = gunicorn_options()
     assert {name: told.settings[name].get() for name in options} == {
