@@ -17,7 +17,7 @@ import redis
 
 from mergeq.core.batch import Conflict, Run
 from mergeq.core.history import HistoryRecord
-from mergeq.core.pool import Arrival, Pool, Refusal
+from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
 from mergeq.core.pull import Branch, Method
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ RUNS = _P + "runs:"  # hash per branch: run id -> Run
 CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
 HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
 ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
+UNPROVED = _P + "unproved:"  # hash per repository: number -> Unproved contexts of the present head
 INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is not recorded yet
 RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
@@ -360,6 +361,16 @@ class Store:
         if arrivals:
             known = {str(number): _dump(arrival) for number, arrival in arrivals.items()}
             self._redis.hset(ARRIVALS + full_repo, mapping=known)
+
+    def unproved(self, full_repo: str) -> dict[int, Unproved]:
+        """What was not green on the heads of a repository's pull requests when last seen, by number."""
+        raw = self._redis.hgetall(UNPROVED + full_repo)
+        return {int(number): msgspec.json.decode(text, type=Unproved) for number, text in raw.items()}
+
+    def note_unproved(self, full_repo: str, unproved: Mapping[int, Unproved]) -> None:
+        """Remember what is not green; an older head of the same pull request is forgotten."""
+        if unproved:
+            self._redis.hset(UNPROVED + full_repo, mapping={str(n): _dump(one) for n, one in unproved.items()})
 
     def intend(self, lease: Lease, intent: Intent) -> None:
         """Write down a landing before it is asked for. Raises LeaseLost."""

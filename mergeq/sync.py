@@ -8,7 +8,7 @@ from mergeq.core import status
 from mergeq.core.batch import Run, RunState, convictions, verdict
 from mergeq.core.decide import Action, Decision, Land, Merge, Stage, Wait, decide, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
-from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, divide, under_protection
+from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, divide, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, PullRequest
 from mergeq.core.query import updated_between
 from mergeq.github import Unreadable
@@ -57,6 +57,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         saved = _saved(services, known, Decision(Wait("the branch could not be read")), before.runs if before else ())
         saved = replace(saved, error=str(error))
     else:
+        _note_unproved(services, facts, settings.status_context)
         memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts))
         pool = replace(divide(facts, settings, memory, now), halted=store.halted(branch))
         conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
@@ -83,6 +84,7 @@ def remember(
         refusals=store.refusals(branch),
         convictions=convictions(store.runs(branch), base_sha, settings, now),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
+        unproved=store.unproved(branch.full_repo),
     )
 
 
@@ -185,6 +187,12 @@ def _arrivals(services: Services, facts: BranchFacts) -> dict[int, Arrival]:
             new[pull.number] = Arrival(pull.head_sha, min(trace, now), original)
     services.store.note_arrivals(repo, new)
     return {**known, **new}
+
+
+def _note_unproved(services: Services, facts: BranchFacts, ours: str) -> None:
+    known = services.store.unproved(facts.branch.full_repo)
+    now = {pull.number: unproved_now(pull, known.get(pull.number), ours) for pull in facts.pulls}
+    services.store.note_unproved(facts.branch.full_repo, {n: one for n, one in now.items() if known.get(n) != one})
 
 
 def _targets(action: Action) -> tuple[int, ...]:

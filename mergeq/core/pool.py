@@ -11,7 +11,17 @@ from enum import StrEnum
 from mergeq.core import query
 from mergeq.core.contexts import ContextPolicy, EmptyContexts, latest, unsuccessful
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pull import Blocker, Branch, BranchFacts, Mergeable, Method, Protection, PullRequest, Repository
+from mergeq.core.pull import (
+    Blocker,
+    Branch,
+    BranchFacts,
+    Mergeable,
+    Method,
+    Protection,
+    PullRequest,
+    Repository,
+    Result,
+)
 from mergeq.core.query import Query
 from mergeq.core.queue import Drafts, Forks, Order, QueueValues, Retest
 from mergeq.core.reason import Clause, Reason
@@ -104,15 +114,24 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproved:
+    """The contexts that were seen pending or red on a head and not seen green since (T12.20)."""
+
+    head_sha: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What is known from before: when members entered (by number and head), what GitHub refused (by number), which
-    heads did not pass with the base, and when heads arrived (by number).
+    heads did not pass with the base, when heads arrived and what was not green on them (by number).
     """
 
     entered: Mapping[tuple[int, str], float] = field(default_factory=dict)
     refusals: Mapping[int, Refusal] = field(default_factory=dict)
     convictions: Mapping[str, Reason] = field(default_factory=dict)
     arrivals: Mapping[int, Arrival] = field(default_factory=dict)
+    unproved: Mapping[int, Unproved] = field(default_factory=dict)
 
 
 def assess(
@@ -126,7 +145,7 @@ def assess(
     """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again before
     landing (D7, D23).
     """
-    held = under_protection(settings, protection)
+    held = still_awaiting(under_protection(settings, protection), pull, memory.unproved.get(pull.number))
     method = settings.methods.of(pull)
     arrival = memory.arrivals.get(pull.number)
     conviction = memory.convictions.get(pull.head_sha)
@@ -162,6 +181,29 @@ def under_protection(settings: BranchSettings, protection: Protection) -> Branch
     )
     queue = replace(settings.queue, context_apps={**settings.queue.context_apps, **pins})
     return replace(settings, contexts=contexts, queue=queue)
+
+
+def still_awaiting(settings: BranchSettings, pull: PullRequest, unproved: Unproved | None) -> BranchSettings:
+    """The settings with what was seen pending or red on this head required on it: a re-run takes its context away for a
+    moment, and that moment must not look green (D18, T12.20).
+    """
+    if unproved is None or unproved.head_sha != pull.head_sha:
+        return settings
+    names = frozenset(name for name in unproved.names if settings.contexts.counts(name))
+    contexts = replace(
+        settings.contexts,
+        required=settings.contexts.required | names,
+        required_if_present=settings.contexts.required_if_present - names,
+    )
+    return replace(settings, contexts=contexts)
+
+
+def unproved_now(pull: PullRequest, before: Unproved | None, ours: str) -> Unproved:
+    """What is unproved on the present head, after another look at it; what cannot be read proves nothing."""
+    known = before.names if before and before.head_sha == pull.head_sha else frozenset()
+    seen = [context for context in latest(pull.contexts or ()) if context.name.lower() != ours.lower()]
+    bad = frozenset(context.name for context in seen if context.result is not Result.SUCCESS)
+    return Unproved(pull.head_sha, (known | bad) - (frozenset(context.name for context in seen) - bad))
 
 
 def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: float) -> Pool:

@@ -15,10 +15,12 @@ from mergeq.core.pool import (
     Memory,
     Refusal,
     Standing,
+    Unproved,
     applicable_blockers,
     assess,
     ranked,
     under_protection,
+    unproved_now,
     voided,
 )
 from mergeq.core.pull import (
@@ -838,3 +840,47 @@ def test_an_empty_priority_entry_means_everybody() -> None:
     config = settings(priority=((), ("urgent",)))
 
     assert served(pr(1), pr(2, labels=("lgtm", "approved", "urgent")), config=config) == [1, 2]
+
+
+SEEN_RED = Unproved(pr().head_sha, frozenset({"e2e"}))
+
+
+def awaiting(pull: PullRequest, seen: Unproved, config: BranchSettings | None = None) -> list[Clause]:
+    arrivals = {pull.number: Arrival(pull.head_sha, 0.0, original=True)}
+    memory = Memory(arrivals=arrivals, unproved={pull.number: seen})
+    judged = assess(pull, Repository(), Protection(), config or settings(), memory, 0.0)
+    return [reason.clause for reason in judged.reasons]
+
+
+def test_a_context_that_was_red_and_is_gone_for_a_moment_is_still_awaited() -> None:
+    """D18, T12.20: a re-run takes it away."""
+    assert awaiting(pr(), SEEN_RED) == [Clause.CONTEXTS]
+    assert awaiting(pr(contexts=(green(), green("e2e"))), SEEN_RED) == []
+
+
+def test_what_was_red_on_another_head_or_does_not_count_is_not_awaited() -> None:
+    optional = settings(contexts=ContextPolicy(optional=frozenset({"e2e"})))
+
+    assert awaiting(pr(), Unproved("f" * 40, frozenset({"e2e"}))) == []
+    assert awaiting(pr(), SEEN_RED, optional) == []
+
+
+@pytest.mark.parametrize(
+    ("contexts", "left"),
+    [
+        ((green("e2e"),), set()),
+        ((context("e2e", Result.FAILURE),), {"e2e"}),
+        ((green("e2e"), context("lint", Result.PENDING), context("Tide", Result.PENDING)), {"lint"}),
+        ((), {"e2e"}),
+        (None, {"e2e"}),
+        ((green("e2e", app="a"), context("e2e", Result.FAILURE, app="b")), {"e2e"}),
+    ],
+    ids=["green now", "still red", "another one pending", "gone", "not readable", "green from one of two apps"],
+)
+def test_only_a_green_result_ends_the_wait(contexts: tuple[Context, ...] | None, left: set[str]) -> None:
+    """T12.20."""
+    assert unproved_now(pr(contexts=contexts), SEEN_RED, "tide").names == left
+
+
+def test_a_push_ends_the_wait() -> None:
+    assert unproved_now(pr(head_sha="f" * 40), SEEN_RED, "tide") == Unproved("f" * 40, frozenset())

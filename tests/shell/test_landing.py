@@ -433,3 +433,21 @@ def test_nothing_in_redis_is_pickled_and_no_job_carries_more_than_a_name(github:
         "mergeq.jobs.turn",
     }
     assert not any(b"lgtm" in value for job in jobs_seen for value in job.values())
+
+
+def test_a_red_context_that_its_re_run_takes_away_for_a_moment_is_not_forgotten(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.settle()
+    github.world.set_status("acme/rocket", pull.head_sha, context="e2e", state="failure")
+    mergeq.sweep_and_work()
+    statuses = github.world.repo("acme/rocket").statuses[pull.head_sha]
+    statuses[:] = [status for status in statuses if status.context != "e2e"]
+    mergeq.sweep_and_work(2)
+    waited = pull.is_open
+    github.world.set_status("acme/rocket", pull.head_sha, context="e2e", state="success")
+    mergeq.sweep_and_work()
+
+    assert waited
+    assert pull.merged
