@@ -58,7 +58,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         saved = replace(saved, error=str(error))
     else:
         _note_unproved(services, facts, settings.status_context)
-        memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts))
+        memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts, before))
         pool = replace(divide(facts, settings, memory, now), halted=store.halted(branch))
         conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
         decision = decide(pool, settings, runs=runs, conflicts=conflicts, now=now)
@@ -175,16 +175,21 @@ def target_of(pull: PullRequest) -> Target:
     return Target(pull.number, pull.author, pull.head_sha, pull.title, pull.head_ref)
 
 
-def _arrivals(services: Services, facts: BranchFacts) -> dict[int, Arrival]:
-    """When the present heads arrived: as a webhook said, else no later than their first trace, or than now (D17)."""
+def _arrivals(services: Services, facts: BranchFacts, before: SavedPool | None) -> dict[int, Arrival]:
+    """When the present heads arrived: as a webhook said, else no later than their first trace, or than now (D17).
+
+    A commit may have left traces before it came to this pull request. Where another head was seen here before, the
+    present one came after that.
+    """
     repo, now = facts.branch.full_repo, services.now()
     known = services.store.arrivals(repo)
     new = {}
     for pull in facts.pulls:
         if (seen := known.get(pull.number)) is None or seen.head_sha != pull.head_sha:
             trace = min((context.at for context in pull.contexts or () if context.at), default=now)
+            earlier = before.at if before and before.pool.standing(pull.number) else 0.0
             original = seen is None and (trace <= pull.created_at or (pull.steps == 1 and not pull.was_forced))
-            new[pull.number] = Arrival(pull.head_sha, min(trace, now), original)
+            new[pull.number] = Arrival(pull.head_sha, min(max(trace, earlier), now), original)
     services.store.note_arrivals(repo, new)
     return {**known, **new}
 

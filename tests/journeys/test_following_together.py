@@ -66,11 +66,11 @@ def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis
         "GITHUB_TOKEN": "x",
         "GITHUB_API_URL": "http://127.0.0.1:9",
         "MERGEQ_STATE_DIR": str(tmp_path / "mergeq"),
-        "MERGEQ_LISTEN": "127.0.0.1:18471",
+        "MERGEQ_LISTEN": "127.0.0.1:0",
         "MERGEQ_REDIS_URL": redis_url,
     }
     with running(part, "--config", str(config), **environment) as child:
-        assert eventually(lambda: catches_hangup(child.pid))
+        assert eventually(lambda: catches(child.pid, signal.SIGHUP) and catches(child.pid, signal.SIGTERM))
         rewrite(config, BROKEN)
 
         child.send_signal(signal.SIGHUP)
@@ -84,7 +84,7 @@ def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis
         assert child.wait(30) == 0
 
 
-def catches_hangup(pid: int) -> bool:
-    """Whether a process handles SIGHUP."""
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process handles a signal."""
     caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
-    return bool(int(caught.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)

@@ -321,3 +321,28 @@ def test_refs_that_were_left_behind_are_swept_and_no_others(
     work(github, mergeq, 2)
 
     assert staging_refs(github) == ["mergeq/mine", "mergeq/other-0123456789ab"]
+
+
+def test_lgtm_does_not_count_for_a_commit_that_was_known_elsewhere_and_pushed_after_it(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    """D17: the traces of a commit may be older than its coming to this pull request."""
+    elsewhere = github.world.open_pull("acme/rocket", title="Prepared", files={"evil.txt": "x\n"}, author="eve")
+    github.settle()
+    clock.advance(60)
+    pull = github.world.open_pull("acme/rocket", title="Harmless", files={"fins.txt": "four\n"}, labels=("approved",))
+    github.settle()
+    work(github, mergeq)
+    clock.advance(5)
+    github.world.add_label(pull, "lgtm", by="ben")
+    github.settle()
+    work(github, mergeq)
+    clock.advance(5)
+    github.world.update_ref("acme/rocket", f"refs/heads/{pull.head_ref}", elsewhere.head_sha, force=True)
+    github.settle()
+
+    work(github, mergeq, 3)
+
+    assert pull.is_open
+    assert pull.head_sha == elsewhere.head_sha
+    assert "lgtm was given to an earlier head" in status_of(github, pull)
