@@ -6,7 +6,7 @@ PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-ROUNDS ?= 2
+ROUNDS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## print this list
@@ -47,7 +47,7 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-soak: $(VENV)/.develop ## the journeys and the sandbox, over and over (ROUNDS=2)
+soak: $(VENV)/.develop ## the journeys and the sandbox, as often as ROUNDS says (ROUNDS=1)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
 	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/journeys tests/sandbox tests/shell $(ARGS) || exit 1; \
