@@ -47,10 +47,10 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-soak: $(VENV)/.develop ## the journeys and the sandbox, as often as ROUNDS says (ROUNDS=1)
+soak: $(VENV)/.develop ## the sandbox and the shells, as often as ROUNDS says (ROUNDS=1)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
-	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/journeys tests/sandbox tests/shell $(ARGS) || exit 1; \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell $(ARGS) || exit 1; \
 	done
 
 clean: ## remove .venv and every cache

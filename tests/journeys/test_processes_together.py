@@ -1,5 +1,6 @@
 """Whole journeys through real processes: sandbox, web, worker, tick and Redis, over HTTP and git."""
 
+import fcntl
 import json
 import os
 import signal
@@ -43,6 +44,9 @@ def running(*arguments: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
         [*MERGEQ, *arguments], env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with child:
+        for pipe in (child.stdout, child.stderr):  # nobody reads while a journey goes on, and a full pipe would stop it
+            if pipe is not None and sys.platform == "linux":
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
         try:
             yield child
         finally:
