@@ -60,7 +60,11 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         _note_unproved(services, facts, settings.status_context)
         memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts, before))
         pool = replace(divide(facts, settings, memory, now), halted=store.halted(branch))
-        conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
+        remembered = store.conflicts(branch)
+        conflicts = tuple(fact for fact in remembered if fact.base_sha == facts.base_sha)
+        if len(conflicts) < len(remembered):
+            store.forget_conflicts(lease)
+            store.add_conflicts(lease, conflicts)
         decision = decide(pool, settings, runs=runs, conflicts=conflicts, now=now)
         saved = replace(_saved(services, pool, decision, runs), conflicts=conflicts)
         _measure(services, saved)

@@ -129,6 +129,8 @@ def test_one_that_conflicts_with_another_is_named_and_comes_after_it(github: San
     work(github, mergeq, 3)
 
     assert said == "Not mergeable. It conflicts with #1, which is tested first."
+    tip = github.world.repo("acme/rocket").git.tip("main")
+    assert {fact.base_sha for fact in mergeq.store.conflicts(MAIN)} <= {tip}  # those about the old base are forgotten
     assert [first.merged, second.merged, third.merged] == [True, False, True]
     assert status_of(github, second) == "Not mergeable. PR has a merge conflict."
 
