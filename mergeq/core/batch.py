@@ -214,11 +214,6 @@ def serial_candidate(
     return None
 
 
-def named(standings: Iterable[Standing]) -> str:
-    """Pull requests as a phrase: ``#1, #2``."""
-    return ", ".join(f"#{standing.pull.number}" for standing in standings)
-
-
 def conflicting(pool: Pool, conflicts: Iterable[Conflict]) -> Mapping[int, str]:
     """Members that conflict with others of the pool on this base, and with whom, by number."""
     numbers = {member.pull.head_sha: member.pull.number for member in pool.members}

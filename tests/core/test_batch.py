@@ -16,7 +16,6 @@ from mergeq.core.batch import (
     conflicting,
     convictions,
     is_current,
-    named,
     serial_candidate,
     staged_policy,
     verdict,
@@ -517,11 +516,6 @@ def test_any_other_run_does_not_keep_it_from_being_staged_alone(before: Run) -> 
 
 
 # In words
-
-
-def test_pull_requests_are_named_by_number() -> None:
-    assert named(of(ONE, TWO).members) == "#1, #2"
-    assert named(()) == ""
 
 
 def test_who_conflicts_with_another_member_is_told_with_whom() -> None:
