@@ -152,6 +152,10 @@ class GitRepo:
     def is_ancestor(self, older: str, newer: str) -> bool:
         return self.git("merge-base", "--is-ancestor", older, newer, ok=(0, 1)).returncode == 0
 
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The newest commit that both histories have; None when they have nothing in common."""
+        return self.git("merge-base", one, other, ok=(0, 1)).stdout.decode().strip() or None
+
     def belongs(self, sha: str) -> bool:
         """Whether a branch or the head of a pull request has this commit in its history."""
         places = ("refs/heads", "refs/pull/*/head")

@@ -157,8 +157,8 @@ def thread_shape(shapes: Shapes, repo: Repo, pull: Pull, thread: Thread) -> Json
     return {"node_id": node_id("PRRT", thread.id), "comments": [comment]}
 
 
-def file_shape(shapes: Shapes, repo: Repo, pull: Pull, change: FileChange) -> Json:
-    """One changed file, without its patch."""
+def file_shape(shapes: Shapes, repo: Repo, sha: str, change: FileChange) -> Json:
+    """One changed file as it is in a commit, without its patch."""
     where, path = f"{shapes.web}/{repo.full_name}", quote(change.path)
     return {
         "sha": change.blob,
@@ -167,9 +167,9 @@ def file_shape(shapes: Shapes, repo: Repo, pull: Pull, change: FileChange) -> Js
         "additions": change.additions,
         "deletions": change.deletions,
         "changes": change.additions + change.deletions,
-        "blob_url": f"{where}/blob/{pull.head_sha}/{path}",
-        "raw_url": f"{where}/raw/{pull.head_sha}/{path}",
-        "contents_url": f"{shapes.repo_api(repo)}/contents/{path}?ref={pull.head_sha}",
+        "blob_url": f"{where}/blob/{sha}/{path}",
+        "raw_url": f"{where}/raw/{sha}/{path}",
+        "contents_url": f"{shapes.repo_api(repo)}/contents/{path}?ref={sha}",
     }
 
 

@@ -187,7 +187,7 @@ def _files(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     parameters()
     shown = shapes()
-    return paged(world().changes_of(pull)[:3000], lambda change: file_shape(shown, found, pull, change))
+    return paged(world().changes_of(pull)[:3000], lambda change: file_shape(shown, found, pull.head_sha, change))
 
 
 @endpoint("GET", f"{_PULL}/reviews")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import jsonify
+from flask import jsonify, request
 
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
+from mergeq.sandbox.pull_shapes import file_shape
 from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, not_found
 from mergeq.sandbox.rest import Answer, body, endpoint, paged, parameters, required, the_repo, writer
 from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.site import actor, shapes, viewer, world
@@ -74,6 +75,46 @@ def commit_sha(repo: Repo, ref: str) -> str:
     if sha is None:
         raise RefusedError(422, f"No commit found for SHA: {ref}")
     return sha
+
+
+@endpoint("GET", f"{_REPO}/compare/<path:basehead>")
+def _compare(owner: str, repo: str, basehead: str) -> Answer:
+    """What lies between two commits: files on the first page only, as GitHub does it."""
+    found = the_repo(owner, repo)
+    parameters()
+    base, _, head = basehead.partition("...")
+    tips = [found.git.resolve(name) for name in (base, head)]
+    fork_point = found.git.merge_base(tips[0], tips[1]) if tips[0] and tips[1] else None
+    if tips[0] is None or tips[1] is None or fork_point is None:
+        raise not_found()
+    ahead = [sha for sha, _ in found.git.new_commits(tips[0], tips[1])]
+    behind = len(found.git.new_commits(tips[1], tips[0]))
+    shown, git = shapes(), found.git
+    web = f"{shown.web}/{found.full_name}/compare"
+    page = paged(ahead, lambda sha: shown.commit(found, git.commit(sha)))
+    changes = git.changes(fork_point, tips[1])[:300] if request.args.get("page", "1") == "1" else ()
+    answer = jsonify(
+        {
+            "url": f"{shown.repo_api(found)}/compare/{basehead}",
+            "html_url": f"{web}/{basehead}",
+            "permalink_url": f"{web}/{owner}:{tips[0][:7]}...{owner}:{tips[1][:7]}",
+            "diff_url": f"{web}/{basehead}.diff",
+            "patch_url": f"{web}/{basehead}.patch",
+            "base_commit": shown.commit(found, git.commit(tips[0])),
+            "merge_base_commit": shown.commit(found, git.commit(fork_point)),
+            "status": {(0, 0): "identical", (1, 0): "ahead", (0, 1): "behind"}.get(
+                (bool(ahead), bool(behind)), "diverged"
+            ),
+            "ahead_by": len(ahead),
+            "behind_by": behind,
+            "total_commits": len(ahead),
+            "commits": page.get_json(),
+            "files": [file_shape(shown, found, tips[1], change) for change in changes],
+        }
+    )
+    if "Link" in page.headers:
+        answer.headers["Link"] = page.headers["Link"]
+    return answer
 
 
 @endpoint("GET", f"{_REPO}/hooks")

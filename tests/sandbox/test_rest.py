@@ -179,6 +179,22 @@ def test_refs_are_refused_in_the_words_of_github(
     assert (answer.status_code, answer.json()["message"]) == (422, words)
 
 
+def test_commits_are_compared_by_what_each_lacks_of_the_other(sandbox: Sandbox, rest: Rest) -> None:
+    before = str(sandbox.world.repo("acme/rocket").git.tip("main"))
+    pull = sandbox.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"})
+    tip = sandbox.world.push("acme/rocket", "main", {"moved.txt": "x\n"})
+
+    found = rest("GET", f"/compare/{tip}...{pull.head_sha}").json()
+
+    assert (found["status"], found["ahead_by"], found["behind_by"]) == ("diverged", 1, 1)
+    assert found["merge_base_commit"]["sha"] == before
+    assert [file["filename"] for file in found["files"]] == ["fins.txt"]
+    assert rest("GET", f"/compare/{before}...{tip}").json()["status"] == "ahead"
+    assert rest("GET", f"/compare/{tip}...{before}").json()["status"] == "behind"
+    assert rest("GET", "/compare/main...main").json()["status"] == "identical"
+    assert rest("GET", "/compare/main...nowhere").status_code == 404
+
+
 def test_statuses_are_combined_by_the_newest_of_each_context(sandbox: Sandbox, rest: Rest) -> None:
     tip = sandbox.world.repo("acme/rocket").git.tip("main")
 

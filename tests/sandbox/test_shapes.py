@@ -121,6 +121,7 @@ ANSWERS = [
     (f"{REPO}/commits/refs/pull/1/head/check-runs", f"{REPO}/commits/{{ref}}/check-runs"),
     (f"{REPO}/issues/1/labels", f"{REPO}/issues/{{issue_number}}/labels"),
     (f"{REPO}/issues/1/comments", f"{REPO}/issues/{{issue_number}}/comments"),
+    (f"{REPO}/compare/main...refs/pull/2/head", f"{REPO}/compare/{{basehead}}"),
     (f"{REPO}/hooks", f"{REPO}/hooks"),
 ]
 
