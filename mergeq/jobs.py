@@ -46,7 +46,9 @@ def receive(services: Services, delivery: str, event: str, payload: Any) -> Rece
     if not branches:
         return Received.IGNORED
     if head := arrival(event, payload):
-        services.store.note_arrivals(branches[0].full_repo, dict([head]))
+        known = services.store.arrivals(branches[0].full_repo).get(head[0])
+        if known is None or known.head_sha != head[1].head_sha:
+            services.store.note_arrivals(branches[0].full_repo, dict([head]))
     fresh = services.store.deliver(delivery, branches, services.now())
     if fresh is None:
         return Received.DUPLICATE
@@ -98,11 +100,13 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     behind it.
     """
     execute.settle_intent(services, lease)
+    stage.take_up_updates(services, lease)
     saved = sync.sync(services, lease)
     stage.abandon(services, lease, saved)
     try:
         if saved.action in {"TRIGGER", "TRIGGER_BATCH"}:
-            record = stage.stage(services, lease, saved)
+            updates = services.config.for_branch(lease.branch).queue.retest is Retest.UPDATE
+            record = (stage.bring_up_to_date if updates else stage.stage)(services, lease, saved)
             return record.outcome if record else Outcome.STALE
         if saved.action in {"MERGE", "MERGE_BATCH"}:
             return execute.land(services, lease, saved).outcome
@@ -120,7 +124,7 @@ def _close(services: Services, lease: Lease) -> None:
 
 
 def _sweep_refs(services: Services, lease: Lease) -> None:
-    if services.config.for_branch(lease.branch).queue.retest is Retest.STAGING:
+    if services.config.for_branch(lease.branch).queue.retest is not Retest.HEAD:
         try:
             stage.sweep_refs(services, lease)
         except Refused as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mergeq.bootstrap import Services
 from mergeq.core import status
 from mergeq.core.batch import Run, RunState, convictions, verdict
-from mergeq.core.decide import Action, Decision, Land, Merge, Stage, Wait, decide, wire_name
+from mergeq.core.decide import Action, Decision, Land, Merge, Stage, Update, Wait, decide, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, divide, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, PullRequest
@@ -139,7 +139,7 @@ def _read_runs(services: Services, lease: Lease, facts: BranchFacts, settings: B
     for run in runs:
         if run.ended is not None and run.base_sha != facts.base_sha:
             store.forget_run(lease, run)
-    open_runs = [run for run in runs if run.ended is None]
+    open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
     read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
     fresh = {run.id: replace(run, contexts=contexts) for run, contexts in zip(open_runs, read, strict=True)}
     found = []
@@ -165,7 +165,7 @@ def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: 
         targets=run.targets,
         outcome=outcome,
         err="" if outcome is Outcome.TRIGGERED else why,
-        tested_tree=run.trees[-1],
+        tested_tree=run.trees[-1] if run.trees else None,
         config=services.config.digest,
     )
     over = outcome is Outcome.ABANDONED and run.ended is None
@@ -206,7 +206,7 @@ def _note_unproved(services: Services, facts: BranchFacts, ours: str) -> None:
 
 def _targets(action: Action) -> tuple[int, ...]:
     match action:
-        case Merge():
+        case Merge() | Update():
             return (action.number,)
         case Stage() | Land():
             return action.numbers

@@ -221,28 +221,32 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def _untested_stagings(configuration: Configuration, ours: MergeqSection) -> Iterator[str]:
-    """`retest: staging` where no context would have to be green on the staged commit, neither there nor at any level
-    below: nothing could ever land (D3).
+    """Retesting on the base where no context would have to be green there, neither at that level nor at any below:
+    nothing could ever land (D3).
     """
     scopes = dict.fromkeys(("*", *_scopes(configuration), *configuration.queue))
-    demanding = {scope for scope in scopes if _demanded_of_staging(configuration, scope)}
     for key, level in configuration.queue.items():
-        if level.get(("retest",)) == Retest.STAGING and not any(_is_within(scope, key) for scope in demanding):
-            yield ours.spots[key, ("retest",)].line(
-                "no context is required on staged commits here, so nothing could ever be called tested",
-                "name some under `tide.context_options` or `staging_contexts`",
-            )
+        mode = Retest(str(level.get(("retest",), Retest.HEAD)))
+        if mode is Retest.HEAD or any(_is_within(one, key) and _demanded(configuration, one, mode) for one in scopes):
+            continue
+        staged = mode is Retest.STAGING
+        yield ours.spots[key, ("retest",)].line(
+            f"no context is required{' on staged commits' * staged} here, so nothing could ever be called tested",
+            f"name some under `tide.context_options`{' or `staging_contexts`' * staged}",
+        )
 
 
-def _demanded_of_staging(configuration: Configuration, scope: str) -> frozenset[str]:
-    """The contexts that must be green on a staged commit (T0.6), as far as a level can tell; for a repository those of
+def _demanded(configuration: Configuration, scope: str, mode: Retest) -> frozenset[str]:
+    """The contexts that must be green on what is tested (T0.6), as far as a level can tell; for a repository those of
     all its branches.
     """
     branch = _branch_of(scope)
     queue = configuration.queue_values(branch)
     jobs = () if branch.name else configuration.presubmits.get(branch.full_repo, ())
     required = configuration.contexts(branch).required.union(job.context for job in jobs if job.is_required)
-    return required - queue.head_only_contexts - {configuration.status_context} | queue.staging_contexts
+    if mode is Retest.STAGING:
+        required = required - queue.head_only_contexts | queue.staging_contexts
+    return required - {configuration.status_context}
 
 
 def _contradictions(configuration: Configuration, options: Mapping[str, Spot]) -> Iterator[str]:

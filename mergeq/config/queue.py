@@ -37,12 +37,12 @@ _KINDS: Mapping[Leaf, Any] = {
     ("staging", "forks"): Forks,
     ("staging", "sensitive_paths"): tuple,
 }
-_NOT_YET = {"update_method", "overtake", "landings_per_cycle", "settle"}
+_NOT_YET = {"overtake", "landings_per_cycle", "settle"}
 """Keys that are read and from which nothing follows yet."""
 
 
 _REFUSED = {
-    ("retest", Retest.UPDATE.value): "choose staging, or head",
+    ("update_method", UpdateMethod.REBASE.value): "choose merge",
     ("landing", Landing.FAST_FORWARD.value): "choose auto, or pull-request",
 }
 """Values that ask for more safety than this version can give, by key and value, and what to choose instead."""

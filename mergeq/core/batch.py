@@ -10,16 +10,19 @@ from enum import StrEnum
 
 from mergeq.core.contexts import ContextPolicy, unsuccessful
 from mergeq.core.history import Target
-from mergeq.core.pool import BranchSettings, Pool, Standing, ranked
-from mergeq.core.pull import Context, Method, Result
+from mergeq.core.pool import Arrival, BranchSettings, Pool, Standing, ranked
+from mergeq.core.pull import Context, Method, Protection, PullRequest, Result
 from mergeq.core.reason import Clause, Reason
+
+_AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREADABLE})
 
 
 class RunState(StrEnum):
     """What the contexts of a staged commit say so far.
 
-    SILENT: a required context never appeared within `start_timeout`. OVERDUE: not all had ended within `timeout`. Only
-    RED is held against a pull request.
+    SILENT: a required context never appeared within `start_timeout`. OVERDUE: not all had ended within `timeout`.
+    BEHIND: the head lacks the tip of the base, and it is not for us to bring it up to date. Only RED is held against a
+    pull request.
     """
 
     PENDING = "pending"
@@ -27,6 +30,7 @@ class RunState(StrEnum):
     RED = "red"
     SILENT = "silent"
     OVERDUE = "overdue"
+    BEHIND = "behind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,11 @@ class Run:
     """Members staged on `base_sha` in order. `trees` holds the tree expected after each member lands.
 
     `contexts` are those of the staged commit as last read, None while unread. `ended` is set once and for all when the
-    run is over; `started_at` is in seconds since the epoch.
+    run is over, `why` says what ended it where no context does; `started_at` is in seconds since the epoch.
+
+    Without a `ref` it is about one pull request's own branch (`retest: update`): what is tested is its head, which
+    contains the base. While `staged_sha` is empty too, GitHub was asked to make that head and nobody has seen it yet;
+    `arrival` is when the head before it had come.
     """
 
     id: str
@@ -57,6 +65,13 @@ class Run:
     targets: tuple[Target, ...] = ()
     contexts: tuple[Context, ...] | None = None
     ended: RunState | None = None
+    why: str = ""
+    arrival: Arrival | None = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether what is to be tested does not exist yet, as far as is known."""
+        return not self.staged_sha
 
     @property
     def heads(self) -> frozenset[str]:
@@ -105,9 +120,8 @@ def staged_policy(settings: BranchSettings) -> ContextPolicy:
 
 def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
     """What a run says at `now`; one that has ended says what it said then."""
-    bad = unsuccessful(
-        run.contexts or (), staged_policy(settings), settings.status_context, settings.queue.context_apps
-    )
+    policy = staged_policy(settings) if run.ref else settings.contexts
+    bad = unsuccessful(run.contexts or (), policy, settings.status_context, settings.queue.context_apps)
     failed = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
     silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
     if run.ended is not None:
@@ -125,10 +139,19 @@ def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
 
 def is_current(run: Run, pool: Pool) -> bool:
     """Whether a run is about the pool as it is: same base, and every member in the pool with the head and method that
-    was staged.
+    was staged. A pull request whose own head is tested may be out of the pool for the want of just those results.
     """
+    if run.is_asked_for:
+        return True
     if run.base_sha != pool.base_sha:
         return False
+    if not run.ref:
+        tested, standing = run.members[0], pool.standing(run.members[0].number)
+        return (
+            standing is not None
+            and (standing.pull.head_sha, standing.method) == (tested.head_sha, tested.method)
+            and all(reason.clause in _AWAITED for reason in standing.reasons)
+        )
     known = {member.pull.number: (member.pull.head_sha, member.method) for member in pool.members}
     return all(known.get(member.number) == (member.head_sha, member.method) for member in run.members)
 
@@ -146,14 +169,41 @@ def convictions(runs: Iterable[Run], base_sha: str, settings: BranchSettings, no
     found = {}
     for head, tries in failures.items():
         run, said = tries[-1]
-        if said.contexts and (said.state is not RunState.RED or len(tries) > settings.queue.staging.retries):
+        if said.state is RunState.BEHIND:
+            found[head] = _left_behind(run)
+        elif said.contexts and (said.state is not RunState.RED or len(tries) > settings.queue.staging.retries):
             found[head] = _conviction(run, said, len(tries), settings)
     return found
+
+
+def not_ours_to_update(pull: PullRequest, protection: Protection) -> str:
+    """Why a pull request's own branch is not for us to bring up to date (D3); empty when it is (Q24, Q25, Q89, Q90)."""
+    if not pull.head_owner:
+        return "the repository of its branch is gone"
+    if pull.is_fork and not pull.maintainer_can_modify:
+        return "it comes from a fork that maintainers may not push to"
+    if protection.dismisses_stale:
+        return "a push by mergeq would dismiss its reviews"
+    if protection.last_push_approval:
+        return "a push by mergeq would need an approval of its own"
+    return ""
+
+
+def _left_behind(run: Run) -> Reason:
+    return Reason(
+        Clause.BEHIND,
+        "to contain the tip of its base",
+        f"it lacks commits of {run.base_sha[:7]}, and {run.why}",
+        "the author",
+        "merge the base into the branch, or rebase onto it, and push",
+        items=(run.why,),
+    )
 
 
 def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -> Reason:
     names = tuple(sorted({context.name for context in said.contexts}))
     where = f"on {run.staged_sha[:7]}, this pull request on base {run.base_sha[:7]}"
+    place = f"pushes to {settings.queue.staging.prefix}**" if run.ref else "pull requests"
     if said.state is RunState.RED:
         times = f", {tries} times" if tries > 1 else ""
         return Reason(
@@ -170,7 +220,7 @@ def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -
         f"a result of {', '.join(names)} on the staged commit",
         f"{said.why} within {waited:.0f} s {where}",
         "whoever runs CI for the repository",
-        f"have CI run on pushes to {settings.queue.staging.prefix}**; mergeq tries again after the next push",
+        f"have CI run on {place}; mergeq tries again after the next push",
         items=names,
     )
 

@@ -48,6 +48,15 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """See that the own branch of one pull request, at exactly this head, contains the tip of the base."""
+
+    number: int
+    head_sha: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Land:
     """Land the members of a green run, in its order."""
 
@@ -56,7 +65,7 @@ class Land:
     why: str
 
 
-Action = Wait | Blocked | Merge | Stage | Land
+Action = Wait | Blocked | Merge | Stage | Update | Land
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +90,22 @@ def decide(
     more are given up, whatever they said.
     """
     runs = sorted(runs, key=lambda run: (-len(run.members), run.started_at, run.id))
-    abandon = tuple((run.id, _stale(run, pool)) for run in runs if run.ended is None and not is_current(run, pool))
+    abandon = tuple((run.id, why) for run in runs if run.ended is None and (why := _stale(run, pool, settings)))
     if pool.partial:
         return Decision(Wait(f"not everything could be read from GitHub: {pool.partial}"))
     if pool.halted:
         return Decision(Wait(f"halted until a person resumes it: {pool.halted}"))
     if pool.blockers:
         return Decision(Blocked(pool.blockers), abandon)
-    if settings.queue.retest is Retest.STAGING:
-        return Decision(_staged(pool, settings, runs, tuple(conflicts), now), abandon)
-    return Decision(
-        _on_the_head(pool, settings), tuple((run.id, "staging is off") for run in runs if run.ended is None)
-    )
+    match settings.queue.retest:
+        case Retest.STAGING:
+            return Decision(_staged(pool, settings, runs, tuple(conflicts), now), abandon)
+        case Retest.UPDATE:
+            return Decision(_up_to_date(pool, settings, runs, now), abandon)
+        case Retest.HEAD:
+            return Decision(_on_the_head(pool, settings), abandon)
+        case _:
+            assert_never(settings.queue.retest)
 
 
 def wire_name(action: Action) -> str:
@@ -104,6 +117,8 @@ def wire_name(action: Action) -> str:
             return "BLOCKED"
         case Merge():
             return "MERGE"
+        case Update():
+            return "TRIGGER"
         case Stage():
             return "TRIGGER" if len(action.numbers) == 1 else "TRIGGER_BATCH"
         case Land():
@@ -117,6 +132,25 @@ def _on_the_head(pool: Pool, settings: BranchSettings) -> Action:
     for member in ranked(pool.members, settings):
         if member.method is not None:
             return Merge(member.pull.number, member.pull.head_sha, member.method, _why(member, pool, settings))
+    return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+
+
+def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: float) -> Action:
+    """In `update` mode one pull request at a time is brought up to date with the base; it lands when its head, which
+    then contains the base, is green (D3). One whose CI takes longer than `timeout` lets others go ahead.
+    """
+    if not settings.contexts.required:
+        return Wait("blocked: no context is required, so nothing could ever be proved")
+    for run in (run for run in runs if run.ended is None and is_current(run, pool)):
+        number, standing = run.members[0].number, pool.standing(run.members[0].number)
+        if run.is_asked_for:
+            return Wait(f"#{number} is brought up to date with {pool.branch.name}")
+        if standing and standing.in_pool and verdict(run, settings, now).state is RunState.GREEN:
+            return Land(run.id, (number,), f"green on a head that contains {pool.base_sha[:7]}")
+        if now - run.started_at < settings.queue.staging.timeout:
+            return Wait(f"testing #{number}, whose head contains {pool.base_sha[:7]}")
+    for member in ranked(pool.members, settings):
+        return Update(member.pull.number, member.pull.head_sha, f"first to be held against {pool.base_sha[:7]}")
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
 
 
@@ -151,7 +185,14 @@ def _staged(
     return Wait("every ready pull request conflicts with the base or with one that goes first")
 
 
-def _stale(run: Run, pool: Pool) -> str:
+def _stale(run: Run, pool: Pool, settings: BranchSettings) -> str:
+    """Why an unfinished run is not worth its end any more; empty when it is."""
+    if settings.queue.retest is Retest.HEAD:
+        return "staging is off"
+    if bool(run.ref) != (settings.queue.retest is Retest.STAGING):
+        return f"`retest` is {settings.queue.retest} now"
+    if is_current(run, pool):
+        return ""
     if run.base_sha != pool.base_sha:
         return f"the base moved from {run.base_sha[:7]} to {pool.base_sha[:7]}"
     known = {member.pull.number: member.pull.head_sha for member in pool.members}

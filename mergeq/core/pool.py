@@ -157,7 +157,7 @@ def assess(
         *voided(pull, settings, arrival),
         *_protected(pull, method, protection),
         *(_not_stageable(pull, settings, arrival) if staged else ()),
-        *((conviction,) if staged and conviction else ()),
+        *((conviction,) if settings.queue.retest is not Retest.HEAD and conviction else ()),
         *_refused(pull, memory.refusals.get(pull.number), now),
     )
     return Standing(pull, method, reasons)

@@ -84,7 +84,8 @@ class PullRequest:
     from them (D8). `labels` keep GitHub's spelling. `label_times` says, by label in lower case, when each was last put
     on. `approvers` approved exactly this head. `by_writer`: the author may write to the repository. `paths` are the
     changed files, None when not all were read. `steps` counts its commits; `was_forced` unless it is
-    certain that the head was never force-pushed. Times are seconds since the epoch.
+    certain that the head was never force-pushed. `head_owner` is empty when the head's repository is gone (Q24);
+    `maintainer_can_modify` is about forks. Times are seconds since the epoch.
     """
 
     org: str
@@ -117,6 +118,7 @@ class PullRequest:
     steps: int = 1
     head_owner: str = ""
     was_forced: bool = True
+    maintainer_can_modify: bool = False
 
     @property
     def branch(self) -> Branch:
@@ -148,6 +150,8 @@ class Protection:
     up_to_date: bool = False
     linear_history: bool = False
     signatures: bool = False
+    dismisses_stale: bool = False
+    last_push_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Clause(StrEnum):
     STAGING_FORBIDDEN = "staging-forbidden"
     VOIDED = "voided"
     PROTECTION = "protection"
+    BEHIND = "behind"
 
 
 @dataclass(frozen=True, slots=True)

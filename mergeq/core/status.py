@@ -48,6 +48,7 @@ _TEXTS = {
     Clause.STAGING_FORBIDDEN: " {}",
     Clause.VOIDED: " {}",
     Clause.PROTECTION: " {}",
+    Clause.BEHIND: " It is behind its base, and its author has to bring it up to date.",
 }
 _LISTS = {
     Clause.LABELS: (" Needs {} label.", " Needs {} labels."),
@@ -89,6 +90,8 @@ def describe(
         return Status("error" if standing.reasons else "pending", _cut("Not mergeable." + blocked_phrase(numbers)))
     if first is not None:
         return Status("pending", _cut("Not mergeable." + phrase(first)))
+    if settings.queue.retest is Retest.UPDATE and not _is_proved(standing, pool, settings, runs):
+        return Status("pending", _cut("Not mergeable." + _updating(standing, runs)))
     if settings.queue.retest is Retest.STAGING and not _is_proved(standing, pool, settings, runs):
         return Status("pending", _cut("Not mergeable." + _retesting(standing, pool, settings, runs, conflicts)))
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
@@ -100,6 +103,12 @@ def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: I
     """Whether a run that is about this pool is green with this pull request in it."""
     mine = (run for run in runs if standing.pull.head_sha in run.heads and is_current(run, pool))
     return any(verdict(run, settings, run.started_at).state is RunState.GREEN for run in mine)
+
+
+def _updating(standing: Standing, runs: Iterable[Run]) -> str:
+    """What a member of the pool waits for where its own branch has to contain the tip of the base (D3)."""
+    asked = any(run.ended is None and standing.pull.head_sha in run.heads for run in runs)
+    return f" {'Is' if asked else 'Waits to be'} brought up to date with {standing.pull.base}."
 
 
 def _retesting(

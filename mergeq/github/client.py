@@ -288,6 +288,22 @@ class GitHub:
         """The tree of a commit. Raises Refused."""
         return str(self._commit(branch, sha)["tree"]["sha"])
 
+    def parents_of(self, branch: Branch, sha: str) -> tuple[str, ...]:
+        """The parents of a commit, in order. Raises Refused."""
+        return tuple(parent["sha"] for parent in self._commit(branch, sha)["parents"])
+
+    def lacks(self, branch: Branch, sha: str, other: str) -> int:
+        """How many commits of `other` are not in the history of `sha`; both may come from forks. Raises Refused."""
+        found = self._write("GET", f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1", None)
+        return int(found["behind_by"])
+
+    def update_branch(self, branch: Branch, number: int, head_sha: str) -> None:
+        """Have GitHub merge the base into a pull request's own branch, if its head is still `head_sha`. It answers
+        before it has done so, and may not do it at all (Q26). Raises Refused.
+        """
+        path = f"/repos/{branch.full_repo}/pulls/{number}/update-branch"
+        self._write("PUT", path, {"expected_head_sha": head_sha})
+
     def create_commit(self, branch: Branch, tree: str, parents: Sequence[str], message: str) -> str:
         """Make a commit object, without author or committer so that GitHub signs it. Raises Refused."""
         body = {"message": message, "tree": tree, "parents": list(parents)}

@@ -2,7 +2,7 @@
 
 _PULL = """
 fragment Pull on PullRequest {
-  number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository
+  number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
   author { __typename login }
   headRepositoryOwner { login }
   baseRefName headRefName headRefOid
@@ -44,6 +44,7 @@ fragment Settings on Repository {
     branchProtectionRule {
       requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { slug } }
       requiresApprovingReviews requiresLinearHistory requiresCommitSignatures requiresConversationResolution
+      dismissesStaleReviews requireLastPushApproval
     }
   }
   issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {

@@ -57,6 +57,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             steps=node["commits"]["totalCount"],
             was_forced=_was_forced(node["timelineItems"]),
             head_owner=login(node["headRepositoryOwner"]) if node["headRepositoryOwner"] else "",
+            maintainer_can_modify=node["maintainerCanModify"],
         )
     except (KeyError, TypeError):
         return None
@@ -151,6 +152,8 @@ def protection(node: dict[str, Any]) -> Protection:
         up_to_date=rule["requiresStatusChecks"] and rule["requiresStrictStatusChecks"],
         linear_history=rule["requiresLinearHistory"],
         signatures=rule["requiresCommitSignatures"],
+        dismisses_stale=rule["requiresApprovingReviews"] and rule["dismissesStaleReviews"],
+        last_push_approval=rule["requiresApprovingReviews"] and rule["requireLastPushApproval"],
     )
 
 

@@ -11,7 +11,7 @@ from mergeq.core.contexts import ContextPolicy
 from mergeq.core.decide import Action, Blocked, Decision, Land, Merge, Stage, Wait, decide, wire_name
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BranchSettings, Pool, Standing
-from mergeq.core.pull import Method, PullRequest, Result, blocker
+from mergeq.core.pull import Blocker, Method, PullRequest, Result, blocker
 from mergeq.core.queue import Order
 from tests.builders import BASE, MAIN, clash, context, green, insider, pool, pr, run, settings, staging
 
@@ -148,11 +148,9 @@ def test_where_nothing_is_staged_runs_are_given_up() -> None:
     assert decision.abandon == (("run-1", "staging is off"), ("run-3", "staging is off"))
 
 
-def test_a_blocked_branch_in_head_mode_gives_its_runs_up_when_it_is_free() -> None:
-    freeze = (blocker(7, "Freeze", ""),)
-
-    assert decide(pool(ONE, blockers=freeze), settings(), runs=[run(ONE)]).abandon == ()
-    assert decide(pool(ONE), settings(), runs=[run(ONE)]).abandon == (("run-1", "staging is off"),)
+@pytest.mark.parametrize("blockers", [(), (blocker(7, "Freeze", ""),)], ids=["free", "blocked"])
+def test_runs_are_given_up_when_staging_is_turned_off(blockers: tuple[Blocker, ...]) -> None:
+    assert decide(pool(ONE, blockers=blockers), settings(), runs=[run(ONE)]).abandon == (("run-1", "staging is off"),)
 
 
 # With staging: who is tested, and what lands

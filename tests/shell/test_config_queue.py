@@ -80,7 +80,7 @@ def test_every_key_of_the_queue_is_read(loaded: Load) -> None:
 mergeq:
   queue:
     retest: staging
-    update_method: rebase
+    update_method: merge
     landing: pull-request
     slots: 4
     batch_size_limit: 8
@@ -110,7 +110,7 @@ mergeq:
 
     assert found.queue == QueueValues(
         retest=Retest.STAGING,
-        update_method=UpdateMethod.REBASE,
+        update_method=UpdateMethod.MERGE,
         landing=Landing.PULL_REQUEST,
         slots=4,
         batch_size_limit=8,
@@ -162,7 +162,7 @@ mergeq:
     assert found.staging == StagingValues(prefix="q/", timeout=7200.0)
 
 
-REFUSED = {Retest.UPDATE, Landing.FAST_FORWARD}
+REFUSED = {UpdateMethod.REBASE, Landing.FAST_FORWARD}
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -193,7 +193,6 @@ def test_the_example_in_the_readme_is_read_and_is_the_defaults_but_for_its_lists
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("update_method: rebase", "update_method: is not applied yet; remove it, or know that it has no effect"),
         ("overtake: [urgent]", "overtake: is not applied yet; remove it, or know that it has no effect"),
         ("landings_per_cycle: 2", "landings_per_cycle: is not applied yet; remove it, or know that it has no effect"),
         ("settle: 1m", "settle: is not applied yet; remove it, or know that it has no effect"),
@@ -209,7 +208,7 @@ def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("retest: update", "retest: 'update' is not available in this version; choose staging, or head"),
+        ("update_method: rebase", "update_method: 'rebase' is not available in this version; choose merge"),
         (
             "landing: fast-forward",
             "landing: 'fast-forward' is not available in this version; choose auto, or pull-request",
@@ -396,6 +395,21 @@ def test_every_level_that_stages_for_nothing_is_named(refused: Refuse) -> None:
     found = refused(STAGING("retest: staging, orgs: {acme: {retest: staging}}"))
 
     assert [line.split(": ")[1] for line in found] == ["mergeq.queue.retest", "mergeq.queue.orgs.acme.retest"]
+
+
+def test_updating_that_would_test_nothing_is_refused(refused: Refuse) -> None:
+    """D3: what is only required of staged commits does not help, what is only reported on heads does."""
+    (line,) = refused(STAGING("retest: update, staging_contexts: [e2e]"))
+
+    assert line.endswith(
+        "no context is required here, so nothing could ever be called tested; name some under `tide.context_options`"
+    )
+
+
+def test_updating_counts_what_is_only_reported_on_heads(loaded: Load) -> None:
+    more = "tide: {context_options: {required-contexts: [dco]}}\n"
+
+    assert loaded(more + STAGING("retest: update, head_only_contexts: [dco]")).for_branch(MAIN).contexts.required
 
 
 @pytest.mark.parametrize(

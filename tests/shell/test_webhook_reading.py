@@ -272,6 +272,7 @@ def pull_node(**changes: Any) -> dict[str, Any]:
         "authorAssociation": "CONTRIBUTOR",
         "isCrossRepository": True,
         "headRepositoryOwner": {"login": "ana"},
+        "maintainerCanModify": False,
         "reviewThreads": {"totalCount": 2, "nodes": [{"isResolved": True}, {"isResolved": False}]},
         "commits": {"totalCount": 3},
         "files": {"totalCount": 1, "nodes": [{"path": "engine.txt"}]},
