@@ -3,16 +3,17 @@
 import getpass
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -183,11 +184,12 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
         children = _start_parts(settings, dict(os.environ), log=log.fileno())
         stack.callback(stop, list(children.values()))
         _await_up(settings, children, stopping)
-        say = _narrator(quiet=as_json)
+        screen = stack.enter_context(closing(Screen(sys.stderr, quiet=as_json)))
         example = stage.verdict()["prs"][0]["pr"].partition("#")[0]
-        say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/{example}.git")
-        say(f"mergeq:              {settings.public_url}/tide")
-        ended = _settle(stage, settings, children, stopping, say)
+        screen.say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/{example}.git")
+        screen.say(f"mergeq:              {settings.public_url}/tide")
+        ended = _settle(stage, settings, children, stopping, screen)
+        screen.close()
         verdict = stage.verdict()
         if as_json:
             click.echo(json.dumps(verdict))
@@ -361,7 +363,7 @@ def _settle(
     settings: Settings,
     children: Mapping[str, Any],
     stopping: threading.Event,
-    say: Callable[[str], None],
+    screen: "Screen",
 ) -> bool:
     """Wait until every story has ended and nothing moves any more; False when that takes too long."""
     told: dict[str, str] = {}
@@ -379,7 +381,9 @@ def _settle(
             line = f"{row['pr']:<28} {row['outcome']:<7} {'; '.join(row['reasons'])}"
             if told.get(row["pr"]) != line:
                 told[row["pr"]] = line
-                say(line)
+                screen.say(line)
+        done = sum(row["outcome"] == row["expected"] for row in verdict["prs"])
+        screen.progress(f"{done} of {len(verdict['prs'])} as expected so far, {waited:.0f} s")
         health = _health(settings)
         quiet = quiet + 1 if verdict["ok"] and stage.is_quiet() and health and health["idle"] else 0
     return quiet >= 3
@@ -394,18 +398,58 @@ def _health(settings: Settings) -> dict[str, Any] | None:
         return None
 
 
-def _narrator(*, quiet: bool) -> Callable[[str], None]:
-    return lambda line: click.echo(line, err=True) if not quiet else None
+class Screen:
+    """Where the demo tells what happens: a line for each thing that does, and on a terminal a last line that is drawn
+    over again and says how far it is.
+    """
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+        self._stream, self._quiet = stream, quiet
+        self._redraws = not quiet and stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+        self._shown = ""
+
+    def say(self, line: str) -> None:
+        """Print a line for good."""
+        if not self._quiet:
+            self._stream.write(f"{self._wiped()}{line}\n{self._shown}")
+            self._stream.flush()
+
+    def progress(self, text: str) -> None:
+        """Replace the last line; nothing where lines cannot be drawn over."""
+        if self._redraws and text != self._shown:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(self._wiped() + text[:width])
+            self._stream.flush()
+            self._shown = text[:width]
+
+    def close(self) -> None:
+        """Leave nothing behind but lines."""
+        self._stream.write(self._wiped())
+        self._stream.flush()
+        self._shown = ""
+
+    def _wiped(self) -> str:
+        return "\r\x1b[2K" if self._shown else ""
 
 
 def _print_table(verdict: Mapping[str, Any]) -> None:
     header = ("PULL REQUEST", "STORY", "HAPPENED", "WHY")
-    rows = [(row["pr"], row["story"], row["outcome"], "; ".join(row["reasons"])) for row in verdict["prs"]]
+    rows = [(row["pr"], row["story"], row["outcome"], _told(row)) for row in verdict["prs"]]
     widths = [max(len(line[column]) for line in (header, *rows)) for column in range(3)]
     click.echo()
     for line in (header, *rows):
         click.echo("  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]]))
     click.echo(f"\n{'as expected' if verdict['ok'] else 'NOT as expected'}: {len(rows)} stories")
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """Why a pull request is where it is: what it landed as, else what its status says."""
+    if row["landed_sha"] is None:
+        return "; ".join(row["reasons"])
+    tested = (
+        "the tree that was tested" if row["tested_tree"] == row["landed_tree"] else "on the strength of its own head"
+    )
+    return f"as {row['landed_sha'][:7]}, {tested}"
 
 
 @contextmanager
