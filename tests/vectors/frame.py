@@ -1,0 +1,101 @@
+"""How one golden vector is answered and compared: what an operation is, and the configuration of a line.
+
+An area of vectors is a module beside this one with two mappings, `OPS` by the `op` of a line and `GO` by its `func`
+(a recorded Go function); both have an `Op` for each name. `areas.py` lists the areas.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mergeq.config import ConfigError, Configuration
+from mergeq.config.documents import Document, parse, read
+from mergeq.config.policy import configuration_of
+
+Line = Mapping[str, Any]
+
+
+def differences(expected: Any, got: Any, at: str = "") -> Iterator[str]:
+    """Where two JSON values differ, a line each. As Go writes them: what is null or empty may as well be left out."""
+    if _is_nothing(expected) and _is_nothing(got):
+        return
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in sorted({*expected, *got}):
+            yield from differences(expected.get(key), got.get(key), f"{at}.{key}" if at else key)
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for index, (one, other) in enumerate(zip(expected, got, strict=True)):
+            yield from differences(one, other, f"{at}[{index}]")
+    elif type(expected) is not type(got) or expected != got:
+        yield f"{at or 'answer'}: expected {_short(expected)}, got {_short(got)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation: `answer` makes of a line what should equal its `expect`, and raises ConfigError where the
+    configuration of the line cannot be used; `compare` says where the two differ, given (expect, answer).
+    """
+
+    answer: Callable[[Line], Any]
+    compare: Callable[[Any, Any], Iterator[str]] = differences
+
+
+def judge(op: Op, line: Line) -> tuple[Any, tuple[str, ...]]:
+    """The answer to a line, and where it differs from what is expected. Of a refused configuration only that it is
+    refused is compared.
+    """
+    try:
+        got = op.answer(line)
+    except ConfigError as error:
+        refused = f"load_error: expected none, got {_short(str(error))}"
+        return {"load_error": str(error)}, () if line.get("load_error") else (refused,)
+    if line.get("load_error"):
+        return got, (f"load_error: expected {_short(line['load_error'])}, got none",)
+    return got, tuple(op.compare(line["expect"], got))
+
+
+def configuration(line: Line) -> Configuration:
+    """The configuration of a line. Raises ConfigError. Those in files are kept: many lines share one."""
+    if "config_path" in line:
+        shards = tuple(line.get("supplemental_paths") or ())
+        folder = line["configs"]
+        return _configuration_in(folder / line["config_path"], line["config_sha256"], line["mode"], folder, shards)
+    texts = [("config.yaml", line.get("config_yaml"), True), ("jobs.yaml", line.get("jobs_yaml"), False)]
+    texts += [(name, text, False) for name, text in sorted((line.get("supplemental") or {}).items())]
+    documents = [(parse(text.encode(), name), is_main) for name, text, is_main in texts if text is not None]
+    return configuration_of(documents, [], "config.yaml")
+
+
+@lru_cache(maxsize=2)
+def _configuration_in(file: Path, sha256: str, mode: str, folder: Path, shards: tuple[str, ...]) -> Configuration:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+        raise BrokenVectors(f"{file}: is not the file that the vectors were made from")
+    kept = {
+        "full": None,
+        "reduced": ("tide", "branch-protection", "presubmits"),
+        "reduced-no-jobs": ("tide", "branch-protection"),
+    }[mode]
+    documents = [(_reduced(read(file), kept), True), *((read(folder / shard), False) for shard in shards)]
+    return configuration_of(documents, [], str(file))
+
+
+def _reduced(document: Document, kept: tuple[str, ...] | None) -> Document:
+    if kept is None or not isinstance(document.value, dict):
+        return document
+    return replace(document, value={key: value for key, value in document.value.items() if key in kept})
+
+
+class BrokenVectors(Exception):
+    """Vectors that cannot be read, in one line."""
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value in ([], {})
+
+
+def _short(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return shown if len(shown) <= 160 else shown[:157] + "..."
