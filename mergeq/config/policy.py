@@ -23,7 +23,8 @@ from mergeq.core.queue import QueueValues, Retest
 T = TypeVar("T")
 
 _MANUAL = "require_manually_triggered_jobs"
-_SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits")
+_SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits", "in_repo_config")
+IN_REPO = "its jobs are kept in the repository itself and not known here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Configuration:
     context_options: ContextOptions = field(default_factory=ContextOptions)
     protection: BranchProtection = field(default_factory=BranchProtection)
     presubmits: Mapping[str, tuple[Job, ...]] = field(default_factory=dict)
+    jobs_in_repo: Mapping[str, bool] = field(default_factory=dict)
     blocker_label: str = ""
     blocks_policies: Mapping[str, BlocksPolicy] = field(default_factory=dict)
     target_urls: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +104,13 @@ class Configuration:
             optional=options.optional | jobs.optional,
             from_branch_protection=None,
         )
+
+    def contexts_refusal(self, branch: Branch) -> str:
+        """Why Tide would not act on the contexts of a branch: they contradict themselves (T1.61), or it could not read
+        the jobs that report them (T3.25). Empty when it would.
+        """
+        in_repo = most_specific(self.jobs_in_repo, branch, fallback=False)
+        return IN_REPO if in_repo else self.contexts(branch).refusal()
 
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
@@ -177,6 +186,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         ours.read(sections.get("mergeq"))
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
+        presubmits.read_in_repo(sections.get("in_repo_config"))
     queries = merged([query for query, _ in tide.queries])
     found = Configuration(
         queries=tuple(query for query, _ in queries),
@@ -185,6 +195,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         context_options=tide.context_options,
         protection=protection.result(),
         presubmits=presubmits.jobs,
+        jobs_in_repo=presubmits.in_repo,
         status_context=ours.status_context or Configuration().status_context,
         queue=ours.levels,
         digest=digest.hexdigest()[:12],

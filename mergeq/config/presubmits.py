@@ -1,4 +1,6 @@
-"""Prow's `presubmits:`, read only for the contexts that its jobs report (T1.63, P2.15-P2.17). mergeq runs no jobs."""
+"""Prow's `presubmits:`, read only for the contexts that its jobs report (T1.63, P2.15-P2.17), and where more such jobs
+are kept in the repositories themselves. mergeq runs no jobs.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,6 +65,7 @@ class PresubmitsSection:
 
     def __init__(self, reading: Reading) -> None:
         self.jobs: dict[str, tuple[Job, ...]] = {}
+        self.in_repo: dict[str, bool] = {}
         self._reading = reading
 
     def read(self, section: Any) -> None:
@@ -74,6 +77,18 @@ class PresubmitsSection:
             if jobs is not None and self._reading.expect(jobs, list, (*path, repo)):
                 read = (self._job(job, (*path, repo, index)) for index, job in enumerate(jobs))
                 self.jobs[repo] = (*self.jobs.get(repo, ()), *(job for job in read if job is not None))
+
+    def read_in_repo(self, section: Any) -> None:
+        """Read one document's `in_repo_config`: for whom jobs are kept in the repositories, by ``*``, org or
+        ``org/repo``. Nothing else of it matters here, nor is it checked.
+        """
+        enabled = section.get("enabled") if isinstance(section, dict) else None
+        if isinstance(enabled, dict):
+            self.in_repo |= {key: value for key, value in enabled.items() if isinstance(value, bool)}
+        if any(self.in_repo.values()):
+            what = "the jobs in `.prow.yaml` files are not read, so the contexts they report are not known here"
+            remedy = "name those that must be green under `tide.context_options`"
+            self._reading.warn(("in_repo_config", "enabled"), what, remedy)
 
     def _job(self, job: Any, path: Path_) -> Job | None:
         reading = self._reading

@@ -12,7 +12,7 @@ from typing import Any
 import re2
 
 from mergeq.config.documents import Document, Path_
-from mergeq.core.contexts import Pattern
+from mergeq.core.contexts import Broken, Pattern
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -107,20 +107,12 @@ class Reading:
         found = node.get(key)
         return found if found is not None and self.expect(found, dict, (*path, key)) else {}
 
-    def pattern(self, text: str, path: Path_, *, needed: bool = True) -> Pattern | None:
-        """A compiled RE2 expression (T1.3); None for what does not compile, which is a problem, or a warning if it is
-        not needed.
-        """
-        options = re2.Options()
-        options.log_errors = False
-        try:
-            compiled: Pattern = re2.compile(text, options)
-        except re2.error as error:
-            said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-            complain = self.problem if needed else self.warn
-            complain(path, f'regex "{text}" is not valid: {said}', "mend it; the syntax is RE2's")
+    def pattern(self, text: str, path: Path_) -> Pattern | None:
+        """A compiled RE2 expression (T1.3); None for what does not compile, which is a problem."""
+        if isinstance(found := compiled(text), Broken):
+            self.problem(path, f'regex "{text}" is not valid: {found.why}', "mend it; the syntax is RE2's")
             return None
-        return compiled
+        return found
 
     def duration(self, value: Any, path: Path_) -> float:
         """Seconds; what is not a duration is a problem, and a minute."""
@@ -129,6 +121,17 @@ class Reading:
             self.problem(path, f"{value!r} is not a duration", "write it as 1m, 90s or 1h30m")
             return 60.0
         return seconds
+
+
+def compiled(text: str) -> Pattern:
+    """An RE2 expression (T1.3), Broken when it does not compile."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        found: Pattern = re2.compile(text, options)
+    except re2.error as error:
+        return Broken(text, error.args[0].decode() if isinstance(error.args[0], bytes) else str(error))
+    return found
 
 
 def seconds_of(value: Any) -> float | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.config.documents import Path_
-from mergeq.config.reading import Reading, Spot
-from mergeq.core.contexts import ContextOptions, ContextPolicy, Pattern
+from mergeq.config.reading import Reading, Spot, compiled
+from mergeq.core.contexts import Broken, ContextOptions, ContextPolicy, Pattern
 from mergeq.core.merge_method import MergeMethods, NestedMethods
 from mergeq.core.pool import BlocksPolicy
 from mergeq.core.pull import Method
@@ -250,12 +250,16 @@ class TideSection:
         }
         spot = (*path, "optional-regex-contexts")
         texts = reading.names(values.get("optional-regex-contexts", []), spot)
-        patterns = (reading.pattern(text, spot, needed=False) for text in texts)
+        patterns = tuple(map(compiled, texts))
+        for broken in (one for one in patterns if isinstance(one, Broken)):
+            what = f'regex "{broken.pattern}" is not valid: {broken.why}'
+            reading.warn(spot, what, "mend it; the syntax is RE2's")
         policy = ContextPolicy(
             **lists,
-            optional_patterns=tuple(pattern for pattern in patterns if pattern is not None),
+            optional_patterns=patterns,
             skip_unknown=flags.get("skip-unknown-contexts"),
             from_branch_protection=flags.get("from-branch-protection"),
+            overwrite_pending=flags.get("overwrite-pending-contexts"),
         )
         return policy, reading.children(values, below, path)
 

@@ -1,5 +1,6 @@
 """Which contexts of a commit count, and whether those that count are green."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,10 +27,22 @@ class EmptyContexts(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A pattern that does not compile, and why: it matches nothing, and Tide does not act on a policy that has one."""
+
+    pattern: str
+    why: str
+
+    def search(self, _text: str, /) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class ContextPolicy:
     """Which contexts are required and which do not count (T1.58). Lists are sets of names; unset booleans inherit.
 
     `from_branch_protection` asks for more required contexts; whoever has the configuration adds them (T1.60).
+    `overwrite_pending` is about jobs that Tide starts on heads (T1.65); mergeq starts none.
     """
 
     required: frozenset[str] = frozenset()
@@ -38,6 +51,7 @@ class ContextPolicy:
     optional_patterns: tuple[Pattern, ...] = field(default=(), compare=False)
     skip_unknown: bool | None = None
     from_branch_protection: bool | None = None
+    overwrite_pending: bool | None = None
 
     def narrowed_by(self, narrower: "ContextPolicy") -> "ContextPolicy":
         """This policy with a narrower level's applied: lists are united, a set boolean wins (T1.59)."""
@@ -48,6 +62,7 @@ class ContextPolicy:
             optional_patterns=self.optional_patterns + narrower.optional_patterns,
             skip_unknown=_narrowest(self.skip_unknown, narrower.skip_unknown),
             from_branch_protection=_narrowest(self.from_branch_protection, narrower.from_branch_protection),
+            overwrite_pending=_narrowest(self.overwrite_pending, narrower.overwrite_pending),
         )
 
     def counts(self, name: str) -> bool:
@@ -63,6 +78,15 @@ class ContextPolicy:
 
     def overlap(self) -> str:
         """What contradicts itself in this policy, as one phrase; empty when nothing does (T1.61)."""
+        return self._shared_names() or self._matched_names()
+
+    def refusal(self) -> str:
+        """Why Tide would not act on this policy, as one phrase; empty when it would (T1.61)."""
+        broken = (one for one in self._sorted_patterns() if isinstance(one, Broken))
+        said = (f"optional context regex {_quoted(one)} doesn't compile: {one.why}" for one in broken)
+        return self._shared_names() or next(said, "") or self._matched_names()
+
+    def _shared_names(self) -> str:
         for first, second, said in (
             (self.required, self.optional, "required and optional"),
             (self.required, self.required_if_present, "required and required if present"),
@@ -70,11 +94,21 @@ class ContextPolicy:
         ):
             if both := first & second:
                 return f"contexts {', '.join(sorted(both))} are defined as {said}"
-        for names, said in ((self.required, "required"), (self.required_if_present, "required if present")):
-            for pattern in self.optional_patterns:
-                if match := next((name for name in sorted(names) if pattern.search(name)), None):
-                    return f'optional context regex "{pattern.pattern}" matches {said} context {match}'
         return ""
+
+    def _matched_names(self) -> str:
+        for pattern in self._sorted_patterns():
+            for names, said in ((self.required, "required"), (self.required_if_present, "required if present")):
+                if match := next((name for name in sorted(names) if pattern.search(name)), None):
+                    return f"optional context regex {_quoted(pattern)} matches {said} context {match}"
+        return ""
+
+    def _sorted_patterns(self) -> list[Pattern]:
+        return sorted(self.optional_patterns, key=lambda one: one.pattern)
+
+
+def _quoted(pattern: Pattern) -> str:
+    return json.dumps(pattern.pattern, ensure_ascii=False)
 
 
 def _narrowest(broad: bool | None, narrow: bool | None) -> bool | None:

@@ -156,16 +156,22 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """An open issue with the blocker label (T7). `branches` empty: it blocks every branch of its repository."""
+    """An open issue with the blocker label (T7). `branches` are those its title names, in its words and as often as it
+    does; empty: it blocks every branch of its repository.
+    """
 
     number: int
     title: str
     url: str
-    branches: frozenset[str] = frozenset()
+    branches: tuple[str, ...] = ()
 
     def applies_to(self, branch: str) -> bool:
         """Whether this issue stops `branch` (T7.7; names compare exactly, T7.5)."""
         return not self.branches or branch in self.branches
+
+    def times_listed(self, branch: str) -> int:
+        """How often Tide lists it for `branch`: once for each time that the title names it."""
+        return self.branches.count(branch) if self.branches else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,4 +196,4 @@ _BRANCH_TOKEN = re.compile(r"\bbranch:[^\w-]*([\w./-]+)\b", re.IGNORECASE | re.A
 
 def blocker(number: int, title: str, url: str) -> Blocker:
     """A blocker issue, with the ``branch:NAME`` tokens of its title understood and taken out of it (T7.4-T7.6)."""
-    return Blocker(number, _BRANCH_TOKEN.sub("", title), url, frozenset(_BRANCH_TOKEN.findall(title)))
+    return Blocker(number, _BRANCH_TOKEN.sub("", title), url, tuple(_BRANCH_TOKEN.findall(title)))

@@ -11,6 +11,7 @@ from mergeq.core.contexts import ContextPolicy, unsuccessful
 from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.reason import Clause, Reason
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLOOR = datetime(2007, 1, 1, tzinfo=UTC)
 _JSON_FIELDS = {
     "author": "author",
@@ -85,6 +86,11 @@ class Query:
         scopes = self.scopes()
         return " ".join((*self.search_terms(), *(term for org in sorted(scopes) for term in scopes[org])))
 
+    def searches_by_org(self) -> Mapping[str, str]:
+        """The searches Tide sends as a GitHub App, one for each org (T2.4)."""
+        terms = self.search_terms()
+        return {org: " ".join((*terms, *scope)) for org, scope in self.scopes().items()}
+
     def searches(self) -> tuple[str, ...]:
         """The searches as sent: one ``org:`` or one ``repo:`` each, because GitHub reads several as AND (D11, Q21).
 
@@ -144,11 +150,20 @@ def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
 
 
 def updated_between(start: float, end: float) -> str:
-    """The search term for a window of update times in seconds since the epoch, always in UTC and never before 2007
-    (T2.6, T2.7 repaired).
+    """The search term for a window of update times in seconds since the epoch, always in UTC (T2.7 repaired)."""
+    return updated_since_2007(*(datetime.fromtimestamp(at, UTC) for at in (start, end)))
+
+
+def updated_since_2007(first: datetime, last: datetime) -> str:
+    """The search term for a window that never begins before 2007 (T2.6). The clocks' own figures are written, as Tide
+    does also where they are not in UTC (T2.7).
     """
-    first, last = (max(datetime.fromtimestamp(at, UTC), _FLOOR) for at in (start, end))
-    return f"updated:{first:%Y-%m-%dT%H:%M:%SZ}..{last:%Y-%m-%dT%H:%M:%SZ}"
+    return updated_term(max(first, _FLOOR), max(last, _FLOOR))
+
+
+def updated_term(first: datetime, last: datetime) -> str:
+    """The search term for any window; what is before 1970 is open."""
+    return "updated:" + "..".join("*" if at < _EPOCH else f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (first, last))
 
 
 def lacking(entry: str, labels: frozenset[str]) -> bool:

@@ -1,10 +1,11 @@
 """Contexts: which of them count, which report is the latest, and what is not green."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from mergeq.core.contexts import ContextOptions, ContextPolicy, latest, resolve, unsuccessful
+from mergeq.core.contexts import Broken, ContextOptions, ContextPolicy, latest, resolve, unsuccessful
 from mergeq.core.pull import Context, Result
 from tests.builders import context, green
 
@@ -60,7 +61,13 @@ def test_patterns_of_all_levels_are_united() -> None:
     ],
 )
 def test_the_narrowest_set_flag_wins(broad: bool | None, narrow: bool | None, expected: bool | None) -> None:
-    assert resolve([policy(skip_unknown=broad), policy(skip_unknown=narrow)]).skip_unknown is expected
+    """T11.84 as well: all flags are alike."""
+    broader = ContextPolicy(skip_unknown=broad, from_branch_protection=broad, overwrite_pending=broad)
+    narrower = ContextPolicy(skip_unknown=narrow, from_branch_protection=narrow, overwrite_pending=narrow)
+
+    found = resolve([broader, narrower])
+
+    assert (found.skip_unknown, found.from_branch_protection, found.overwrite_pending) == (expected,) * 3
 
 
 def test_without_levels_nothing_is_configured() -> None:
@@ -151,7 +158,19 @@ def test_the_first_rule_that_applies_decides_whether_a_context_counts(
     ],
 )
 def test_a_policy_that_contradicts_itself_says_where(rules: ContextPolicy, said: str) -> None:
-    assert rules.overlap() == said
+    assert rules.overlap() == rules.refusal() == said
+
+
+def test_tide_does_not_act_where_an_expression_does_not_compile() -> None:
+    """T11.92: after what lists contradict, before what expressions do."""
+    broken = ContextPolicy(optional_patterns=(re.compile("c."), Broken('"\\', "it ends too early")))
+
+    assert broken.counts('"\\')
+    assert broken.overlap() == ""
+    assert broken.refusal() == 'optional context regex "\\"\\\\" doesn\'t compile: it ends too early'
+    assert replace(broken, required=frozenset({"c1"})).refusal() == broken.refusal()
+    both = replace(broken, required=frozenset({"a"}), optional=frozenset({"a"}))
+    assert both.refusal() == "contexts a are defined as required and optional"
 
 
 # The latest report

@@ -24,6 +24,7 @@ from mergeq.core.pool import (
     voided,
 )
 from mergeq.core.pull import (
+    Blocker,
     Branch,
     Context,
     Mergeable,
@@ -73,7 +74,7 @@ def clauses(pull: PullRequest, config: BranchSettings | None = None, repository:
     return [reason.clause for reason in reasons(pull, config, repository)]
 
 
-def outage(number: int, title: str = "Outage") -> object:
+def outage(number: int, title: str = "Outage") -> Blocker:
     return blocker(number, title, "")
 
 
@@ -780,6 +781,13 @@ def test_a_branch_is_stopped_by_the_blockers_that_apply_to_it(
     applying = applicable_blockers(facts(branch=Branch("acme", "rocket", branch), blockers=issues))
 
     assert [issue.number for issue in applying] == stopped_by
+
+
+def test_tide_lists_a_blocker_once_for_each_time_that_it_names_the_branch() -> None:
+    """T7.4: on its statuses and pages."""
+    assert outage(5).times_listed("main") == 1
+    assert outage(6, "branch:main branch:next branch:main").times_listed("main") == 2
+    assert outage(6, "branch:next").times_listed("main") == 0
 
 
 def test_a_pool_carries_the_blockers_that_apply() -> None:

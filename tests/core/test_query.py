@@ -1,14 +1,24 @@
 """Queries: which repositories one speaks about, what a pull request lacks, and the search that finds it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.pull import Branch, PullRequest, Result
-from mergeq.core.query import Query, applicable, closest, merged, open_pull_searches, unmet, updated_between
+from mergeq.core.query import (
+    Query,
+    applicable,
+    closest,
+    merged,
+    open_pull_searches,
+    unmet,
+    updated_between,
+    updated_since_2007,
+    updated_term,
+)
 from mergeq.core.reason import Clause, Reason
 from tests.builders import context, green, pr, query
 
@@ -506,6 +516,26 @@ def test_a_search_window_is_in_utc() -> None:
 def test_a_search_window_never_starts_before_2007() -> None:
     """T11.29."""
     assert updated_between(0, 0) == "updated:2007-01-01T00:00:00Z..2007-01-01T00:00:00Z"
+
+
+def test_tide_writes_the_figures_of_its_own_clock_and_floors_the_instant() -> None:
+    """T2.6, T2.7: two hours too late; `updated_between` is the repair."""
+    east = timezone(timedelta(hours=2))
+    new_year = datetime(2007, 1, 1, tzinfo=east)
+
+    assert updated_since_2007(new_year, datetime(2026, 2, 3, 4, 5, 6, tzinfo=east)) == (
+        "updated:2007-01-01T00:00:00Z..2026-02-03T04:05:06Z"
+    )
+    assert updated_between(0.0, datetime(2026, 2, 3, 4, 5, 6, tzinfo=east).timestamp()) == (
+        "updated:2007-01-01T00:00:00Z..2026-02-03T02:05:06Z"
+    )
+
+
+def test_a_window_that_is_not_floored_is_open_before_1970() -> None:
+    """T2.6."""
+    assert updated_term(datetime(1969, 12, 31, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)) == (
+        "updated:*..1970-01-01T00:00:00Z"
+    )
 
 
 # As Tide shows and counts them

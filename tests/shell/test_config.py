@@ -396,6 +396,7 @@ tide:
         required_if_present=frozenset({"repo"}),
         optional=frozenset({"org"}),
         skip_unknown=False,
+        overwrite_pending=False,
     )
     assert not contexts.counts("docs-build")
     assert contexts.counts("my-docs-build")
@@ -1168,6 +1169,35 @@ def test_a_context_expression_that_does_not_compile_makes_nothing_optional(
     contexts = loaded(text).for_branch(MAIN).contexts
     assert contexts.counts("c1")
     assert not contexts.counts("docs")
+
+
+def test_a_context_expression_that_does_not_compile_stops_tide(loaded: Load) -> None:
+    """T11.92, D20."""
+    found = loaded("tide: {context_options: {optional-regex-contexts: ['c\\']}}\n")
+
+    assert found.contexts_refusal(MAIN).startswith('optional context regex "c\\\\" doesn\'t compile: ')
+
+
+@pytest.mark.parametrize(
+    ("enabled", "refuses"),
+    [
+        ("{}", False),
+        ("{'*': true}", True),
+        ("{'*': true, acme: false}", False),
+        ("{'*': false, acme: true}", True),
+        ("{acme: true, acme/rocket: false}", False),
+        ("{acme/other: true}", False),
+        ("{acme: 7}", False),
+        ("[acme]", False),
+    ],
+)
+def test_jobs_that_are_kept_in_the_repository_are_not_known(loaded: Load, enabled: str, *, refuses: bool) -> None:
+    """T3.25, D2, D20: what Tide cannot read of a repository stops it there; mergeq goes by what it is told."""
+    found = loaded(f"tide:\n{QUERY}in_repo_config: {{enabled: {enabled}}}\n")
+
+    assert bool(found.contexts_refusal(MAIN)) is refuses
+    assert found.contexts(MAIN) == ContextPolicy()
+    assert [".prow.yaml" in line for line in found.warnings] == [True] * ("true" in enabled)
 
 
 # Several files

@@ -539,7 +539,7 @@ ISSUE = {"number": 5, "title": "Outage branch:main", "url": "https://github.test
 
 def test_blockers_are_read_with_the_branches_they_name() -> None:
     assert parse.blockers({"issues": {"totalCount": 1, "nodes": [ISSUE]}}) == (
-        Blocker(5, "Outage ", "https://github.test/5", frozenset({"main"})),
+        Blocker(5, "Outage ", "https://github.test/5", ("main",)),
     )
 
 

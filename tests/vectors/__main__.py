@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from tests.vectors.areas import GO, LEFT_OUT, NOT_YET, OPS
+from tests.vectors.areas import GO, NOT_YET, OPS, is_left_out
 from tests.vectors.frame import BrokenVectors, Line, Op, judge
 
 
@@ -40,7 +40,7 @@ class Tally:
         name = name_of(line)
         if name in NOT_YET:
             self.not_yet[name] += 1
-        elif name in LEFT_OUT:
+        elif is_left_out(line):
             self.left_out[name] += 1
         elif (op := op_of(line)) is None:
             self.unanswered[name] += 1

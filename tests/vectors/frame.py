@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mergeq.config import ConfigError, Configuration
@@ -52,6 +52,8 @@ def judge(op: Op, line: Line) -> tuple[Any, tuple[str, ...]]:
     except ConfigError as error:
         refused = f"load_error: expected none, got {_short(str(error))}"
         return {"load_error": str(error)}, () if line.get("load_error") else (refused,)
+    except Exception as error:  # noqa: BLE001 -- what breaks on one line is a failure of that line
+        return None, (f"broke: {type(error).__name__}: {_short(str(error))}",)
     if line.get("load_error"):
         return got, (f"load_error: expected {_short(line['load_error'])}, got none",)
     return got, tuple(op.compare(line["expect"], got))
@@ -60,17 +62,25 @@ def judge(op: Op, line: Line) -> tuple[Any, tuple[str, ...]]:
 def configuration(line: Line) -> Configuration:
     """The configuration of a line. Raises ConfigError. Those in files are kept: many lines share one."""
     if "config_path" in line:
-        shards = tuple(line.get("supplemental_paths") or ())
+        shards = tuple(sorted(line.get("supplemental_paths") or (), key=_walked))
         folder = line["configs"]
-        return _configuration_in(folder / line["config_path"], line["config_sha256"], line["mode"], folder, shards)
+        return _configuration_in(folder / line["config_path"], line["config_sha256"], line["mode"], shards)
     texts = [("config.yaml", line.get("config_yaml"), True), ("jobs.yaml", line.get("jobs_yaml"), False)]
-    texts += [(name, text, False) for name, text in sorted((line.get("supplemental") or {}).items())]
+    texts += [
+        (name, text, False)
+        for name, text in sorted((line.get("supplemental") or {}).items(), key=lambda one: _walked(one[0]))
+    ]
     documents = [(parse(text.encode(), name), is_main) for name, text, is_main in texts if text is not None]
     return configuration_of(documents, [], "config.yaml")
 
 
+def _walked(path: str) -> tuple[str, ...]:
+    """What orders files as a walk through the folders does."""
+    return PurePosixPath(path).parts
+
+
 @lru_cache(maxsize=2)
-def _configuration_in(file: Path, sha256: str, mode: str, folder: Path, shards: tuple[str, ...]) -> Configuration:
+def _configuration_in(file: Path, sha256: str, mode: str, shards: tuple[str, ...]) -> Configuration:
     if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
         raise BrokenVectors(f"{file}: is not the file that the vectors were made from")
     kept = {
@@ -78,7 +88,8 @@ def _configuration_in(file: Path, sha256: str, mode: str, folder: Path, shards: 
         "reduced": ("tide", "branch-protection", "presubmits"),
         "reduced-no-jobs": ("tide", "branch-protection"),
     }[mode]
-    documents = [(_reduced(read(file), kept), True), *((read(folder / shard), False) for shard in shards)]
+    beside = (file.parent / shard.replace("/", "__") for shard in shards)
+    documents = [(_reduced(read(file), kept), True), *((read(shard), False) for shard in beside)]
     return configuration_of(documents, [], str(file))
 
 
