@@ -38,7 +38,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             milestone=(node["milestone"] or {}).get("title"),
             is_draft=node["isDraft"],
             is_open=node["state"] == "OPEN",
-            mergeable=_mergeable(node["mergeable"]),
+            mergeable=mergeable(node["mergeable"]),
             merge_state=node["mergeStateStatus"],
             can_be_rebased=node["canBeRebased"],
             review_decision=node["reviewDecision"],
@@ -95,10 +95,7 @@ def _paths(files: dict[str, Any] | None) -> tuple[str, ...] | None:
 
 
 def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | None:
-    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34).
-
-    A check run that is not completed is pending; neutral, skipped and success pass, anything else failed (T3.19).
-    """
+    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34)."""
     if rollup is None:
         return ()
     nodes = rollup["contexts"]["nodes"]
@@ -110,20 +107,18 @@ def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | 
             found.append(
                 Context(
                     name=node["context"],
-                    result=Result(node["state"]) if node["state"] in Result.__members__ else Result.ERROR,
+                    result=status_result(node["state"]),
                     at=seconds(node["createdAt"]),
                     description=node["description"] or "",
                     url=node["targetUrl"] or "",
                 )
             )
         elif node["__typename"] == "CheckRun" and node["name"]:
-            done = node["status"] == "COMPLETED"
-            passed = Result.SUCCESS if node["conclusion"] in _PASSING else Result.FAILURE
             app = (node["checkSuite"] or {}).get("app") or {}
             found.append(
                 Context(
                     name=node["name"],
-                    result=passed if done else Result.PENDING,
+                    result=check_result(node["status"], node["conclusion"]),
                     app=app.get("slug") or "unknown app",
                     at=seconds(node["startedAt"]),
                     serial=node["databaseId"] or 0,
@@ -131,6 +126,22 @@ def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | 
                 )
             )
     return tuple(found)
+
+
+def status_result(state: str) -> Result:
+    """What a commit status says; a state that is not known is an error."""
+    said = state.upper()
+    return Result(said) if said in Result.__members__ else Result.ERROR
+
+
+def check_result(status: str | None, conclusion: str | None) -> Result:
+    """What a check run says: not completed is pending; neutral, skipped and success pass, anything else failed (T3.19).
+
+    GraphQL says it in upper case, REST in lower.
+    """
+    if (status or "").upper() != "COMPLETED":
+        return Result.PENDING
+    return Result.SUCCESS if (conclusion or "").upper() in _PASSING else Result.FAILURE
 
 
 def repository(node: dict[str, Any]) -> Repository:
@@ -177,5 +188,6 @@ def seconds(at: str | None) -> float:
     return datetime.fromisoformat(at).timestamp() if at else 0.0
 
 
-def _mergeable(text: str) -> Mergeable:
+def mergeable(text: str) -> Mergeable:
+    """GitHub's opinion on conflicts; one that is not known is no opinion."""
     return Mergeable(text) if text in Mergeable.__members__ else Mergeable.UNKNOWN
