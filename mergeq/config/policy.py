@@ -13,6 +13,7 @@ from mergeq.config.protection import BranchProtection, ProtectionSection, requir
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import CommitTemplate, TideSection
+from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BlocksPolicy, BranchSettings
@@ -71,8 +72,8 @@ class Configuration:
         """Searches for all open pull requests in scope (T6.33)."""
         return open_pull_searches(self.queries)
 
-    def for_branch(self, branch: Branch) -> BranchSettings:
-        """Everything configured for one branch."""
+    def for_branch(self, branch: Branch, compat: Compat = Compat.MERGEQ) -> BranchSettings:
+        """Everything configured for one branch; under Compat.TIDE without what Tide does not know (D20)."""
         return BranchSettings(
             queries=applicable(self.queries, branch),
             contexts=self.contexts(branch),
@@ -81,7 +82,8 @@ class Configuration:
             blocks_policy=most_specific(self.blocks_policies, branch, BranchSettings().blocks_policy),
             priority=self.priority,
             batch_size_limit=most_specific(self.batch_size_limits, branch, 0),
-            queue=self.queue_values(branch),
+            queue=QueueValues.of_tide() if compat is Compat.TIDE else self.queue_values(branch),
+            compat=compat,
         )
 
     def queue_values(self, branch: Branch) -> QueueValues:

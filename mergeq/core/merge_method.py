@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mergeq.core.compat import Compat
 from mergeq.core.contexts import Pattern
 from mergeq.core.pull import Branch, Method, PullRequest
 
@@ -58,17 +59,18 @@ class MergeMethods:
             return method, (branch.org,)
         return Method.MERGE, ()
 
-    def of(self, pull: PullRequest) -> Method | None:
+    def of(self, pull: PullRequest, compat: Compat = Compat.MERGEQ) -> Method | None:
         """The method for one pull request: a method label beats the configuration; None when labels contradict each
-        other (T1.56, T3.8).
+        other (T1.56, T3.8). Where two of the labels are configured alike, the first of squash, rebase, merge is meant
+        (T1.57).
         """
-        wanted = (
-            (self.squash_label.lower(), Method.SQUASH),
-            (self.rebase_label.lower(), Method.REBASE),
-            (self.merge_label.lower(), Method.MERGE),
+        labels = (
+            (self.squash_label, Method.SQUASH),
+            (self.rebase_label, Method.REBASE),
+            (self.merge_label, Method.MERGE),
         )
-        meant = (next((m for text, m in wanted if text and text == label.lower()), None) for label in pull.labels)
-        chosen = [method for method in meant if method is not None]
+        meant = {compat.same(text): method for text, method in reversed(labels) if text}
+        chosen = [meant[label] for label in map(compat.same, pull.labels) if label in meant]
         if not chosen:
             return self.for_branch(pull.branch)
         return chosen[0] if len(chosen) == 1 else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mergeq.core import query
+from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, EmptyContexts, latest, unsuccessful
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pull import (
@@ -47,6 +48,7 @@ class BranchSettings:
     priority: tuple[tuple[str, ...], ...] = ()
     batch_size_limit: int = 0
     queue: QueueValues = field(default_factory=QueueValues)
+    compat: Compat = Compat.MERGEQ
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def assess(
     landing (D7, D23).
     """
     held = still_awaiting(under_protection(settings, protection), pull, memory.unproved.get(pull.number))
-    method = settings.methods.of(pull)
+    method = settings.methods.of(pull, settings.compat)
     arrival = memory.arrivals.get(pull.number)
     conviction = memory.convictions.get(pull.head_sha)
     staged = settings.queue.retest is Retest.STAGING

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from mergeq.core.contexts import EmptyContexts
 
@@ -87,3 +88,15 @@ class QueueValues:
     staging_contexts: frozenset[str] = frozenset()
     context_apps: Mapping[str, str] = field(default_factory=dict)
     staging: StagingValues = field(default_factory=StagingValues)
+
+    @classmethod
+    def of_tide(cls) -> Self:
+        """The values by which the queue behaves as Tide does, which has none of these keys (D3, D20, T0.7, T3.16)."""
+        return cls(
+            retest=Retest.STAGING,
+            order=Order.NUMBER,
+            drafts=Drafts.INCLUDE,
+            empty_contexts=EmptyContexts.ALLOW,
+            voided_by_push=(),
+            staging=StagingValues(forks=Forks.ALWAYS, sensitive_paths=()),
+        )
