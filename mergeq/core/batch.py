@@ -120,8 +120,8 @@ def staged_policy(settings: BranchSettings) -> ContextPolicy:
 
 def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
     """What a run says at `now`; one that has ended says what it said then."""
-    policy = staged_policy(settings) if run.ref else settings.contexts
-    bad = unsuccessful(run.contexts or (), policy, settings.status_context, settings.queue.context_apps)
+    demands = replace(settings.demands, policy=staged_policy(settings)) if run.ref else settings.demands
+    bad = unsuccessful(run.contexts or (), demands)
     failed = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
     silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
     if run.ended is not None:

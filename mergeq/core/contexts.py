@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from mergeq.core.compat import Compat
 from mergeq.core.pull import Context, Result
 
 
@@ -136,33 +137,73 @@ def _age(context: Context) -> tuple[float, int]:
     return (context.at or math.inf, context.serial)
 
 
-def unsuccessful(
-    contexts: Iterable[Context], policy: ContextPolicy, ours: str, apps: Mapping[str, str] | None = None
-) -> tuple[Context, ...]:
-    """The contexts that keep a head from being green, sorted by name: counting and not SUCCESS, or required and absent
-    (T1.64, T3.12, T3.13).
-
-    `ours` is the name of our own status context, which is never judged (T3.15). A name reported by several apps must
-    be green from all. `apps` pins names to the slug of the one app that is believed, ``any`` being everybody.
+def best(contexts: Iterable[Context]) -> tuple[Context, ...]:
+    """Tide's reading: statuses as they are, and of the check runs of one name the best whoever reports it, at the place
+    of the first (T3.18, T3.19).
     """
-    pinned = {name: frozenset(slugs.split(",")) for name, slugs in (apps or {}).items()}
-    anybody = frozenset({"any"})
-    present = [
-        context
-        for context in latest(contexts)
-        if context.name.lower() != ours.lower() and pinned.get(context.name, anybody) & {"any", context.app}
-    ]
-    names = {context.name for context in present}
+    statuses: list[Context] = []
+    runs: dict[str, Context] = {}
+    for context in contexts:
+        if context.app is None:
+            statuses.append(context)
+        elif (seen := runs.get(context.name)) is None or _RANK[context.result] > _RANK[seen.result]:
+            runs[context.name] = context
+    return (*statuses, *runs.values())
+
+
+_RANK = {Result.EXPECTED: 0, Result.FAILURE: 1, Result.ERROR: 1, Result.PENDING: 2, Result.SUCCESS: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What is demanded of the contexts of a commit.
+
+    `ours` is the name of our own status context, which is never judged (T3.15). `apps` pins names to the slugs of the
+    apps that are believed, split by commas, ``any`` being everybody.
+    """
+
+    policy: ContextPolicy = ContextPolicy()
+    ours: str = "tide"
+    apps: Mapping[str, str] = field(default_factory=dict)
+    compat: Compat = Compat.MERGEQ
+
+    def judged(self, contexts: Iterable[Context]) -> tuple[Context, ...]:
+        """The reports that are judged: one of each app and name, none of them ours (D18; T3.18 under TIDE)."""
+        said = best(contexts) if self.compat is Compat.TIDE else latest(contexts)
+        ours = self.compat.same(self.ours)
+        return tuple(context for context in said if self.compat.same(context.name) != ours)
+
+
+def unsuccessful(contexts: Sequence[Context], demands: Demands) -> tuple[Context, ...]:
+    """The contexts that keep a commit from being green, sorted by name: counting and not SUCCESS, or required and
+    absent (T1.64, T3.12, T3.13). A name reported by several apps must be green from all.
+    """
+    tide = demands.compat is Compat.TIDE
+    policy, pinned = demands.policy, demands.apps
+    present = demands.judged(contexts)
+    if pinned:
+        present = tuple(one for one in present if _is_believed(one, pinned))
     bad = [context for context in present if context.result is not Result.SUCCESS and policy.counts(context.name)]
-    bad += [Context(name, Result.EXPECTED) for name in policy.required - names if name.lower() != ours.lower()]
-    seen = {(context.name, context.app) for context in present}
-    bad += [
-        Context(name, Result.EXPECTED, app)
-        for name in policy.required & names & set(pinned)
-        for app in pinned[name] - {"any"}
-        if (name, app) not in seen
-    ]
+    names = {context.name for context in (contexts if tide else present)}
+    bad += [Context(name, Result.EXPECTED) for name in policy.required - names if tide or not _is_ours(name, demands)]
+    if pinned:
+        seen = {(context.name, context.app) for context in present}
+        bad += [
+            Context(name, Result.EXPECTED, app)
+            for name in policy.required & names & set(pinned)
+            for app in {*pinned[name].split(",")} - {"any"}
+            if (name, app) not in seen
+        ]
     return tuple(sorted(bad, key=lambda context: (context.name, context.app or "")))
+
+
+def _is_believed(context: Context, pinned: Mapping[str, str]) -> bool:
+    slugs = pinned.get(context.name, "any").split(",")
+    return "any" in slugs or context.app in slugs
+
+
+def _is_ours(name: str, demands: Demands) -> bool:
+    return demands.compat.same(name) == demands.compat.same(demands.ours)
 
 
 def resolve(levels: Iterable[ContextPolicy]) -> ContextPolicy:

@@ -10,12 +10,13 @@ from enum import StrEnum
 
 from mergeq.core import query
 from mergeq.core.compat import Compat
-from mergeq.core.contexts import ContextPolicy, EmptyContexts, latest, unsuccessful
+from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, latest, unsuccessful
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pull import (
     Blocker,
     Branch,
     BranchFacts,
+    Context,
     Mergeable,
     Method,
     Protection,
@@ -49,6 +50,11 @@ class BranchSettings:
     batch_size_limit: int = 0
     queue: QueueValues = field(default_factory=QueueValues)
     compat: Compat = Compat.MERGEQ
+
+    @property
+    def demands(self) -> Demands:
+        """What is demanded of the contexts of a head."""
+        return Demands(self.contexts, self.status_context, self.queue.context_apps, self.compat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def assess(
     reasons = (
         *_unmergeable(pull, method, repository, settings),
         *_unready(pull, held),
-        *query.closest(held.queries, pull, held.contexts, held.status_context, held.queue.context_apps),
+        *query.closest(held.queries, pull, held.demands),
         *voided(pull, settings, arrival),
         *_protected(pull, method, protection),
         *(_not_stageable(pull, settings, arrival) if staged else ()),
@@ -345,19 +351,24 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
                 "wait; if it stays, see the log of mergeq",
             )
         )
-    elif settings.queue.empty_contexts is EmptyContexts.HOLD:
-        theirs = [c for c in latest(pull.contexts) if c.name.lower() != settings.status_context.lower()]
-        if not theirs and not unsuccessful((), settings.contexts, settings.status_context):
-            reasons.append(
-                Reason(
-                    Clause.NO_CONTEXTS,
-                    f"at least one result of CI on {pull.head_sha[:7]}",
-                    "no CI has reported anything",
-                    "whoever runs CI for the repository",
-                    "run CI on this commit, or set `empty_contexts: allow` if the repository has none",
-                )
+    elif _is_silent(pull.contexts, settings):
+        reasons.append(
+            Reason(
+                Clause.NO_CONTEXTS,
+                f"at least one result of CI on {pull.head_sha[:7]}",
+                "no CI has reported anything",
+                "whoever runs CI for the repository",
+                "run CI on this commit, or set `empty_contexts: allow` if the repository has none",
             )
+        )
     return tuple(reasons)
+
+
+def _is_silent(contexts: Sequence[Context], settings: BranchSettings) -> bool:
+    """Whether a head would count as green only because nothing has reported on it (D3)."""
+    demands = settings.demands
+    held = settings.queue.empty_contexts is EmptyContexts.HOLD
+    return held and not demands.judged(contexts) and not unsuccessful((), demands)
 
 
 def voided(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None) -> tuple[Reason, ...]:

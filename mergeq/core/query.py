@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from mergeq.core.contexts import ContextPolicy, unsuccessful
+from mergeq.core.compat import Compat
+from mergeq.core.contexts import Demands, unsuccessful
 from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.reason import Clause, Reason
 
@@ -166,19 +167,20 @@ def updated_term(first: datetime, last: datetime) -> str:
     return "updated:" + "..".join("*" if at < _EPOCH else f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (first, last))
 
 
-def lacking(entry: str, labels: frozenset[str]) -> bool:
-    """Whether a label entry, alternatives split by commas (T1.32), is not met by labels given in lower case."""
-    return labels.isdisjoint(entry.lower().split(","))
+def lacking(entry: str, labels: frozenset[str], compat: Compat = Compat.MERGEQ) -> bool:
+    """Whether a label entry, alternatives split by commas (T1.32), is not met by labels given as `compat` compares
+    them.
+    """
+    return labels.isdisjoint(compat.same(entry).split(","))
 
 
-def unmet(
-    query: Query, pull: PullRequest, contexts: ContextPolicy, ours: str, apps: Mapping[str, str] | None = None
-) -> tuple[Reason, ...]:
+def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ...]:
     """What `pull` lacks to be admitted by `query`, in the order of T6.13-T6.19; empty exactly when it is admitted.
 
     Labels compare case-insensitively, as GitHub's do (D18). Contexts that could not be read are the pool's concern and
-    add nothing here.
+    add nothing here (T6.23).
     """
+    compat = demands.compat
     reasons: list[Reason] = []
     if not query.admits_branch(pull.base):
         reasons.append(
@@ -217,9 +219,9 @@ def unmet(
                 (query.milestone,),
             )
         )
-    present = frozenset(label.lower() for label in pull.labels)
-    if missing := sorted(entry for entry in query.labels if lacking(entry, present)):
-        spoken = tuple(entry.replace(",", " or ") for entry in missing)
+    present = frozenset(map(compat.same, pull.labels))
+    if missing := [entry for entry in query.labels if lacking(entry, present, compat)]:
+        spoken = tuple(sorted(entry.replace(",", " or ") for entry in missing))
         reasons.append(
             Reason(
                 Clause.LABELS,
@@ -231,7 +233,7 @@ def unmet(
                 spoken,
             )
         )
-    if forbidden := sorted(label for label in query.missing_labels if label.lower() in present):
+    if forbidden := sorted(label for label in query.missing_labels if compat.same(label) in present):
         reasons.append(
             Reason(
                 Clause.FORBIDDEN_LABELS,
@@ -243,7 +245,7 @@ def unmet(
                 tuple(forbidden),
             )
         )
-    bad = unsuccessful(pull.contexts or (), contexts, ours, apps) if pull.contexts is not None else ()
+    bad = unsuccessful(pull.contexts, demands) if pull.contexts is not None else ()
     if bad:
         names = tuple(sorted({context.name for context in bad}))
         reported = {context.name for context in pull.contexts or ()}
@@ -273,19 +275,13 @@ def unmet(
     return tuple(reasons)
 
 
-def closest(
-    queries: Iterable[Query],
-    pull: PullRequest,
-    contexts: ContextPolicy,
-    ours: str,
-    apps: Mapping[str, str] | None = None,
-) -> tuple[Reason, ...]:
+def closest(queries: Iterable[Query], pull: PullRequest, demands: Demands) -> tuple[Reason, ...]:
     """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of
     equals wins.
     """
     best: tuple[Reason, ...] | None = None
     for query in queries:
-        reasons = unmet(query, pull, contexts, ours, apps)
+        reasons = unmet(query, pull, demands)
         if best is None or _distance(reasons) < _distance(best):
             best = reasons
     if best is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mergeq.core.contexts import Broken, ContextOptions, ContextPolicy, latest, resolve, unsuccessful
+from mergeq.core.contexts import Broken, ContextOptions, ContextPolicy, Demands, latest, resolve, unsuccessful
 from mergeq.core.pull import Context, Result
 from tests.builders import context, green
 
@@ -29,7 +29,7 @@ def policy(
 
 
 def bad(*contexts: Context, by: ContextPolicy) -> list[str]:
-    return [one.name for one in unsuccessful(contexts, by, "tide")]
+    return [one.name for one in unsuccessful(contexts, Demands(by))]
 
 
 # Levels
@@ -282,7 +282,7 @@ def test_what_keeps_a_head_from_being_green_is_named(
 
 def test_a_required_context_that_is_absent_is_expected() -> None:
     """T3.13."""
-    assert unsuccessful([], policy(required="c1"), "tide") == (Context("c1", Result.EXPECTED),)
+    assert unsuccessful([], Demands(policy(required="c1"))) == (Context("c1", Result.EXPECTED),)
 
 
 @pytest.mark.parametrize(("ours", "posted"), [("tide", "tide"), ("Tide", "tide"), ("tide", "Tide")])
@@ -290,8 +290,8 @@ def test_our_own_context_is_never_judged(ours: str, posted: str) -> None:
     """T3.15, T11.108."""
     mine = context(posted, Result.FAILURE)
 
-    assert unsuccessful([green("c1"), mine], policy(), ours) == ()
-    assert unsuccessful([green("c1")], policy(required="tide"), ours) == ()
+    assert unsuccessful([green("c1"), mine], Demands(policy(), ours)) == ()
+    assert unsuccessful([green("c1")], Demands(policy(required="tide"), ours)) == ()
 
 
 def test_a_superseded_failure_does_not_count() -> None:
@@ -302,7 +302,7 @@ def test_a_superseded_failure_does_not_count() -> None:
 
 
 def believed(*contexts: Context, apps: dict[str, str], required: str = "ci") -> list[tuple[str, Result]]:
-    return [(one.name, one.result) for one in unsuccessful(contexts, policy(required=required), "tide", apps)]
+    return [(one.name, one.result) for one in unsuccessful(contexts, Demands(policy(required=required), apps=apps))]
 
 
 @pytest.mark.parametrize("app", [None, "evil"])

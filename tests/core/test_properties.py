@@ -183,7 +183,7 @@ def test_whoever_is_in_the_pool_is_admitted_by_a_query_on_its_own_fields(
     crowd: tuple[PullRequest, ...], config: BranchSettings, repository: Repository
 ) -> None:
     for member in pool(*crowd, config=config, repository=repository).members:
-        assert any(unmet(one, member.pull, config.contexts, OURS) == () for one in config.queries)
+        assert any(unmet(one, member.pull, config.demands) == () for one in config.queries)
 
 
 word = st.sampled_from(["a", "b", "c", "d"])
@@ -244,7 +244,7 @@ def test_taking_one_thing_away_from_an_admitted_pull_request_keeps_it_out(wanted
 
     for way, changes in spoilt(wanted).items():
         pull = replace(whole, **changes)
-        assert unmet(wanted, pull, config.contexts, OURS) != (), way
+        assert unmet(wanted, pull, config.demands) != (), way
         assert not alone(pull, config).in_pool, way
 
 

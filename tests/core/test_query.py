@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.contexts import ContextPolicy
+from mergeq.core.contexts import ContextPolicy, Demands
 from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.query import (
     Query,
@@ -26,7 +26,7 @@ ANYTHING = ContextPolicy()
 
 
 def lacks(wanted: Query, pull: PullRequest, contexts: ContextPolicy = ANYTHING) -> tuple[Reason, ...]:
-    return unmet(wanted, pull, contexts, "tide")
+    return unmet(wanted, pull, Demands(contexts))
 
 
 def only(reasons: tuple[Reason, ...]) -> Reason:
@@ -346,30 +346,30 @@ def test_every_reason_says_who_can_change_it_and_how() -> None:
 
 def test_a_pull_request_that_one_query_admits_lacks_nothing() -> None:
     """T6.21."""
-    assert closest([query(labels=("never",)), query()], pr(), ANYTHING, "tide") == ()
+    assert closest([query(labels=("never",)), query()], pr(), Demands()) == ()
 
 
 def test_the_query_that_lacks_least_is_the_one_told() -> None:
     """T6.21, T11.249."""
     far, near = query(labels=("a", "b", "c")), query(labels=("a", "b"))
 
-    assert only(closest([far, near], pr(labels=()), ANYTHING, "tide")).items == ("a", "b")
+    assert only(closest([far, near], pr(labels=()), Demands())).items == ("a", "b")
 
 
 def test_the_first_of_equally_close_queries_is_told() -> None:
     """T6.21."""
-    assert only(closest([query(labels=("a",)), query(labels=("b",))], pr(), ANYTHING, "tide")).items == ("a",)
+    assert only(closest([query(labels=("a",)), query(labels=("b",))], pr(), Demands())).items == ("a",)
 
 
 def test_requirements_of_different_queries_are_not_mixed() -> None:
-    reasons = closest([query(labels=("a",), milestone="v1"), query(labels=("b",))], pr(), ANYTHING, "tide")
+    reasons = closest([query(labels=("a",), milestone="v1"), query(labels=("b",))], pr(), Demands())
 
     assert only(reasons).items == ("b",)
 
 
 def test_without_a_query_the_pull_request_stays_out_and_is_told_so() -> None:
     """T6.7."""
-    reason = only(closest([], pr(), ANYTHING, "tide"))
+    reason = only(closest([], pr(), Demands()))
 
     assert reason.clause is Clause.NO_QUERY
     assert "acme/rocket" in reason.observed
