@@ -14,7 +14,7 @@ from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import CommitTemplate, TideSection
 from mergeq.core.compat import Compat
-from mergeq.core.contexts import ContextOptions, ContextPolicy
+from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch
@@ -74,6 +74,7 @@ class Configuration:
 
     def for_branch(self, branch: Branch, compat: Compat = Compat.MERGEQ) -> BranchSettings:
         """Everything configured for one branch; under Compat.TIDE without what Tide does not know (D20)."""
+        tide = compat is Compat.TIDE
         return BranchSettings(
             queries=applicable(self.queries, branch),
             contexts=self.contexts(branch),
@@ -82,8 +83,26 @@ class Configuration:
             blocks_policy=most_specific(self.blocks_policies, branch, BranchSettings().blocks_policy),
             priority=self.priority,
             batch_size_limit=most_specific(self.batch_size_limits, branch, 0),
-            queue=QueueValues.of_tide() if compat is Compat.TIDE else self.queue_values(branch),
+            queue=QueueValues.of_tide() if tide else self.queue_values(branch),
+            tells_all_queries=self.display_all_tide_queries_in_status,
             compat=compat,
+            presubmits=self._presubmits(branch) if tide else (),
+            prioritizes_existing_batches=self.prioritizes_existing_batches(branch),
+            refusal=self.contexts_refusal(branch) if tide else "",
+        )
+
+    def _presubmits(self, branch: Branch) -> tuple[Presubmit, ...]:
+        """The jobs that Tide itself would see green with the base of a branch (T3.25)."""
+        forced = self._wants_manual(branch)
+        return tuple(
+            Presubmit(
+                job.context,
+                always=job.always or job.before_merge or (job.manual and forced),
+                run_if_changed=job.run_if_changed,
+                skip_if_only_changed=job.skip_if_only_changed,
+            )
+            for job in self.presubmits.get(branch.full_repo, ())
+            if job.runs_on(branch.name) and (job.before_merge or not job.optional)
         )
 
     def queue_values(self, branch: Branch) -> QueueValues:
@@ -117,11 +136,12 @@ class Configuration:
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
         jobs = self.presubmits.get(branch.full_repo, ())
+        return contexts_of(jobs, branch.name, manual_required=self._wants_manual(branch))
+
+    def _wants_manual(self, branch: Branch) -> bool:
+        """Whether jobs that run on request alone are required (T1.63)."""
         options = self.context_options.for_branch(branch.org, branch.repo, branch.name)
-        manual = options.from_branch_protection and self.protection.merged(branch).get(
-            "require_manually_triggered_jobs"
-        )
-        return contexts_of(jobs, branch.name, manual_required=bool(manual))
+        return bool(options.from_branch_protection and self.protection.merged(branch).get(_MANUAL))
 
     def batch_size_limit(self, branch: Branch) -> int:
         """How many pull requests may be tested together; 0: any number, below 0: no batches (T1.20)."""

@@ -10,15 +10,16 @@ from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot
 from mergeq.core.contexts import Pattern
 
-_FLAGS = ("always_run", "optional", "skip_report")
-_TEXTS = ("name", "context", "run_if_changed", "skip_if_only_changed")
+_FLAGS = ("always_run", "optional", "skip_report", "run_before_merge")
+_CONDITIONS = ("run_if_changed", "skip_if_only_changed")
+_TEXTS = ("name", "context", *_CONDITIONS)
 _LISTS = ("branches", "skip_branches")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What one job means for contexts: `always` runs on every pull request, `manual` on request alone; neither: when
-    certain files changed.
+    certain files changed. `before_merge`: the queue runs it, whatever else is said.
     """
 
     context: str
@@ -28,6 +29,9 @@ class Job:
     branches: tuple[Pattern, ...]
     skip_branches: tuple[Pattern, ...]
     spot: Spot
+    before_merge: bool = False
+    run_if_changed: Pattern | None = None
+    skip_if_only_changed: Pattern | None = None
 
     @property
     def is_required(self) -> bool:
@@ -99,13 +103,14 @@ class PresubmitsSection:
                 if job.get(key) is not None:
                     reading.expect(job[key], kind, (*path, key))
         branches, skipped = (self._patterns(job, key, path) for key in _LISTS)
+        changed = {key: self._pattern(job.get(key), (*path, key)) for key in _CONDITIONS}
         if len(reading.problems) > before:
             return None
         context = job.get("context") or job.get("name")
         if not context:
             reading.problem(path, "is a job without a name", "name it")
             return None
-        conditional = bool(job.get("run_if_changed") or job.get("skip_if_only_changed"))
+        conditional = any(job.get(key) for key in _CONDITIONS)
         always = job.get("always_run") is True
         return Job(
             context,
@@ -115,7 +120,12 @@ class PresubmitsSection:
             branches=branches,
             skip_branches=skipped,
             spot=reading.spot(path),
+            before_merge=job.get("run_before_merge") is True,
+            **changed,
         )
+
+    def _pattern(self, text: Any, path: Path_) -> Pattern | None:
+        return self._reading.pattern(text, path) if text and isinstance(text, str) else None
 
     def _patterns(self, job: dict[str, Any], key: str, path: Path_) -> tuple[Pattern, ...]:
         spot = (*path, key)

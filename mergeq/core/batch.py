@@ -156,6 +156,54 @@ def is_current(run: Run, pool: Pool) -> bool:
     return all(known.get(member.number) == (member.head_sha, member.method) for member in run.members)
 
 
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """Pull requests that were tested together, by number in the order of landing, and the run that did it, if one of
+    ours.
+    """
+
+    numbers: tuple[int, ...]
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the testing of a pool has come: what is green with the base, what is under way, alone and together, and
+    whose test is missing. `is_demanded`: there is something to be tested at all.
+    """
+
+    passed: tuple[Tested, ...] = ()
+    passed_batches: tuple[Tested, ...] = ()
+    pending: tuple[Tested, ...] = ()
+    pending_batches: tuple[Tested, ...] = ()
+    missing: tuple[int, ...] = ()
+    is_demanded: bool = True
+
+    @property
+    def under_way(self) -> tuple[Tested, ...]:
+        """Everything that takes up a slot, or could be landed."""
+        return (*self.passed_batches, *self.pending_batches, *self.passed, *self.pending)
+
+
+def progress(pool: Pool, runs: Iterable[Run], settings: BranchSettings, now: float) -> Progress:
+    """How far the runs that are about a pool have tested it."""
+    by_state: dict[tuple[RunState, bool], list[Tested]] = {}
+    for run in runs:
+        if run.ended is None and is_current(run, pool):
+            tested = Tested(tuple(member.number for member in run.members), run.id)
+            by_state.setdefault((verdict(run, settings, now).state, len(run.members) > 1), []).append(tested)
+    found = Progress(
+        passed=tuple(by_state.get((RunState.GREEN, False), ())),
+        passed_batches=tuple(by_state.get((RunState.GREEN, True), ())),
+        pending=tuple(by_state.get((RunState.PENDING, False), ())),
+        pending_batches=tuple(by_state.get((RunState.PENDING, True), ())),
+        is_demanded=bool(staged_policy(settings).required),
+    )
+    alone = {number for tested in (*found.passed, *found.pending) for number in tested.numbers}
+    missing = (member.pull.number for member in pool.members if member.pull.number not in alone)
+    return replace(found, missing=tuple(missing))
+
+
 def convictions(runs: Iterable[Run], base_sha: str, settings: BranchSettings, now: float) -> dict[str, Reason]:
     """The heads that did not pass alone on this base often enough to count, with the reason (D24).
 
@@ -225,43 +273,56 @@ def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -
     )
 
 
+def batch_limit(settings: BranchSettings) -> int:
+    """How many may be tested together; 0: any number, below 0: no batches (T1.20)."""
+    ours = settings.queue.batch_size_limit
+    return settings.batch_size_limit if ours is None else ours
+
+
+def fitting(
+    members: Iterable[Standing], base_sha: str, conflicts: Iterable[Conflict], settings: BranchSettings
+) -> tuple[Standing, ...]:
+    """Members in the order given, as many as may be tested together, without those known to conflict with the base or
+    with those before them (T4.16, T4.17).
+    """
+    limit = batch_limit(settings)
+    known = {(fact.prefix, fact.head_sha) for fact in conflicts if fact.base_sha == base_sha}
+    chosen: list[Standing] = []
+    prefix: tuple[str, ...] = ()
+    for member in members:
+        if (prefix, member.pull.head_sha) not in known:
+            chosen.append(member)
+            prefix = (*prefix, member.pull.head_sha)
+        if limit and len(chosen) == limit:
+            break
+    return tuple(chosen)
+
+
 def candidates(
     pool: Pool, runs: Sequence[Run], conflicts: Iterable[Conflict], settings: BranchSettings
 ) -> tuple[Standing, ...]:
-    """Who may be staged together next, in the order of landing: members in rank, without those known to conflict
-    (T4.15-T4.17).
+    """Who may be staged together next, in the order of landing: members in rank that fit (T4.15-T4.17).
 
     Empty when batching is off, when fewer than two are left, or when exactly these were red on this base before.
     """
-    limit = settings.batch_size_limit if settings.queue.batch_size_limit is None else settings.queue.batch_size_limit
-    if limit < 0:
+    if batch_limit(settings) < 0:
         return ()
-    known = {(fact.prefix, fact.head_sha) for fact in conflicts if fact.base_sha == pool.base_sha}
-    chosen: list[Standing] = []
-    for member in ranked(pool.members, settings):
-        prefix = tuple(one.pull.head_sha for one in chosen)
-        if (prefix, member.pull.head_sha) not in known:
-            chosen.append(member)
-        if limit and len(chosen) == limit:
-            break
+    chosen = fitting(ranked(pool.members, settings), pool.base_sha, conflicts, settings)
     heads = frozenset(member.pull.head_sha for member in chosen)
     tried = {run.heads for run in runs if run.base_sha == pool.base_sha and run.ended not in {None, RunState.GREEN}}
-    return () if len(chosen) < 2 or heads in tried else tuple(chosen)
+    return () if len(chosen) < 2 or heads in tried else chosen
 
 
 def serial_candidate(
-    pool: Pool, runs: Sequence[Run], conflicts: Iterable[Conflict], settings: BranchSettings
+    pool: Pool, missing: Iterable[int], conflicts: Iterable[Conflict], settings: BranchSettings
 ) -> Standing | None:
-    """Who is staged alone next: the first member that merges into the base and has no run of its own under way (T4.3,
+    """Who is staged alone next: the first member in rank whose test is missing and that merges into the base (T4.3,
     T4.7).
     """
     impossible = {fact.head_sha for fact in conflicts if fact.base_sha == pool.base_sha and not fact.prefix}
-    under_way = {run.heads for run in runs if run.base_sha == pool.base_sha and run.ended is None}
-    for member in ranked(pool.members, settings):
-        head = member.pull.head_sha
-        if head not in impossible and frozenset({head}) not in under_way:
-            return member
-    return None
+    waiting = frozenset(missing)
+    ready = (one for one in ranked(pool.members, settings) if one.pull.number in waiting)
+    return next((member for member in ready if member.pull.head_sha not in impossible), None)
 
 
 def conflicting(pool: Pool, conflicts: Iterable[Conflict]) -> Mapping[int, str]:

@@ -206,6 +206,26 @@ def _is_ours(name: str, demands: Demands) -> bool:
     return demands.compat.same(name) == demands.compat.same(demands.ours)
 
 
+@dataclass(frozen=True, slots=True)
+class Presubmit:
+    """A job of Prow's whose context must be green with the base: `always`, or where changed files say so (T3.25).
+
+    It runs for a path that `run_if_changed` matches, or that `skip_if_only_changed` does not.
+    """
+
+    context: str
+    always: bool = True
+    run_if_changed: Pattern | None = None
+    skip_if_only_changed: Pattern | None = None
+
+    def is_demanded(self, paths: Iterable[str]) -> bool:
+        """Whether it must be green for a change of these paths."""
+        runs, skips = self.run_if_changed, self.skip_if_only_changed
+        return self.always or any(
+            (runs is not None and runs.search(path)) or (skips is not None and not skips.search(path)) for path in paths
+        )
+
+
 def resolve(levels: Iterable[ContextPolicy]) -> ContextPolicy:
     """One policy out of its levels, broadest first (T1.59)."""
     resolved = ContextPolicy()

@@ -4,7 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from mergeq.core.batch import Conflict, Run, RunState, candidates, is_current, serial_candidate, staged_policy, verdict
+from mergeq.core import evidence
+from mergeq.core.batch import (
+    Conflict,
+    Progress,
+    Run,
+    RunState,
+    candidates,
+    is_current,
+    progress,
+    serial_candidate,
+    verdict,
+)
+from mergeq.core.compat import Compat
+from mergeq.core.contexts import unsuccessful
+from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BranchSettings, Pool, Standing, priority_of, ranked
 from mergeq.core.pull import Blocker, Method
 from mergeq.core.queue import Retest
@@ -82,16 +96,17 @@ def decide(
     *,
     runs: Sequence[Run] = (),
     conflicts: Iterable[Conflict] = (),
+    rows: Iterable[Evidence] = (),
     now: float = 0.0,
 ) -> Decision:
     """What to do with a pool, in Tide's order (T4.3): blockers, then what is green, then what to test, else wait.
 
     A pool with a gap in its facts waits and says what could not be read (D8). Runs that are not about this pool any
-    more are given up, whatever they said.
+    more are given up, whatever they said. `rows` are Tide's evidence, which only Compat.TIDE believes.
     """
     runs = sorted(runs, key=lambda run: (-len(run.members), run.started_at, run.id))
     abandon = tuple((run.id, why) for run in runs if run.ended is None and (why := _stale(run, pool, settings)))
-    if pool.partial:
+    if pool.partial and settings.compat is not Compat.TIDE:
         return Decision(Wait(f"not everything could be read from GitHub: {pool.partial}"))
     if pool.halted:
         return Decision(Wait(f"halted until a person resumes it: {pool.halted}"))
@@ -99,7 +114,7 @@ def decide(
         return Decision(Blocked(pool.blockers), abandon)
     match settings.queue.retest:
         case Retest.STAGING:
-            return Decision(_staged(pool, settings, runs, tuple(conflicts), now), abandon)
+            return Decision(_staged(pool, settings, runs, tuple(conflicts), tuple(rows), now), abandon)
         case Retest.UPDATE:
             return Decision(_up_to_date(pool, settings, runs, now), abandon)
         case Retest.HEAD:
@@ -155,34 +170,63 @@ def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: 
 
 
 def _staged(
-    pool: Pool, settings: BranchSettings, runs: Sequence[Run], conflicts: Sequence[Conflict], now: float
+    pool: Pool,
+    settings: BranchSettings,
+    runs: Sequence[Run],
+    conflicts: Sequence[Conflict],
+    rows: Sequence[Evidence],
+    now: float,
 ) -> Action:
     """Tide's two slots: one batch, and one pull request alone beside it (T4.3-T4.7)."""
-    if not staged_policy(settings).required:
+    tide = settings.compat is Compat.TIDE
+    found = evidence.progress(pool, rows, settings) if tide else progress(pool, runs, settings, now)
+    if not tide and not found.is_demanded:
         return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
     if not pool.members:
         return Wait("no pull request is ready" if pool.standings else "no pull request is open")
-    current = [run for run in runs if run.ended is None and is_current(run, pool)]
-    said = {run.id: verdict(run, settings, now).state for run in current}
-    batches = [run for run in current if len(run.members) > 1]
-    singles = [run for run in current if len(run.members) == 1]
-    testing = [run for run in batches if said[run.id] is RunState.PENDING]
-    for run in batches:
-        if said[run.id] is RunState.GREEN:
-            return Land(run.id, tuple(member.number for member in run.members), "green together on this base")
-    if not testing:
-        for run in singles:
-            if said[run.id] is RunState.GREEN:
-                return Land(run.id, (run.members[0].number,), "green on this base")
-        if len(current) < settings.queue.slots and (batch := candidates(pool, runs, conflicts, settings)):
+    if found.passed_batches:
+        return Land(found.passed_batches[0].run, found.passed_batches[0].numbers, "green together on this base")
+    if not found.pending_batches and (land := _landable(pool, found, settings)):
+        return land
+    if not found.is_demanded:
+        return Wait("nothing is to be tested, and nobody is green")
+    if not found.pending_batches and len(pool.members) > 1 and _has_slot(found, settings):
+        batch = (
+            evidence.candidates(pool, rows, conflicts, settings)
+            if tide
+            else candidates(pool, runs, conflicts, settings)
+        )
+        if batch is None:
+            return Wait("no PRs are provided")
+        if len(batch) > 1:
             return Stage(tuple(member.pull.number for member in batch), "ready to be tested together")
-    if not singles and len(current) < settings.queue.slots:
-        alone = serial_candidate(pool, runs, conflicts, settings)
+    if not found.pending and not found.passed and _has_slot(found, settings):
+        alone = (
+            evidence.serial_candidate(pool, found.missing, rows, settings)
+            if tide
+            else serial_candidate(pool, found.missing, conflicts, settings)
+        )
         if alone is not None:
             return Stage((alone.pull.number,), "ready to be tested alone")
-    if current:
-        return Wait("testing " + " and ".join(", ".join(f"#{m.number}" for m in run.members) for run in current))
+    if found.under_way:
+        tested = (", ".join(f"#{number}" for number in one.numbers) for one in found.under_way)
+        return Wait("testing " + " and ".join(tested))
     return Wait("every ready pull request conflicts with the base or with one that goes first")
+
+
+def _landable(pool: Pool, found: Progress, settings: BranchSettings) -> Land | None:
+    """The first in rank that is green with the base, and still on its head too (T4.3, T4.12)."""
+    proved = {one.numbers[0]: one for one in found.passed}
+    for member in ranked(pool.members, settings):
+        pull = member.pull
+        if pull.number in proved and not unsuccessful(pull.contexts or (), settings.demands):
+            return Land(proved[pull.number].run, (pull.number,), "green on this base")
+    return None
+
+
+def _has_slot(found: Progress, settings: BranchSettings) -> bool:
+    batch = bool(found.passed_batches or found.pending_batches)
+    return batch + bool(found.passed or found.pending) < settings.queue.slots
 
 
 def _stale(run: Run, pool: Pool, settings: BranchSettings) -> str:

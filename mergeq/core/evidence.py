@@ -1,10 +1,20 @@
-"""Results of jobs as rows (T0.5): what a job said about exact heads on an exact base, and the same read out of the
-description of a commit status. Tide's evidence; mergeq's own is a run.
+"""Tide's evidence: what a job said about exact heads on an exact base, as rows (T0.5), and how far that brings a pool.
+
+Reached under Compat.TIDE alone (D20); mergeq's own evidence is a run.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mergeq.core.pull import Branch, Result
+from mergeq.core.batch import Conflict, Progress, Tested, batch_limit, fitting
+from mergeq.core.contexts import unsuccessful
+from mergeq.core.description import base_sha_of, skips_retest
+from mergeq.core.pool import BranchSettings, Pool, Standing, ranked
+from mergeq.core.pull import Branch, PullRequest, Result
+
+_GREEN, _RUNNING, _MISSING = 2, 1, 0
+_RANK = {Result.SUCCESS: _GREEN, Result.PENDING: _RUNNING}  # every other result is as good as none (T3.23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +33,144 @@ class Evidence:
     is_batch: bool = False
     reporter: str = ""
     url: str = ""
+
+
+def progress(pool: Pool, rows: Iterable[Evidence], settings: BranchSettings) -> Progress:
+    """How far the jobs have tested a pool: of each context the best result on these heads and this base, and of the
+    contexts that are demanded the worst (T3.23, T4.20-T4.22).
+    """
+    rows = [row for row in rows if (row.branch, row.base_sha) == (pool.branch, pool.base_sha)]
+    singles, batches = _alone(pool, rows), _together(pool, rows)
+    alone = [
+        (member.pull.number, _worst(_demanded([member.pull], settings), singles.get(_head(member.pull), {})))
+        for member in pool.members
+    ]
+    together = [
+        (numbers, _worst(_demanded([_pull(pool, number) for number in numbers], settings), said))
+        for numbers, said in batches.items()
+    ]
+    return Progress(
+        passed=tuple(Tested((number,)) for number, worst in alone if worst == _GREEN),
+        passed_batches=tuple(Tested(numbers) for numbers, worst in together if worst == _GREEN),
+        pending=tuple(Tested((number,)) for number, worst in alone if worst == _RUNNING),
+        pending_batches=tuple(Tested(numbers) for numbers, worst in together if worst == _RUNNING),
+        missing=tuple(number for number, worst in alone if worst == _MISSING),
+        is_demanded=any(_demanded([member.pull], settings) for member in pool.members),
+    )
+
+
+def untested(pull: PullRequest, base_sha: str, rows: Iterable[Evidence], settings: BranchSettings) -> list[str]:
+    """The contexts without a green job, alone or in a batch, for this head on this base (T6.9)."""
+    head = _head(pull)
+    green = {
+        row.context
+        for row in rows
+        if row.branch == pull.branch and row.base_sha == base_sha and head in row.heads and row.result is Result.SUCCESS
+    }
+    return sorted({*settings.contexts.required, *_demanded([pull], settings)} - green)
+
+
+def is_eligible(pull: PullRequest, rows: Iterable[Evidence], settings: BranchSettings) -> bool:
+    """Whether a pull request may be tested again: all that counts on its head is green, or pending because Tide itself
+    started it there, on whichever base (T4.14).
+    """
+    started = {
+        row.context
+        for row in rows
+        if row.reporter == "tide" and not row.is_batch and row.branch == pull.branch and row.heads == (_head(pull),)
+    }
+    return pull.contexts is not None and all(
+        context.result is Result.PENDING and context.name in started
+        for context in unsuccessful(pull.contexts, settings.demands)
+    )
+
+
+def candidates(
+    pool: Pool, rows: Sequence[Evidence], conflicts: Iterable[Conflict], settings: BranchSettings
+) -> tuple[Standing, ...] | None:
+    """The batch that Tide would test next: one that was tried, else a new one of members by number (T4.15-T4.17).
+
+    Empty where nobody may be tested again; None where somebody may and nobody merges into the base, which Tide takes
+    for an error.
+    """
+    if batch_limit(settings) < 0:
+        return ()
+    eligible = [member for member in pool.members if is_eligible(member.pull, rows, settings)]
+    before = _tried(pool, eligible, rows, settings) if settings.prioritizes_existing_batches else ()
+    return before or fitting(eligible, pool.base_sha, conflicts, settings) or (None if eligible else ())
+
+
+def serial_candidate(
+    pool: Pool, missing: Iterable[int], rows: Sequence[Evidence], settings: BranchSettings
+) -> Standing | None:
+    """Whom Tide would test alone next (T4.12, T4.14)."""
+    waiting = frozenset(missing)
+    ready = (one for one in ranked(pool.members, settings) if one.pull.number in waiting)
+    return next((member for member in ready if is_eligible(member.pull, rows, settings)), None)
+
+
+def _tried(
+    pool: Pool, candidates: Sequence[Standing], rows: Iterable[Evidence], settings: BranchSettings
+) -> tuple[Standing, ...]:
+    """The batch of candidates within the limit that has most green jobs on this base, else most running ones; empty
+    when there is none (T4.27).
+    """
+    known = {_head(one.pull): one for one in candidates}
+    limit = batch_limit(settings)
+    counts: dict[Result, Counter[tuple[tuple[int, str], ...]]] = {Result.SUCCESS: Counter(), Result.PENDING: Counter()}
+    for row in rows:
+        here = row.is_batch and (row.branch, row.base_sha) == (pool.branch, pool.base_sha)
+        fits = not limit or len(row.heads) <= limit
+        if here and fits and row.result in counts and all(head in known for head in row.heads):
+            counts[row.result][row.heads] += 1
+    most = (counts[Result.SUCCESS] or counts[Result.PENDING]).most_common(1)
+    return tuple(known[head] for head in most[0][0]) if most else ()
+
+
+def _alone(pool: Pool, rows: Iterable[Evidence]) -> Mapping[tuple[int, str], Mapping[str, int]]:
+    """By number and head, the best that each context said about it alone, the head's own statuses included (T3.20)."""
+    said: dict[tuple[int, str], dict[str, int]] = {}
+    for row in rows:
+        if not row.is_batch:
+            for head in row.heads:
+                _note(said.setdefault(head, {}), row.context, row.result)
+    for member in pool.members:
+        pull = member.pull
+        for context in pull.contexts or ():
+            based = base_sha_of(context.description) == pool.base_sha or skips_retest(context.description)
+            if context.result is Result.SUCCESS and based:
+                _note(said.setdefault(_head(pull), {}), context.name, context.result)
+    return said
+
+
+def _together(pool: Pool, rows: Iterable[Evidence]) -> Mapping[tuple[int, ...], Mapping[str, int]]:
+    """By the numbers of a batch that is still whole, the best that each context said about it (T4.20, T4.21)."""
+    heads = {member.pull.number: member.pull.head_sha for member in pool.members}
+    said: dict[tuple[int, ...], dict[str, int]] = {}
+    for row in rows:
+        if row.is_batch and all(heads.get(number) == sha for number, sha in row.heads):
+            _note(said.setdefault(tuple(number for number, _ in row.heads), {}), row.context, row.result)
+    return said
+
+
+def _note(said: dict[str, int], context: str, result: Result) -> None:
+    said[context] = max(said.get(context, _MISSING), _RANK.get(result, _MISSING))
+
+
+def _demanded(pulls: Sequence[PullRequest], settings: BranchSettings) -> tuple[str, ...]:
+    """The contexts that must be green with the base for these pull requests together (T3.25, T3.27)."""
+    paths = tuple(path for pull in pulls for path in pull.paths or ())
+    return tuple(job.context for job in settings.presubmits if job.is_demanded(paths))
+
+
+def _worst(demanded: Iterable[str], said: Mapping[str, int]) -> int:
+    """GREEN: all are, RUNNING: all are or run, MISSING: one is missing or red."""
+    return min((said.get(context, _MISSING) for context in demanded), default=_GREEN)
+
+
+def _head(pull: PullRequest) -> tuple[int, str]:
+    return (pull.number, pull.head_sha)
+
+
+def _pull(pool: Pool, number: int) -> PullRequest:
+    return next(member.pull for member in pool.members if member.pull.number == number)

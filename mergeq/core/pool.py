@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from mergeq.core import query
 from mergeq.core.compat import Compat
-from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, latest, unsuccessful
+from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, Presubmit, latest, unsuccessful
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pull import (
     Blocker,
@@ -39,7 +39,11 @@ class BlocksPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BranchSettings:
-    """Everything configured for one branch. The defaults of YAML keys live here."""
+    """Everything configured for one branch. The defaults of YAML keys live here.
+
+    Under TIDE alone (D20): `presubmits` are the jobs that must be green with the base, `refusal` says why Tide would
+    not act on the contexts of the branch (T1.61).
+    """
 
     queries: tuple[Query, ...] = ()
     contexts: ContextPolicy = field(default_factory=ContextPolicy)
@@ -49,7 +53,11 @@ class BranchSettings:
     priority: tuple[tuple[str, ...], ...] = ()
     batch_size_limit: int = 0
     queue: QueueValues = field(default_factory=QueueValues)
+    tells_all_queries: bool = False
     compat: Compat = Compat.MERGEQ
+    presubmits: tuple[Presubmit, ...] = ()
+    prioritizes_existing_batches: bool = True
+    refusal: str = ""
 
     @property
     def demands(self) -> Demands:
@@ -153,8 +161,10 @@ def assess(
     """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again before
     landing (D7, D23).
     """
-    held = still_awaiting(under_protection(settings, protection), pull, memory.unproved.get(pull.number))
     method = settings.methods.of(pull, settings.compat)
+    if settings.compat is Compat.TIDE:
+        return Standing(pull, method, _as_tide(pull, method, repository, settings))
+    held = still_awaiting(under_protection(settings, protection), pull, memory.unproved.get(pull.number))
     arrival = memory.arrivals.get(pull.number)
     conviction = memory.convictions.get(pull.head_sha)
     staged = settings.queue.retest is Retest.STAGING
@@ -169,6 +179,36 @@ def assess(
         *_refused(pull, memory.refusals.get(pull.number), now),
     )
     return Standing(pull, method, reasons)
+
+
+def _as_tide(
+    pull: PullRequest, method: Method | None, repository: Repository, settings: BranchSettings
+) -> tuple[Reason, ...]:
+    """What keeps a pull request out of Tide's pool (T3.5-T3.14): the search is believed, of the contexts those that a
+    job may be running again may be pending.
+
+    Of one that stays out, everything that the nearest query misses is told; there may be nothing of the kind (T6.8).
+    """
+    merging = _unmergeable(pull, method, repository, settings)
+    again = {job.context for job in settings.presubmits if job.is_demanded(pull.paths or ())}
+    awaited = unsuccessful(pull.contexts or (), settings.demands)
+    if (
+        pull.was_found
+        and not settings.refusal
+        and not merging
+        and pull.contexts is not None
+        and all(context.result is Result.PENDING and context.name in again for context in awaited)
+    ):
+        return ()
+    out = Reason(
+        Clause.UNPOOLED,
+        "to be in Tide's pool",
+        settings.refusal or "it is not found, or its contexts are not green",
+        "nobody",
+        "wait",
+        0,
+    )
+    return (*merging, *query.closest(settings.queries, pull, settings.demands), out)
 
 
 def under_protection(settings: BranchSettings, protection: Protection) -> BranchSettings:
@@ -218,6 +258,8 @@ def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: fl
     """Judge every pull request of a branch."""
     standings = []
     for pull in sorted(facts.pulls, key=lambda pull: pull.number):
+        if settings.compat is Compat.TIDE and facts.partial:
+            pull = replace(pull, was_found=False)  # noqa: PLW2901 -- Tide drops what it is not sure of (T7.3)
         standing = assess(pull, facts.repository, facts.protection, settings, memory, now)
         at = memory.entered.get((pull.number, pull.head_sha), now) if standing.in_pool else None
         standings.append(replace(standing, entered_at=at))
@@ -232,9 +274,10 @@ def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:
 
 def priority_of(pull: PullRequest, settings: BranchSettings) -> int:
     """The index of the first `priority` entry whose labels are all there; their number when there is none (T4.12)."""
-    present = frozenset(label.lower() for label in pull.labels)
-    met = (i for i, entry in enumerate(settings.priority) if not any(query.lacking(label, present) for label in entry))
-    return next(met, len(settings.priority))
+    compat = settings.compat
+    present = frozenset(map(compat.same, pull.labels))
+    lacks = (any(query.lacking(label, present, compat) for label in entry) for entry in settings.priority)
+    return next((index for index, lacking in enumerate(lacks) if not lacking), len(settings.priority))
 
 
 def ranked(members: Iterable[Standing], settings: BranchSettings) -> Sequence[Standing]:
@@ -277,7 +320,8 @@ def _unmergeable(
                 f"keep one of {', '.join(label for label in labels if label)}",
             )
         )
-    if method is Method.REBASE and not pull.can_be_rebased and pull.mergeable is not Mergeable.UNKNOWN:
+    unsure = pull.mergeable is Mergeable.UNKNOWN and settings.compat is not Compat.TIDE
+    if method is Method.REBASE and not pull.can_be_rebased and not unsure:
         reasons.append(
             Reason(
                 Clause.REBASE,

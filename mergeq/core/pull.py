@@ -85,7 +85,8 @@ class PullRequest:
     on. `approvers` approved exactly this head. `by_writer`: the author may write to the repository. `paths` are the
     changed files, None when not all were read. `steps` counts its commits; `was_forced` unless it is
     certain that the head was never force-pushed. `head_owner` is empty when the head's repository is gone (Q24);
-    `maintainer_can_modify` is about forks. Times are seconds since the epoch.
+    `maintainer_can_modify` is about forks. `was_found` unless a search is known not to have returned it, which
+    only Tide minds (D11, D20). Times are seconds since the epoch.
     """
 
     org: str
@@ -119,6 +120,7 @@ class PullRequest:
     head_owner: str = ""
     was_forced: bool = True
     maintainer_can_modify: bool = False
+    was_found: bool = True
 
     @property
     def branch(self) -> Branch:

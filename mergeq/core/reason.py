@@ -34,6 +34,7 @@ class Clause(StrEnum):
     VOIDED = "voided"
     PROTECTION = "protection"
     BEHIND = "behind"
+    UNPOOLED = "unpooled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,34 @@
 """The words of the commit status: Tide's texts (T6), computed from the one list of reasons."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mergeq.core import query
 from mergeq.core.batch import Conflict, Run, RunState, conflicting, is_current, staged_policy, verdict
+from mergeq.core.compat import Compat
+from mergeq.core.evidence import Evidence, untested
 from mergeq.core.pool import BlocksPolicy, BranchSettings, Pool, Standing, under_protection
-from mergeq.core.pull import Context
+from mergeq.core.pull import Context, PullRequest
+from mergeq.core.query import Query
 from mergeq.core.queue import Retest
 from mergeq.core.reason import Clause, Reason
 
 _LIMIT = 140
 _LIST_WIDTH = 50
+_OTHER_BRANCH = 2000  # from this weight on a query is about other branches (T6.21)
+_NOTHING_TO_PROVE = " No context is required on staged commits, so nothing can be proved."
+_ORDER = {clause: index for index, clause in enumerate(Clause)}
+_OF_A_QUERY = frozenset(
+    {
+        Clause.BRANCH,
+        Clause.AUTHOR,
+        Clause.MILESTONE,
+        Clause.LABELS,
+        Clause.FORBIDDEN_LABELS,
+        Clause.CONTEXTS,
+        Clause.REVIEW,
+    }
+)
 _ERRORS = frozenset(
     {
         Clause.CLOSED,
@@ -38,6 +56,7 @@ _TEXTS = {
     Clause.ARCHIVED: " The repository is archived.",
     Clause.DRAFT: " PR is a draft.",
     Clause.NO_QUERY: "",
+    Clause.UNPOOLED: "",
     Clause.BRANCH: " Merging to branch {} is forbidden.",
     Clause.AUTHOR: " Must be by author {}.",
     Clause.MILESTONE: " Must be in milestone {}.",
@@ -76,27 +95,88 @@ def describe(
     runs: Sequence[Run] = (),
     conflicts: Iterable[Conflict] = (),
 ) -> Status:
-    """The status of one pull request; the first that applies of T6.4-T6.9. A blocked branch says so to its members too
-    (T12.25).
+    """The status of one pull request as it is written, cut to what GitHub takes."""
+    full = told(standing, pool, settings, runs=runs, conflicts=conflicts)
+    return replace(full, description=cut(full.description, settings.compat))
+
+
+def told(
+    standing: Standing,
+    pool: Pool,
+    settings: BranchSettings,
+    *,
+    runs: Sequence[Run] = (),
+    conflicts: Iterable[Conflict] = (),
+    rows: Iterable[Evidence] = (),
+) -> Status:
+    """The status of one pull request in full: the first that applies of T6.4-T6.11. A blocked branch says so to its
+    members too (T12.25), except under TIDE (T6.6), whose evidence `rows` is.
     """
     settings = under_protection(settings, pool.protection)
-    first = min(standing.reasons, key=lambda reason: list(Clause).index(reason.clause), default=None)
+    first = min(standing.reasons, key=lambda reason: _ORDER[reason.clause], default=None)
     if first is not None and first.clause in _ERRORS:
-        return Status("error", _cut("Not mergeable." + phrase(first)))
+        return _not_mergeable("error", phrase(first))
     if pool.halted:
-        return Status("error", _cut(f"Not mergeable. The queue of this branch is halted: {pool.halted}"))
-    if pool.blockers:
+        return _not_mergeable("error", f" The queue of this branch is halted: {pool.halted}")
+    if pool.blockers and not (standing.in_pool and settings.compat is Compat.TIDE):
         numbers = [blocker.number for blocker in pool.blockers]
-        return Status("error" if standing.reasons else "pending", _cut("Not mergeable." + blocked_phrase(numbers)))
-    if first is not None:
-        return Status("pending", _cut("Not mergeable." + phrase(first)))
-    if settings.queue.retest is Retest.UPDATE and not _is_proved(standing, pool, settings, runs):
-        return Status("pending", _cut("Not mergeable." + _updating(standing, runs)))
-    if settings.queue.retest is Retest.STAGING and not _is_proved(standing, pool, settings, runs):
-        return Status("pending", _cut("Not mergeable." + _retesting(standing, pool, settings, runs, conflicts)))
+        return _not_mergeable("error" if standing.reasons else "pending", blocked_phrase(numbers))
+    if first is not None and first.clause is not Clause.UNPOOLED:
+        return _not_mergeable("pending", _missing(first, standing.pull, settings))
+    if waits := _waits_for(standing, pool, settings, runs, conflicts, rows):
+        return _not_mergeable("pending", waits)
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
         return Status("success", "In merge pool (despite BLOCKED).")
     return Status("success", "In merge pool.")
+
+
+def difference(wanted: Query, pull: PullRequest, settings: BranchSettings) -> tuple[str, int]:
+    """How far a query is from admitting a pull request, in Tide's words and weight: the text is about the first class
+    that fails, the weight sums up all; ("", 0) when it is admitted (T6.12-T6.20).
+    """
+    reasons = query.unmet(wanted, pull, settings.demands)
+    blocked = settings.blocks_policy is BlocksPolicy.BLOCK and pull.merge_state == "BLOCKED"
+    texts = (*map(phrase, reasons), *([" Blocked by GitHub (branch rulesets or protection)"] if blocked else ()))
+    return next(iter(texts), ""), sum(reason.weight for reason in reasons) + 100 * blocked
+
+
+def _not_mergeable(state: str, why: str) -> Status:
+    return Status(state, "Not mergeable." + why)
+
+
+def _missing(first: Reason, pull: PullRequest, settings: BranchSettings) -> str:
+    """What a pull request misses: of the nearest query, or with `display_all_tide_queries_in_status` of every query for
+    its branch (T6.21).
+    """
+    if not settings.tells_all_queries or first.clause not in _OF_A_QUERY:
+        return phrase(first)
+    all_of_them = (difference(wanted, pull, settings) for wanted in settings.queries)
+    texts = [text for text, weight in all_of_them if weight < _OTHER_BRANCH]
+    if not texts:
+        return f" No Tide query for branch {pull.base} found."
+    return " OR".join((*(text.removesuffix(".") for text in texts[:-1]), texts[-1]))
+
+
+def _waits_for(
+    standing: Standing,
+    pool: Pool,
+    settings: BranchSettings,
+    runs: Sequence[Run],
+    conflicts: Iterable[Conflict],
+    rows: Iterable[Evidence],
+) -> str:
+    """What has still to happen before a member of the pool can land; empty when nothing has."""
+    if settings.compat is Compat.TIDE:
+        return _retesting(untested(standing.pull, pool.base_sha, rows, settings))
+    if settings.queue.retest is Retest.HEAD or _is_proved(standing, pool, settings, runs):
+        return ""
+    if settings.queue.retest is Retest.UPDATE:
+        asked = any(run.ended is None and standing.pull.head_sha in run.heads for run in runs)
+        return f" {'Is' if asked else 'Waits to be'} brought up to date with {standing.pull.base}."
+    if clash := conflicting(pool, conflicts).get(standing.pull.number):
+        return f" {clash[0].upper()}{clash[1:]}."
+    required = staged_policy(settings).required
+    return _retesting(_left(standing, pool, settings, runs, required)) if required else _NOTHING_TO_PROVE
 
 
 def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run]) -> bool:
@@ -105,32 +185,25 @@ def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: I
     return any(verdict(run, settings, run.started_at).state is RunState.GREEN for run in mine)
 
 
-def _updating(standing: Standing, runs: Iterable[Run]) -> str:
-    """What a member of the pool waits for where its own branch has to contain the tip of the base (D3)."""
-    asked = any(run.ended is None and standing.pull.head_sha in run.heads for run in runs)
-    return f" {'Is' if asked else 'Waits to be'} brought up to date with {standing.pull.base}."
-
-
-def _retesting(
-    standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run], conflicts: Iterable[Conflict]
-) -> str:
-    """What a member of the pool waits for: a place beside one that it conflicts with, or its contexts (T6.9)."""
-    if clash := conflicting(pool, conflicts).get(standing.pull.number):
-        return f" {clash[0].upper()}{clash[1:]}."
-    required = staged_policy(settings).required
-    if not required:
-        return " No context is required on staged commits, so nothing can be proved."
+def _left(
+    standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run], required: Iterable[str]
+) -> list[str]:
+    """The contexts that a member of the pool waits for: those of the run that is nearest to its end (T6.9)."""
     mine = [
         verdict(run, settings, run.started_at)
         for run in runs
         if run.ended is None and standing.pull.head_sha in run.heads and is_current(run, pool)
     ]
     left = [{context.name for context in said.contexts} for said in mine if said.state is RunState.PENDING]
-    names = min((sorted(one) for one in left), key=lambda one: (len(one), one), default=sorted(required))
-    text = f" Retesting: {' '.join(names)}"
-    return (
-        text if len(text) + len("Not mergeable.") <= _LIMIT else f" Retesting {len(names)} job{'s' * (len(names) > 1)}."
-    )
+    return min((sorted(one) for one in left), key=lambda one: (len(one), one), default=sorted(required))
+
+
+def _retesting(names: Sequence[str]) -> str:
+    """The contexts that are awaited, or where those are too many their number (T6.9)."""
+    text = f" Retesting: {' '.join(names)}" if names else ""
+    if len(f"Not mergeable.{text}".encode()) <= _LIMIT:
+        return text
+    return f" Retesting {len(names)} job{'s' * (len(names) > 1)}."
 
 
 def shown(contexts: Iterable[Context], name: str) -> Status | None:
@@ -163,7 +236,12 @@ def _listed(singular: str, plural: str, items: Sequence[str]) -> str:
     return (plural if len(shown) > 1 else singular).format(", ".join(shown))
 
 
-def _cut(text: str) -> str:
-    """At most 140 characters that GitHub takes: nothing beyond the basic plane, cut by character (T6.24, Q74)."""
+def cut(text: str, compat: Compat = Compat.MERGEQ) -> str:
+    """At most 140 characters that GitHub takes: nothing beyond the basic plane, cut by character (T6.24, Q74). Tide
+    counts bytes, and may cut inside a character.
+    """
+    if compat is Compat.TIDE:
+        raw = text.encode()
+        return text if len(raw) <= _LIMIT else raw[: _LIMIT - 3].decode(errors="replace") + "..."
     plain = "".join(char if ord(char) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for char in text)
     return plain if len(plain) <= _LIMIT else plain[: _LIMIT - 3] + "..."

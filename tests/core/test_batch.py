@@ -16,6 +16,7 @@ from mergeq.core.batch import (
     conflicting,
     convictions,
     is_current,
+    progress,
     serial_candidate,
     staged_policy,
     verdict,
@@ -476,7 +477,8 @@ def test_a_set_that_was_never_red_here_may_be_staged(before: Run) -> None:
 
 def alone(*pulls: PullRequest, runs: tuple[Run, ...] = (), conflicts: tuple[Conflict, ...] = ()) -> int | None:
     """The number of who would be staged alone."""
-    chosen = serial_candidate(of(*pulls), runs, conflicts, staging())
+    judged = of(*pulls)
+    chosen = serial_candidate(judged, progress(judged, runs, staging(), 1000.0).missing, conflicts, staging())
     return chosen.pull.number if chosen else None
 
 
