@@ -79,8 +79,8 @@ _LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A commit status: `state` is success, pending or error, never failure (T6.2); `description` holds at most 140
-    characters.
+    """A commit status: `state` is success, pending or error, never failure (T6.2), or empty where none can be told;
+    `description` holds at most 140 characters.
     """
 
     state: str
@@ -116,6 +116,8 @@ def told(
     first = min(standing.reasons, key=lambda reason: _ORDER[reason.clause], default=None)
     if first is not None and first.clause in _ERRORS:
         return _not_mergeable("error", phrase(first))
+    if settings.refusal:
+        return Status("", settings.refusal)
     if pool.halted:
         return _not_mergeable("error", f" The queue of this branch is halted: {pool.halted}")
     if pool.blockers and not (standing.in_pool and settings.compat is Compat.TIDE):

@@ -4,9 +4,10 @@ A saved pull request is the node that Tide's search asks for. Of its commits onl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from mergeq.core.compat import Compat
 from mergeq.core.evidence import Evidence
 from mergeq.core.pull import Branch, BranchFacts, Context, Method, PullRequest, Repository, Result, blocker
 from mergeq.github import parse
@@ -28,12 +29,11 @@ class Malformed(ValueError):
 class World:
     """A saved world. `facts` has every branch that a pull request wants to reach.
 
-    `nominated` are the pull requests, ``org/repo#n``, that the search returned. `unmergeable` are heads that conflict
-    with every base, `clashing` pairs of heads of which one does not merge after the other.
+    `unmergeable` are heads that conflict with every base, `clashing` pairs of heads of which one does not merge after
+    the other.
     """
 
     facts: tuple[BranchFacts, ...] = ()
-    nominated: frozenset[str] = frozenset()
     evidence: tuple[Evidence, ...] = ()
     unmergeable: frozenset[str] = frozenset()
     clashing: frozenset[frozenset[str]] = frozenset()
@@ -55,23 +55,29 @@ def pull(node: JSON, reports: JSON | None = None, paths: tuple[str, ...] | None 
         raise Malformed(f"not a pull request as Tide's search returns it: {_said(error)}") from error
 
 
-def world(document: JSON) -> World:
-    """A saved world. Raises Malformed."""
+def world(document: JSON, compat: Compat = Compat.MERGEQ) -> World:
+    """A saved world. Raises Malformed.
+
+    Under TIDE nothing is known of blockers where no pull request was found (T7.1), or where they could not be read.
+    """
     where = ""
     try:
         pulls: dict[Branch, list[PullRequest]] = {}
-        nominated = set()
         for index, one in enumerate(document["prs"]):
             where = f"prs[{index}]"
             head, statuses = one["pr"]["headRefOid"], document.get("combined_status") or {}
             runs = document.get("check_runs") or {}
             rest = {"statuses": statuses.get(head) or (), "check_runs": runs.get(head) or ()}
             known = rest if head in statuses or head in runs else None
-            read = _pull(one["pr"], known, tuple(one.get("changed_files") or ()))
+            read = replace(
+                _pull(one["pr"], known, tuple(one.get("changed_files") or ())), was_found=one.get("in_search", True)
+            )
             pulls.setdefault(read.branch, []).append(read)
-            nominated |= {str(read)} if one["in_search"] else set()
         where = "refs, repos or blocker_issues"
         facts = tuple(_facts(document, branch, tuple(found)) for branch, found in pulls.items())
+        if compat is Compat.TIDE:
+            asked = any(pull.was_found for found in pulls.values() for pull in found)
+            facts = tuple(one if asked and not one.partial else replace(one, blockers=()) for one in facts)
         where = "evidence"
         evidence = tuple(_evidence(row) for row in document.get("evidence") or ())
         where = "git_conflicts_with_base or git_conflict_pairs"
@@ -79,7 +85,7 @@ def world(document: JSON) -> World:
         pairs = frozenset(frozenset(pair) for pair in document.get("git_conflict_pairs") or ())
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Malformed(f"{where}: not as a saved world has it: {_said(error)}") from error
-    return World(facts, frozenset(nominated), evidence, alone, pairs)
+    return World(facts, evidence, alone, pairs)
 
 
 def _pull(node: JSON, reports: JSON | None, paths: tuple[str, ...] | None) -> PullRequest:

@@ -108,7 +108,7 @@ def test_a_saved_world_has_facts_for_each_branch() -> None:
     assert (main.pulls[0].paths, other.pulls[0].paths) == (("a.py",), ())
     assert [(one.number, one.branches) for one in main.blockers] == [(5, ("main",))]
     assert main.repository.allowed_methods == {Method.SQUASH}
-    assert world.nominated == {"acme/rocket#7"}
+    assert [pull.was_found for facts in world.facts for pull in facts.pulls] == [True, False]
 
 
 @pytest.mark.parametrize(("apps_auth", "org", "unread"), [(True, "acme", True), (True, "x", False), (False, "x", True)])
