@@ -188,7 +188,7 @@ def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Sta
     if stopping := [blocker.number for blocker in look.blockers if blocker.applies_to(branch.name)]:
         return "blocked by " + ", ".join(f"issue #{number}" for number in stopping), tip
     settings = services.config.for_branch(branch)
-    memory = remember(services, branch, saved.pool.base_sha, settings, saved)
+    memory = remember(services, branch, settings, saved)
     standing = assess(look.pull, look.repository, look.protection, settings, memory, services.now())
     if standing.method is not chosen.method:
         return f"its merge method is now {standing.method}, not {chosen.method}", tip

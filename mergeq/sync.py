@@ -6,9 +6,9 @@ from dataclasses import replace
 from mergeq.bootstrap import Services
 from mergeq.core import status
 from mergeq.core.batch import Run, RunState, convictions, verdict
-from mergeq.core.decide import Action, Decision, Land, Merge, Stage, Update, Wait, decide, wire_name
+from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
-from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, divide, under_protection, unproved_now
+from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, PullRequest
 from mergeq.core.query import updated_between
 from mergeq.github import Unreadable
@@ -45,48 +45,61 @@ def sync(services: Services, lease: Lease) -> SavedPool:
     A branch that cannot be read is saved as it was known, with the error and no action, so that the page says why
     nothing happens.
     """
-    branch, store, now = lease.branch, services.store, services.now()
+    branch, store = lease.branch, services.store
     before = store.pool(branch)
     try:
-        facts = services.github.read_branch(branch, services.config.blocker_label)
-        settings = under_protection(services.config.for_branch(branch), facts.protection)
-        runs = _read_runs(services, lease, facts, settings)
+        seen = look(services, branch, before)
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
         known = before.pool if before else Pool(branch, "")
         saved = _saved(services, known, Decision(Wait("the branch could not be read")), before.runs if before else ())
         saved = replace(saved, error=str(error))
     else:
-        _note_unproved(services, facts, settings.status_context)
-        memory = remember(services, branch, facts.base_sha, settings, before, _arrivals(services, facts, before))
-        pool = replace(divide(facts, settings, memory, now), halted=store.halted(branch))
-        remembered = store.conflicts(branch)
-        conflicts = tuple(fact for fact in remembered if fact.base_sha == facts.base_sha)
-        if len(conflicts) < len(remembered):
-            store.forget_conflicts(lease)
-            store.add_conflicts(lease, conflicts)
-        decision = decide(pool, settings, runs=runs, conflicts=conflicts, now=now)
-        saved = replace(_saved(services, pool, decision, runs), conflicts=conflicts)
+        _keep(services, lease, seen)
+        saved = decided(services, seen)
         _measure(services, saved)
     store.save_pool(lease, saved)
     return saved
 
 
+def look(services: Services, branch: Branch, before: SavedPool | None) -> Situation:
+    """Everything that is known of a branch now, as GitHub says it and as it is remembered; `before` is how it was last
+    saved. Writes nothing. Raises Unreadable.
+    """
+    store, now = services.store, services.now()
+    facts = services.github.read_branch(branch, services.config.blocker_label)
+    settings = under_protection(services.config.for_branch(branch), facts.protection)
+    runs = _read_runs(services, branch, facts.base_sha, settings)
+    memory = replace(
+        remember(services, branch, settings, before, _arrivals(services, facts, before)),
+        unproved=_unproved(services, facts, settings.status_context),
+        convictions=convictions(runs, facts.base_sha, settings, now),
+    )
+    conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
+    return Situation(facts, memory, tuple(runs), conflicts, store.halted(branch), now)
+
+
+def decided(services: Services, seen: Situation) -> SavedPool:
+    """What the core decides about a branch, as it is saved."""
+    settings = under_protection(services.config.for_branch(seen.facts.branch), seen.facts.protection)
+    pool, decision = judge(seen, settings)
+    return replace(_saved(services, pool, decision, seen.runs), conflicts=seen.conflicts)
+
+
 def remember(
     services: Services,
     branch: Branch,
-    base_sha: str,
     settings: BranchSettings,
     before: SavedPool | None,
     arrivals: Mapping[int, Arrival] | None = None,
 ) -> Memory:
-    """What is known about a branch from before."""
+    """What is known about a branch from before; its convictions are about the base that was last saved."""
     members = before.pool.members if before else ()
     store, now = services.store, services.now()
     return Memory(
         entered={(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None},
         refusals=store.refusals(branch),
-        convictions=convictions(store.runs(branch), base_sha, settings, now),
+        convictions=convictions(store.runs(branch), before.pool.base_sha if before else "", settings, now),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
         unproved=store.unproved(branch.full_repo),
     )
@@ -119,7 +132,7 @@ def _saved(services: Services, pool: Pool, decision: Decision, runs: Sequence[Ru
         id=services.store.new_id(),
         pool=pool,
         action=wire_name(action),
-        targets=_targets(action),
+        targets=targets_of(action),
         why=action.why,
         at=services.now(),
         config=services.config.digest,
@@ -129,27 +142,40 @@ def _saved(services: Services, pool: Pool, decision: Decision, runs: Sequence[Ru
     )
 
 
-def _read_runs(services: Services, lease: Lease, facts: BranchFacts, settings: BranchSettings) -> list[Run]:
-    """The runs of a branch with their contexts as they are now; a run that has come to its end is recorded once.
-
-    Ended runs of another base are no evidence any more and are forgotten.
+def _read_runs(services: Services, branch: Branch, base_sha: str, settings: BranchSettings) -> list[Run]:
+    """The runs that are still evidence, with their contexts as they are now, and with their end where they have come to
+    it; ended runs of another base are none any more.
     """
-    store, branch = services.store, lease.branch
-    runs = store.runs(branch)
-    for run in runs:
-        if run.ended is not None and run.base_sha != facts.base_sha:
-            store.forget_run(lease, run)
+    runs = [run for run in services.store.runs(branch) if run.ended is None or run.base_sha == base_sha]
     open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
     read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
     fresh = {run.id: replace(run, contexts=contexts) for run, contexts in zip(open_runs, read, strict=True)}
     found = []
-    for run in (fresh.get(run.id, run) for run in runs if run.ended is None or run.base_sha == facts.base_sha):
+    for run in (fresh.get(run.id, run) for run in runs):
         said = verdict(run, settings, services.now())
-        if run.ended is None and run.base_sha == facts.base_sha and said.state in _OUTCOMES:
-            run = replace(run, ended=said.state)  # noqa: PLW2901 -- the run as it is from now on
-            note_run(services, lease, run, _OUTCOMES[said.state], said.why)
-        found.append(run)
+        over = run.ended is None and run.base_sha == base_sha and said.state in _OUTCOMES
+        found.append(replace(run, ended=said.state, why=said.why) if over else run)
     return found
+
+
+def _keep(services: Services, lease: Lease, seen: Situation) -> None:
+    """Remember what a look has brought to light: arrivals, what is not green, which runs have ended, each recorded
+    once. Raises LeaseLost.
+    """
+    store, repo, facts = services.store, lease.branch.full_repo, seen.facts
+    arrivals, unproved = store.arrivals(repo), store.unproved(repo)
+    store.note_arrivals(repo, {n: one for n, one in seen.memory.arrivals.items() if arrivals.get(n) != one})
+    store.note_unproved(repo, {n: one for n, one in seen.memory.unproved.items() if unproved.get(n) != one})
+    looked_at = {run.id: run for run in seen.runs}
+    for run in store.runs(lease.branch):
+        now = looked_at.get(run.id)
+        if now is None:
+            store.forget_run(lease, run)
+        elif now.ended is not None and run.ended is None:
+            note_run(services, lease, now, _OUTCOMES[now.ended], now.why)
+    if any(fact.base_sha != facts.base_sha for fact in store.conflicts(lease.branch)):
+        store.forget_conflicts(lease)
+        store.add_conflicts(lease, seen.conflicts)
 
 
 def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: str) -> HistoryRecord:
@@ -194,24 +220,12 @@ def _arrivals(services: Services, facts: BranchFacts, before: SavedPool | None) 
             earlier = before.at if before and before.pool.standing(pull.number) else 0.0
             original = seen is None and (trace <= pull.created_at or (pull.steps == 1 and not pull.was_forced))
             new[pull.number] = Arrival(pull.head_sha, min(max(trace, earlier), now), original)
-    services.store.note_arrivals(repo, new)
     return {**known, **new}
 
 
-def _note_unproved(services: Services, facts: BranchFacts, ours: str) -> None:
+def _unproved(services: Services, facts: BranchFacts, ours: str) -> dict[int, Unproved]:
     known = services.store.unproved(facts.branch.full_repo)
-    now = {pull.number: unproved_now(pull, known.get(pull.number), ours) for pull in facts.pulls}
-    services.store.note_unproved(facts.branch.full_repo, {n: one for n, one in now.items() if known.get(n) != one})
-
-
-def _targets(action: Action) -> tuple[int, ...]:
-    match action:
-        case Merge() | Update():
-            return (action.number,)
-        case Stage() | Land():
-            return action.numbers
-        case _:
-            return ()
+    return {**known, **{pull.number: unproved_now(pull, known.get(pull.number), ours) for pull in facts.pulls}}
 
 
 def _measure(services: Services, saved: SavedPool) -> None:

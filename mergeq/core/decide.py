@@ -1,7 +1,7 @@
 """What to do with a branch now, and why."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from mergeq.core import evidence
@@ -19,8 +19,8 @@ from mergeq.core.batch import (
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import unsuccessful
 from mergeq.core.evidence import Evidence
-from mergeq.core.pool import BranchSettings, Pool, Standing, priority_of, ranked
-from mergeq.core.pull import Blocker, Method
+from mergeq.core.pool import BranchSettings, Memory, Pool, Standing, divide, priority_of, ranked
+from mergeq.core.pull import Blocker, BranchFacts, Method
 from mergeq.core.queue import Retest
 
 
@@ -79,6 +79,17 @@ class Land:
     why: str
 
 
+def targets_of(action: "Action") -> tuple[int, ...]:
+    """The pull requests that an action is about, by number."""
+    match action:
+        case Merge() | Update():
+            return (action.number,)
+        case Stage() | Land():
+            return action.numbers
+        case _:
+            return ()
+
+
 Action = Wait | Blocked | Merge | Stage | Update | Land
 
 
@@ -88,6 +99,36 @@ class Decision:
 
     action: Action
     abandon: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that is known of a branch at one moment, `now` in seconds since the epoch: what a decision about it is
+    made of, and all that is needed to come to it again. `rows` are Tide's evidence (D20).
+    """
+
+    facts: BranchFacts
+    memory: Memory = field(default_factory=Memory)
+    runs: tuple[Run, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    halted: str = ""
+    now: float = 0.0
+    rows: tuple[Evidence, ...] = ()
+
+
+def judge(situation: Situation, settings: BranchSettings) -> tuple[Pool, Decision]:
+    """The pool of a branch, and what to do with it."""
+    pool = divide(situation.facts, settings, situation.memory, situation.now)
+    pool = replace(pool, halted=situation.halted)
+    decision = decide(
+        pool,
+        settings,
+        runs=situation.runs,
+        conflicts=situation.conflicts,
+        rows=situation.rows,
+        now=situation.now,
+    )
+    return pool, decision
 
 
 def decide(

@@ -178,7 +178,7 @@ def assess(
         *((conviction,) if settings.queue.retest is not Retest.HEAD and conviction else ()),
         *_refused(pull, memory.refusals.get(pull.number), now),
     )
-    return Standing(pull, method, reasons)
+    return Standing(pull, method, tuple(replace(reason, observed_at=now) for reason in reasons))
 
 
 def _as_tide(

@@ -42,9 +42,8 @@ class Reason:
     """Why a pull request is not in the pool.
 
     `needed` and `observed` are sentence parts for a person; `items` are the labels or contexts meant, sorted. `weight`
-    is Tide's
-    distance (T6.13-T6.20): it picks the query that is closest, it never admits. `who` can change it, `remedy` says
-    what would.
+    is Tide's distance (T6.13-T6.20): it picks the query that is closest, it never admits. `who` can change it, `remedy`
+    says what would. `observed_at` is when that was seen, in seconds since the epoch.
     """
 
     clause: Clause
@@ -54,3 +53,4 @@ class Reason:
     remedy: str
     weight: int = 1
     items: tuple[str, ...] = ()
+    observed_at: float = 0.0
