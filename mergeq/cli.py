@@ -19,15 +19,18 @@ from urllib.request import urlopen
 
 import click
 
-from mergeq import __version__, jobs, shipped, web
-from mergeq.bootstrap import embedded_redis, services
+from mergeq import __version__, jobs, replay, shipped, sync, web
+from mergeq.bootstrap import Services, embedded_redis, services
 from mergeq.config import ConfigError, Settings, load, resolve
 from mergeq.config.sample import exact_searches, sample
+from mergeq.core.compat import Compat
+from mergeq.core.explain import lines
 from mergeq.core.pull import Branch
 from mergeq.processes import start, stop, watch
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.rehearsal import Rehearsal
 from mergeq.sandbox.stories import Demo
+from mergeq.web.documents import explanation_json
 
 _PARTS = ("web", "worker", "tick")
 _UP_SECONDS = 30.0
@@ -209,11 +212,11 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
 @_config_option
 def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
     """Stop everything on BRANCH, given as ORG/REPO:BRANCH."""
-    ready, target = services(_settings(paths)), _branch(branch)
-    who = getpass.getuser()
-    ready.store.pause(target, f"{why} (paused by {who})")
-    jobs.look_at(ready, [target])
-    ready.log.info("paused", branch=branch, why=why, who=who)
+    target, who = _branch(branch), getpass.getuser()
+    with _ready(paths) as ready:
+        ready.store.pause(target, f"{why} (paused by {who})")
+        jobs.look_at(ready, [target])
+        ready.log.info("paused", branch=branch, why=why, who=who)
 
 
 @cli.command()
@@ -222,19 +225,85 @@ def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
 @_config_option
 def resume(branch: str, why: str, paths: tuple[Path, ...]) -> None:
     """Let BRANCH, given as ORG/REPO:BRANCH, go on after a pause or a halt."""
-    ready, target = services(_settings(paths)), _branch(branch)
-    if not ready.store.resume(target):
-        raise click.ClickException(f"{branch} is neither paused nor halted")
-    jobs.look_at(ready, [target])
-    ready.log.info("resumed", branch=branch, why=why, who=getpass.getuser())
+    target = _branch(branch)
+    with _ready(paths) as ready:
+        if not ready.store.resume(target):
+            raise click.ClickException(f"{branch} is neither paused nor halted")
+        jobs.look_at(ready, [target])
+        ready.log.info("resumed", branch=branch, why=why, who=getpass.getuser())
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_compat_option = click.option(
+    "--compat", type=click.Choice(["tide"]), help="Answer as Tide does to the letter, for comparison."
+)
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@cli.command("explain")
+@click.argument("pull", metavar="[ORG/REPO#N]", required=False)
+@click.option("--file", "file", type=_file, help="A world or a pull request that was saved, in place of GitHub.")
+@_config_option
+@_json_option
+def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Say why a pull request is, or is not, merging: everything that is missing, who can change it, and what happens
+    next.
+
+    It is looked at afresh on GitHub; nothing is written there.
+    """
+    wanted = _pull(pull) if pull else None
+    if file:
+        told = list(replay.explanations(replay.read(file, paths), wanted))
+    elif wanted:
+        with _ready(paths) as ready:
+            told = replay.explain_now(ready, *wanted)
+    else:
+        raise click.UsageError("name a pull request as ORG/REPO#N, or give a --file")
+    if not told:
+        raise click.ClickException(f"{pull or file}: no open pull request by that name")
+    if as_json:
+        click.echo(json.dumps({"prs": [explanation_json(one) for one in told]}))
+    else:
+        click.echo("\n\n".join("\n".join(lines(one)) for one in told))
+
+
+@cli.command("decide")
+@click.option("--file", "file", type=_file, required=True, help="A world that was saved.")
+@_compat_option
+@_config_option
+@_json_option
+def decide_command(file: Path, compat: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Go through a saved world again: what would be done to each branch, and what each pull request would be told."""
+    found = replay.decisions(replay.read(file, paths, Compat(compat or Compat.MERGEQ)))
+    click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
+
+
+@cli.command("sync")
+@click.option("--once", is_flag=True, help="Look once, instead of every `sync_period`.")
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="Save all that was seen in this file.")
+@_config_option
+@_json_option
+def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as_json: bool) -> None:
+    """Look at every branch and say what would be done, without doing it; --record saves what was seen, so that
+    `mergeq decide --file` comes to the same anywhere. Nothing is written to GitHub.
+    """
+    with _stopping() as (stopping, caught), _ready(paths) as ready:
+        while True:
+            seen = replay.take_down(ready, sync.sweep(ready, 0.0))
+            if record:
+                _write_json(record, seen)
+            found = replay.decisions(replay.of(seen))
+            click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
+            for branch, why in seen["unreadable"].items():
+                click.echo(f"{branch}: {why}", err=True)
+            if once or stopping.wait(ready.config.sync_period):
+                break
+    _exit_for(caught)
 
 
 @cli.group("config")
 def config_group() -> None:
     """Look at a configuration without running anything."""
-
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @config_group.command("check")
@@ -283,6 +352,32 @@ def _branch(text: str) -> Branch:
         return Branch.parse(text)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _pull(text: str) -> tuple[str, int]:
+    repo, hash_sign, number = text.partition("#")
+    if not hash_sign or repo.count("/") != 1 or not (number.isascii() and number.isdigit()):
+        raise click.UsageError(f"{text!r} is not of the form ORG/REPO#N")
+    return repo, int(number)
+
+
+def _write_json(file: Path, document: Mapping[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be written ({error.strerror}); choose another file") from error
+
+
+@contextmanager
+def _ready(paths: tuple[Path, ...]) -> Iterator[Services]:
+    """The services for one command: without a Redis that is named, that of the `mergeq run` whose state folder this is,
+    or its data if it does not run.
+    """
+    settings = _settings(paths)
+    with ExitStack() as stack:
+        if not settings.redis_url:
+            settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
+        yield services(settings)
 
 
 def _unused(folder: Path) -> Path:

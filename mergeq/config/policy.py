@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from mergeq.config.documents import ConfigError, Document, read
+from mergeq.config.documents import ConfigError, Document, parse, read
 from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
 from mergeq.config.protection import BranchProtection, ProtectionSection, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
@@ -175,6 +175,20 @@ def load(paths: Iterable[Path]) -> Configuration:
     paths = tuple(paths)
     documents, problems = documents_of(paths)
     return configuration_of(documents, problems, ", ".join(map(str, paths)) or "no configuration")
+
+
+def texts_of(paths: Iterable[Path]) -> tuple[tuple[str, str, bool], ...]:
+    """Every file behind the paths: its name, its text, and whether it is a main one. Raises ConfigError."""
+    try:
+        return tuple((str(file), file.read_text("utf-8-sig"), is_main) for file, is_main in _files(paths))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a configuration file cannot be read ({error}); see `mergeq config check`") from error
+
+
+def load_texts(texts: Iterable[tuple[str, str, bool]], whose: str) -> Configuration:
+    """As `load`, for what `texts_of` gave. Raises ConfigError."""
+    documents = [(parse(text.encode(), name), is_main) for name, text, is_main in texts]
+    return configuration_of(documents, [], whose)
 
 
 def documents_of(paths: Iterable[Path]) -> tuple[list[tuple[Document, bool]], list[str]]:

@@ -275,6 +275,11 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
     return tuple(reasons)
 
 
+def is_found(queries: Iterable[Query], pull: PullRequest, demands: Demands) -> bool:
+    """Whether the search of any query returns a pull request: all but its contexts is as it should be."""
+    return any(all(reason.clause is Clause.CONTEXTS for reason in unmet(query, pull, demands)) for query in queries)
+
+
 def closest(queries: Iterable[Query], pull: PullRequest, demands: Demands) -> tuple[Reason, ...]:
     """What is missing in the query that is nearest to admitting `pull`; empty when one admits it (T6.21). The first of
     equals wins.

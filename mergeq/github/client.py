@@ -175,6 +175,15 @@ class GitHub:
             blockers=parse.blockers(node),
         )
 
+    def branch_of(self, full_repo: str, number: int) -> Branch:
+        """The base branch of a pull request. Raises Unreadable."""
+        owner, _, name = full_repo.partition("/")
+        what = f"{full_repo}#{number}"
+        node = self._read(documents.BASE, {"owner": owner, "name": name, "number": number}, what)["repository"]
+        if node is None or node["pullRequest"] is None:
+            raise Unreadable(f"{what} does not exist on GitHub, or the token may not see it")
+        return Branch(owner, name, node["pullRequest"]["baseRefName"])
+
     def landing(self, branch: Branch, number: int, depth: int = 1) -> Landing:
         """What became of a pull request; `line` holds the first parents of the newest `depth` commits of the landing.
 
@@ -371,7 +380,8 @@ class GitHub:
         except TransportServerError as error:
             raise Unreadable(f"{what} could not be read: GitHub answered {error.code}") from None
         except (TransportError, requests.RequestException) as error:
-            raise Unreadable(f"{what} could not be read: {type(error).__name__}") from None
+            broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
+            raise Unreadable(f"{what} could not be read: {broken}") from None
         return data
 
     def _graphql(self) -> SyncClientSession:

@@ -103,6 +103,13 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
     + _REPOSITORY
 )
 
+BASE = """
+query Base($owner: String!, $name: String!, $number: Int!) {
+  rateLimit { cost remaining resetAt }
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) { baseRefName } }
+}
+"""
+
 LANDING = """
 query Landing($owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!) {
   rateLimit { cost remaining resetAt }

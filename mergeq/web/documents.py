@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mergeq.config import Configuration
+from mergeq.core.explain import Chance, Explanation, chances, next_step, position
 from mergeq.core.history import HistoryRecord
-from mergeq.core.pool import Standing, ranked
+from mergeq.core.pool import Standing, ranked, under_protection
 from mergeq.core.pull import PullRequest
 from mergeq.core.query import Query
 from mergeq.core.reason import Reason
@@ -134,7 +135,7 @@ def pull_json(
         return done
     pull, settings = standing.pull, config.for_branch(saved.pool.branch)
     words = said(standing, saved, settings)
-    served = [member.pull.number for member in ranked(saved.pool.members, settings)]
+    pool = saved.pool
     return done | {
         "branch": str(saved.pool.branch),
         "title": pull.title,
@@ -142,14 +143,47 @@ def pull_json(
         "head_sha": pull.head_sha,
         "url": pull.url,
         "in_pool": standing.in_pool,
-        "position": served.index(pull.number) + 1 if standing.in_pool else None,
+        "position": position(standing, pool, settings),
         "merge_method": standing.method.value if standing.method else None,
         "status": {"state": words.state, "description": words.description},
         "reasons": [_reason(reason) for reason in standing.reasons],
+        "chances": [_chance(one) for one in chances(standing, under_protection(settings, pool.protection), saved.at)],
+        "next": next_step(standing, pool, saved.action, saved.targets, saved.why, saved.runs),
         "action": saved.action if pull.number in saved.targets else None,
         "blockers": [blocker.number for blocker in saved.pool.blockers],
         "base_sha": saved.pool.base_sha,
         "observed_at": when(saved.at),
+    }
+
+
+def explanation_json(found: Explanation) -> dict[str, Any]:
+    """Everything there is to say about one open pull request, as /pr/ORG/REPO/N.json has it, without its history."""
+    pull = found.standing.pull
+    return {
+        "pr": str(pull),
+        "branch": str(found.pool.branch),
+        "base_sha": found.pool.base_sha,
+        "title": pull.title,
+        "author": pull.author,
+        "head_sha": pull.head_sha,
+        "url": pull.url,
+        "in_pool": found.standing.in_pool,
+        "position": found.position,
+        "merge_method": found.standing.method.value if found.standing.method else None,
+        "status": {"state": found.status.state, "description": found.status.description},
+        "reasons": [_reason(reason) for reason in found.standing.reasons],
+        "chances": [_chance(chance) for chance in found.chances],
+        "blockers": [blocker.number for blocker in found.pool.blockers],
+        "next": found.next,
+    }
+
+
+def _chance(chance: Chance) -> dict[str, Any]:
+    return {
+        "query": query_json(chance.query),
+        "closest": chance.is_closest,
+        "distance": chance.distance,
+        "reasons": [_reason(reason) for reason in chance.reasons],
     }
 
 
@@ -158,6 +192,7 @@ def _reason(reason: Reason) -> dict[str, Any]:
         "clause": reason.clause.value,
         "needed": reason.needed,
         "observed": reason.observed,
+        "observed_at": when(reason.observed_at) if reason.observed_at else None,
         "weight": reason.weight,
         "who": reason.who,
         "remedy": reason.remedy,

@@ -80,8 +80,8 @@ def test_contexts_of_a_head_that_is_not_among_the_commits_are_unknown_unless_res
     prs = [{"in_search": True, "pr": lost}]
 
     assert saved.pull(lost).contexts is None
-    (facts,) = saved.world(document(prs=prs, combined_status=statuses, check_runs=runs)).facts
-    assert facts.pulls[0].contexts == (
+    (one,) = saved.world(document(prs=prs, combined_status=statuses, check_runs=runs)).situations
+    assert one.facts.pulls[0].contexts == (
         Context("unit", Result.PENDING, description="d"),
         Context("lint", Result.SUCCESS, app="unknown app"),
     )
@@ -103,20 +103,20 @@ def test_a_saved_world_has_facts_for_each_branch() -> None:
     repos = {"acme/rocket": {"allow_merge_commit": False, "allow_squash_merge": True}}
     world = saved.world(document(prs=prs, refs=refs, repos=repos, blocker_issues=issues))
 
-    main, other = world.facts
+    main, other = (one.facts for one in world.situations)
     assert (main.branch, main.base_sha, other.base_sha) == (MAIN, BASE, OTHER)
-    assert (main.pulls[0].paths, other.pulls[0].paths) == (("a.py",), ())
+    assert (main.pulls[0].paths, other.pulls[0].paths) == (("a.py",), None)
     assert [(one.number, one.branches) for one in main.blockers] == [(5, ("main",))]
     assert main.repository.allowed_methods == {Method.SQUASH}
-    assert [pull.was_found for facts in world.facts for pull in facts.pulls] == [True, False]
+    assert [pull.was_found for one in world.situations for pull in one.facts.pulls] == [True, False]
 
 
 @pytest.mark.parametrize(("apps_auth", "org", "unread"), [(True, "acme", True), (True, "x", False), (False, "x", True)])
 def test_a_failed_search_for_blockers_leaves_a_gap(*, apps_auth: bool, org: str, unread: bool) -> None:
     """T7.3: an App searches org by org, a token everywhere at once."""
-    (facts,) = saved.world(document(apps_auth=apps_auth, blockers_error_orgs=[org])).facts
+    (one,) = saved.world(document(apps_auth=apps_auth, blockers_error_orgs=[org])).situations
 
-    assert bool(facts.partial) is unread
+    assert bool(one.facts.partial) is unread
 
 
 def test_evidence_is_a_row_for_a_job() -> None:
@@ -125,7 +125,8 @@ def test_evidence_is_a_row_for_a_job() -> None:
     single = {**row, "pulls": [{"number": 7, "sha": HEAD}], "reporter": "tide", "url": "https://ci/1"}
     batch = {**row, "pulls": [{"number": 7, "sha": HEAD}, {"number": 8, "sha": OTHER}]}
 
-    assert saved.world(document(evidence=[single, batch, {**single, "batch": True}])).evidence == (
+    (one,) = saved.world(document(evidence=[single, batch, {**single, "batch": True}])).situations
+    assert one.rows == (
         Evidence(MAIN, BASE, ((7, HEAD),), "e2e", Result.PENDING, reporter="tide", url="https://ci/1"),
         Evidence(MAIN, BASE, ((7, HEAD), (8, OTHER)), "e2e", Result.PENDING, is_batch=True),
         Evidence(MAIN, BASE, ((7, HEAD),), "e2e", Result.PENDING, is_batch=True, reporter="tide", url="https://ci/1"),

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mergeq.config import ConfigError, Configuration
-from mergeq.config.documents import Document, parse, read
+from mergeq.config import ConfigError, Configuration, load_texts
+from mergeq.config.documents import Document, read
 from mergeq.config.policy import configuration_of
 
 Line = Mapping[str, Any]
@@ -70,8 +70,7 @@ def configuration(line: Line) -> Configuration:
         (name, text, False)
         for name, text in sorted((line.get("supplemental") or {}).items(), key=lambda one: _walked(one[0]))
     ]
-    documents = [(parse(text.encode(), name), is_main) for name, text, is_main in texts if text is not None]
-    return configuration_of(documents, [], "config.yaml")
+    return load_texts([(name, text, is_main) for name, text, is_main in texts if text is not None], "config.yaml")
 
 
 def _walked(path: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from mergeq.config import Configuration
 from mergeq.core.batch import Conflict
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import best, unsuccessful
-from mergeq.core.decide import Action, Land, Stage, decide, wire_name
+from mergeq.core.decide import Action, Land, Situation, Stage, decide, judge, wire_name
 from mergeq.core.evidence import progress
-from mergeq.core.pool import BranchSettings, Memory, Pool, divide
+from mergeq.core.pool import BranchSettings, Pool
 from mergeq.core.pull import Branch, Context, PullRequest
 from mergeq.core.status import difference, told
 from mergeq.github import saved
@@ -65,13 +65,13 @@ def synced(line: Line) -> JSON:
     found, asked = configuration(line), line["input"]
     world = saved.world({**asked, "evidence": [_row(job) for job in asked["prowjobs"]]}, Compat.TIDE)
     pools, statuses = [], []
-    for facts in world.facts:
-        settings = found.for_branch(facts.branch, Compat.TIDE)
-        pool = divide(facts, settings, Memory(), 0.0)
+    for situation in world.situations:
+        settings = found.for_branch(situation.facts.branch, Compat.TIDE)
+        pool, _ = judge(situation, settings)
         if pool.members:
-            pools.append(_pool(pool, world, settings))
+            pools.append(_pool(pool, situation, world, settings))
         for standing in pool.standings:
-            status = told(standing, pool, settings, rows=world.evidence)
+            status = told(standing, pool, settings, rows=situation.rows)
             failed = None if status.state else f"failed to set up context register: {status.description}"
             statuses.append(
                 {
@@ -97,8 +97,9 @@ def _row(job: JSON) -> JSON:
     }
 
 
-def _pool(pool: Pool, world: saved.World, settings: BranchSettings) -> JSON:
-    action, found = _settled(pool, world, settings), progress(pool, world.evidence, settings)
+def _pool(pool: Pool, situation: Situation, world: saved.World, settings: BranchSettings) -> JSON:
+    action = _settled(pool, situation, world, settings)
+    found = progress(pool, situation.rows, settings)
     return {
         **_named(pool.branch),
         "branch": pool.branch.name,
@@ -113,12 +114,12 @@ def _pool(pool: Pool, world: saved.World, settings: BranchSettings) -> JSON:
     }
 
 
-def _settled(pool: Pool, world: saved.World, settings: BranchSettings) -> Action:
+def _settled(pool: Pool, situation: Situation, world: saved.World, settings: BranchSettings) -> Action:
     """The action when every conflict that it would run into is known."""
     heads = {standing.pull.number: standing.pull.head_sha for standing in pool.standings}
     conflicts = {Conflict(pool.base_sha, (), head) for head in world.unmergeable}
     while True:
-        action = decide(pool, settings, conflicts=conflicts, rows=world.evidence).action
+        action = decide(pool, settings, conflicts=conflicts, rows=situation.rows).action
         if not isinstance(action, Stage) or len(action.numbers) == 1:
             return action
         staged = tuple(heads[number] for number in action.numbers)
