@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -17,7 +18,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Followed, Settings
 from mergeq.core.pull import Branch
-from mergeq.github import GitHub
+from mergeq.github import App, Credentials, GitHub, NoCredentials, Pat, key_of
+from mergeq.github.auth import TOKENS
 from mergeq.processes import EmbeddedRedis
 from mergeq.store import Store
 
@@ -80,8 +82,11 @@ def services(
 ) -> Services:
     """Everything, ready to work. Raises ConfigError with a line for each thing that is missing."""
     problems = []
-    if not settings.github_token:
-        problems.append("GITHUB_TOKEN: is not set; give it a token that may read pull requests, merge and set statuses")
+    if not settings.github_token and not settings.github_app_id:
+        problems.append(
+            "GITHUB_TOKEN: is not set; give it a token that may read pull requests, merge and set statuses, "
+            "or a GitHub App by GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE"
+        )
     if not settings.config_paths:
         problems.append("MERGEQ_CONFIG: is not set; name a configuration with --config PATH")
     if not settings.redis_url:
@@ -93,7 +98,7 @@ def services(
         settings=settings,
         followed=Followed(settings.config_paths, now=now),
         github=GitHub(
-            token=settings.github_token,
+            credentials=_credentials(settings, now),
             api_url=settings.github_api_url,
             graphql_url=settings.graphql_url,
             sleep=sleep,
@@ -104,6 +109,17 @@ def services(
         sleep=sleep,
         log=logger(settings),
     )
+
+
+def _credentials(settings: Settings, now: Callable[[], float]) -> Credentials:
+    """How to speak to GitHub. Raises ConfigError."""
+    if not settings.github_app_id:
+        return Pat(settings.github_token)
+    try:
+        key = key_of(Path(settings.github_app_key_file))
+    except NoCredentials as error:
+        raise ConfigError(f"GITHUB_APP_PRIVATE_KEY_FILE: {error}; name the .pem file of the App") from None
+    return App(settings.github_app_id, key, settings.github_api_url, now)
 
 
 def connect(url: str) -> "redis.Redis":
@@ -165,4 +181,4 @@ def _redacted(value: Any, secret: list[str]) -> Any:
     for text in secret:
         if len(text) >= _SECRET_LENGTH:
             value = value.replace(text, "[redacted]")
-    return value
+    return TOKENS.sub("[redacted]", value)

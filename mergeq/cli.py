@@ -415,6 +415,8 @@ def _start_parts(settings: Settings, env: Mapping[str, str], *, log: int | None 
     told = {
         **env,
         "GITHUB_TOKEN": settings.github_token,
+        "GITHUB_APP_ID": settings.github_app_id,
+        "GITHUB_APP_PRIVATE_KEY_FILE": settings.github_app_key_file,
         "GITHUB_API_URL": settings.github_api_url,
         "MERGEQ_REDIS_URL": settings.redis_url,
         "MERGEQ_STATE_DIR": str(settings.state_dir),

@@ -17,6 +17,8 @@ class Settings:
     """
 
     github_token: str = ""
+    github_app_id: str = ""
+    github_app_key_file: str = ""
     github_api_url: str = "https://api.github.com"
     redis_url: str = ""
     state_dir: Path = Path()
@@ -42,11 +44,21 @@ class Settings:
         log_format = env.get("MERGEQ_LOG", "console")
         if log_format not in {"console", "json"}:
             problems.append("MERGEQ_LOG: must be console or json")
+        app = {name: env.get(name, "") for name in ("GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY_FILE")}
+        if env.get("GITHUB_TOKEN") and any(app.values()):
+            problems.append("GITHUB_TOKEN: is set beside a GitHub App's variables; keep one of the two")
+        problems += [
+            f"{name}: is not set, but the other half of the GitHub App is; set both"
+            for name in app
+            if not app[name] and any(app.values())
+        ]
         if problems:
             raise ConfigError(*problems)
         secrets = (env.get("MERGEQ_WEBHOOK_SECRET", ""), env.get("MERGEQ_WEBHOOK_SECRET_PREVIOUS", ""))
         return cls(
             github_token=env.get("GITHUB_TOKEN", ""),
+            github_app_id=env.get("GITHUB_APP_ID", ""),
+            github_app_key_file=env.get("GITHUB_APP_PRIVATE_KEY_FILE", ""),
             github_api_url=api,
             redis_url=env.get("MERGEQ_REDIS_URL", ""),
             state_dir=_state_dir(env),

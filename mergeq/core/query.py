@@ -3,6 +3,7 @@ finds them.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -148,6 +149,12 @@ def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
         scopes.update(dict.fromkeys(f'org:"{org}"' for org in query.orgs))
         scopes.update(dict.fromkeys(f'repo:"{repo}"' for repo in query.repos))
     return tuple(f"is:pr state:open archived:false {scope}" for scope in scopes)
+
+
+def scope_owner(search: str) -> str:
+    """The org or account that a search is about; empty when it names none. Ours name just one (D11)."""
+    found = re.search(r'(?:^| )(?:org|repo|user):"?([^"/ ]+)', search)
+    return found[1] if found else ""
 
 
 def updated_between(start: float, end: float) -> str:

@@ -2,6 +2,19 @@
 here.
 """
 
+from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.client import GitHub, Landing, MergeAnswer, MergeVerdict, Refused, Unreadable
 
-__all__ = ["GitHub", "Landing", "MergeAnswer", "MergeVerdict", "Refused", "Unreadable"]
+__all__ = [
+    "App",
+    "Credentials",
+    "GitHub",
+    "Landing",
+    "MergeAnswer",
+    "MergeVerdict",
+    "NoCredentials",
+    "Pat",
+    "Refused",
+    "Unreadable",
+    "key_of",
+]

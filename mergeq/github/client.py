@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import github as pygithub
 import requests
-from github.GithubObject import NotSet
 from gql import Client, GraphQLRequest
 from gql.client import SyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
@@ -18,8 +17,10 @@ from gql.transport.requests import RequestsHTTPTransport
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Context, Method, Protection, PullRequest, Repository
+from mergeq.core.query import scope_owner
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
+from mergeq.github.auth import Credentials, NoCredentials
 
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
@@ -93,8 +94,10 @@ class GitHub:
     fork.
     """
 
-    def __init__(self, *, token: str, api_url: str, graphql_url: str, sleep: Callable[[float], None]) -> None:
-        self._token = token
+    def __init__(
+        self, *, credentials: Credentials, api_url: str, graphql_url: str, sleep: Callable[[float], None]
+    ) -> None:
+        self._credentials = credentials
         self._api_url = api_url
         self._graphql_url = graphql_url
         self._sleep = sleep
@@ -241,18 +244,16 @@ class GitHub:
 
         `title` and `body` replace GitHub's default message; what is empty does not.
         """
+        body_ = {"sha": head_sha, "merge_method": method.value, "commit_title": title, "commit_message": body}
+        path = f"/repos/{branch.full_repo}/pulls/{number}/merge"
         try:
-            repo = self._rest().get_repo(branch.full_repo)
-            done = repo.get_pull(number).merge(
-                merge_method=method.value, sha=head_sha, commit_title=title or NotSet, commit_message=body or NotSet
-            )
-        except pygithub.GithubException as error:
-            return _answer(error.status, _message(error))
-        except (requests.RequestException, OSError) as error:
-            return MergeAnswer(MergeVerdict.UNKNOWN, f"the connection to GitHub broke ({type(error).__name__})")
-        if not done.merged:
-            return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {done.message}")
-        return MergeAnswer(MergeVerdict.MERGED, done.message, done.sha)
+            done = self._write("PUT", path, {key: value for key, value in body_.items() if value}) or {}
+        except Refused as error:
+            return _answer(error.status, error.text)
+        if done.get("merged") is not True:
+            said = done.get("message", "nothing")
+            return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {said}")
+        return MergeAnswer(MergeVerdict.MERGED, done.get("message", ""), done.get("sha"))
 
     def create_ref(self, branch: Branch, name: str, sha: str) -> None:
         """Create ``refs/heads/NAME``. Raises Refused."""
@@ -350,20 +351,38 @@ class GitHub:
         labels = [blocker_label] if blocker_label else None
         return self._ref(branch) | {"labels": labels, "blockers": bool(blocker_label)}
 
-    def _write(self, verb: str, path: str, body: dict[str, Any] | None) -> Any:
-        """One REST call, sent once; the JSON of its answer, None when it had no body. Raises Refused."""
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
+        """One REST call about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
+        Refused.
+
+        Only what is surely not done is asked again: a token that GitHub did not take (401) is replaced, once (D6).
+        """
+        owner = path.split("/")[2]
+        try:
+            token = self._speak_for(owner)
+        except NoCredentials as error:
+            raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from None
         try:
             _, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
         except pygithub.GithubException as error:
+            if error.status == HTTPStatus.UNAUTHORIZED and again:
+                self._credentials.forget(owner, token)
+                return self._write(verb, path, body, again=False)
             raise Refused(error.status, _message(error)) from None
         except (requests.RequestException, OSError) as error:
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
         return data
 
+    def _speak_for(self, owner: str) -> str:
+        """Have what this thread asks next speak for `owner`; the token. Raises NoCredentials."""
+        self._local.token = token = self._credentials.token(owner)
+        return token
+
     def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
         """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
         (Q3).
         """
+        owner = variables.get("owner") or scope_owner(variables["query"])
         request = GraphQLRequest(document, variable_values=variables)
         retrying = Retrying(
             retry=retry_if_exception(_passing),
@@ -373,7 +392,9 @@ class GitHub:
             reraise=True,
         )
         try:
-            data: dict[str, Any] = retrying(lambda: self._graphql().execute(request))
+            data: dict[str, Any] = retrying(lambda: self._execute(request, owner))
+        except NoCredentials as error:
+            raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
             said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
             raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
@@ -384,12 +405,25 @@ class GitHub:
             raise Unreadable(f"{what} could not be read: {broken}") from None
         return data
 
+    def _execute(self, request: GraphQLRequest, owner: str) -> dict[str, Any]:
+        """One query, sent twice at most: a token that GitHub did not take is replaced."""
+        token = self._speak_for(owner)
+        try:
+            return self._graphql().execute(request)
+        except TransportServerError as error:
+            if error.code != HTTPStatus.UNAUTHORIZED:
+                raise
+            self._credentials.forget(owner, token)
+            self._speak_for(owner)
+            return self._graphql().execute(request)
+
     def _graphql(self) -> SyncClientSession:
         """This thread's session: gql's transport keeps the last answer's headers and must not be shared."""
         if (session := getattr(self._local, "graphql", None)) is None:
             transport = RequestsHTTPTransport(
                 url=self._graphql_url,
-                headers={"Authorization": f"bearer {self._token}", "User-Agent": _AGENT},
+                headers={"User-Agent": _AGENT},
+                auth=_Bearer(self._local),
                 timeout=_TIMEOUT,
                 retries=0,
             )
@@ -401,7 +435,7 @@ class GitHub:
         """This thread's PyGithub, with its own retries and pauses off: it would send a merge again after a 502."""
         if (rest := getattr(self._local, "rest", None)) is None:
             rest = pygithub.Github(
-                auth=pygithub.Auth.Token(self._token),
+                auth=_Spoken(self._local),
                 base_url=self._api_url,
                 timeout=_TIMEOUT,
                 user_agent=_AGENT,
@@ -412,6 +446,32 @@ class GitHub:
             )
             self._local.rest = rest
         return cast("pygithub.Github", rest)
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Puts the token of this thread's present call into a GraphQL request."""
+
+    def __init__(self, local: threading.local) -> None:
+        self._local = local
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"bearer {self._local.token}"
+        return request
+
+
+class _Spoken(pygithub.Auth.Auth):
+    """The token of this thread's present call, as PyGithub asks for it."""
+
+    def __init__(self, local: threading.local) -> None:
+        self._local = local
+
+    @property
+    def token_type(self) -> str:
+        return "token"
+
+    @property
+    def token(self) -> str:
+        return str(self._local.token)
 
 
 def _first_parent(commit: dict[str, Any]) -> str:

@@ -1,0 +1,149 @@
+"""Who mergeq is to GitHub: the bearer of one token, or a GitHub App with a token for each organization."""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+import jwt
+import requests
+
+from mergeq.github import parse
+
+_LIFE = 540  # seconds a signed claim may live: GitHub takes up to 600 by its own clock
+_EARLY = 60  # seconds it is dated back, for a clock of ours that is fast
+_RENEW = 300.0  # seconds before its end from which a token is not used any more
+_TIMEOUT = 30
+
+TOKENS = re.compile(r"\b(gh[opsur]_[A-Za-z0-9._-]{20,}|github_pat_\w{20,})")
+"""What looks like a token of GitHub's, in any text (spec of token formats: "About authentication to GitHub")."""
+
+
+class NoCredentials(Exception):
+    """There is no way to speak for an organization; the text says why, in one line without secrets."""
+
+
+class Credentials(Protocol):
+    """Gives the token to speak with about an organization (or account), for as long as it is good."""
+
+    def token(self, owner: str) -> str:
+        """The token; raises NoCredentials."""
+        ...
+
+    def forget(self, owner: str, token: str) -> None:
+        """GitHub did not take `token`: the next one must be another, if there can be one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pat:
+    """One token for everything: a personal access token, or any other that does not run out while we run."""
+
+    secret: str = field(repr=False)
+
+    def token(self, _owner: str) -> str:
+        return self.secret
+
+    def forget(self, _owner: str, _token: str) -> None:
+        """There is no other."""
+
+
+@dataclass(slots=True)
+class _Minted:
+    token: str
+    good_until: float
+
+
+class App:
+    """A GitHub App: a signed claim buys a token for an hour in each organization where it is installed (T10.1).
+
+    Tokens are minted by each process for itself and kept in its memory alone: minting costs one call an hour, and what
+    is nowhere else cannot be read elsewhere.
+    """
+
+    def __init__(self, app_id: str, key: str, api_url: str, now: Callable[[], float]) -> None:
+        self._app_id, self._key = app_id, key
+        self._api_url, self._now = api_url, now
+        self._skew = 0.0  # how far GitHub's clock is ahead of ours
+        self._minted: dict[str, _Minted] = {}
+        self._lock = threading.Lock()
+
+    def token(self, owner: str) -> str:
+        with self._lock:
+            known = self._minted.get(owner.lower())
+            if known is None or known.good_until <= self._now() + self._skew:
+                known = self._minted[owner.lower()] = self._mint(owner)
+            return known.token
+
+    def forget(self, owner: str, token: str) -> None:
+        with self._lock:
+            if (known := self._minted.get(owner.lower())) is not None and known.token == token:
+                del self._minted[owner.lower()]
+
+    def _mint(self, owner: str) -> _Minted:
+        if not owner:
+            raise NoCredentials("a GitHub App speaks for one organization at a time, and none is named")
+        found = self._ask("GET", f"/users/{owner}/installation")
+        if found is None:
+            raise NoCredentials(f"the GitHub App is not installed in {owner}; install it there")
+        made = self._ask("POST", f"/app/installations/{found['id']}/access_tokens")
+        if made is None:
+            raise NoCredentials(f"the installation of the GitHub App in {owner} gives no token; is it suspended?")
+        ends = parse.seconds(str(made["expires_at"]))
+        return _Minted(str(made["token"]), ends - _RENEW)
+
+    def _ask(self, verb: str, path: str, *, again: bool = True) -> dict[str, object] | None:
+        """One call as the App itself; None for what GitHub says is not there. A claim that GitHub's clock does not take
+        is signed once more, by that clock.
+        """
+        claim = self._claim()
+        try:
+            answer = requests.request(
+                verb,
+                self._api_url + path,
+                headers={"Authorization": f"Bearer {claim}", "Accept": "application/vnd.github+json"},
+                timeout=_TIMEOUT,
+            )
+        except requests.RequestException as error:
+            raise NoCredentials(f"GitHub gave no token: the connection broke ({type(error).__name__})") from None
+        if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
+            self._skew = _clock_of(answer, self._now()) - self._now()
+            return self._ask(verb, path, again=False)
+        if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+            return None
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
+            said = answer.json().get("message", "") if "json" in answer.headers.get("Content-Type", "") else ""
+            raise NoCredentials(f"GitHub gave no token: {answer.status_code} {said}".rstrip())
+        found: dict[str, object] = answer.json()
+        return found
+
+    def _claim(self) -> str:
+        at = int(self._now() + self._skew)
+        claims = {"iss": self._app_id, "iat": at - _EARLY, "exp": at + _LIFE - _EARLY}
+        try:
+            return jwt.encode(claims, self._key, algorithm="RS256")
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise NoCredentials(f"the GitHub App's private key cannot sign ({type(error).__name__})") from None
+
+
+def key_of(file: Path) -> str:
+    """The private key of an App, as GitHub gave it. Raises NoCredentials with one line."""
+    try:
+        key = file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no PEM file"
+        raise NoCredentials(f"{file}: cannot be read ({why})") from None
+    if "PRIVATE KEY" not in key:
+        raise NoCredentials(f"{file}: holds no private key; give the .pem file that GitHub made for the App")
+    return key
+
+
+def _clock_of(answer: requests.Response, fallback: float) -> float:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return fallback
