@@ -66,6 +66,7 @@ def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: st
         target_url=report.target_url,
         creator=by,
         created_at=world.now(),
+        app_id=world.app_id_of(by),
     )
     posted.append(status)
     if world.webhooks.wanted("status", repo.full_name):

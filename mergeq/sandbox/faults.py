@@ -19,6 +19,7 @@ class FaultId(StrEnum):
     MERGE_RACE_PUSH = "merge.race_push"
     MERGE_WRONG_TREE = "merge.wrong_tree"
     REFS_OPAQUE_422 = "refs.opaque422"
+    REFS_FALSE_NONFF = "refs.false_nonff"
     GRAPHQL_5XX = "graphql.5xx"
     STATUS_5XX = "status.5xx"
     HOOK_DROP = "hook.drop"

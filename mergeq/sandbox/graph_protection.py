@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.graph_commits import ActorNode, RefNode
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import App, Protection, Repo, RequiredCheck, Restrictions
-from mergeq.sandbox.refs import HEADS
 
 
 @dataclass(frozen=True, slots=True)

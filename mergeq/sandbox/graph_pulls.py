@@ -8,13 +8,13 @@ from typing import Any
 
 from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.graph_commits import CommitNode, actor, commit, ref, rollup
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import merge_state, review_decision
 from mergeq.sandbox.records import Issue, Pull, Repo, Review, TimelineEvent, TimelineKind
-from mergeq.sandbox.refs import HEADS
 from mergeq.sandbox.refusals import NotSimulatedError
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from mergeq.sandbox import search
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.graph_commits import (
     ActorNode,
@@ -25,7 +26,6 @@ from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, 
 from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.policy import opinions, review_decision
 from mergeq.sandbox.records import Issue, Method, Pull, Repo, ReviewState, Ticket
-from mergeq.sandbox.refs import HEADS
 from mergeq.sandbox.refusals import NotSimulatedError
 
 Kind = TypeVar("Kind")

@@ -206,9 +206,8 @@ def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = ""
 
 
 def dismiss_stale(world: World, pull: Pull) -> None:
-    """A new head takes the word out of approvals where the base's protection says so (Q89)."""
-    protection = world.repo_of(pull).protection_of(pull.base_ref)
-    if protection is None or protection.reviews is None or not protection.reviews.dismiss_stale:
+    """A new head takes the word out of approvals where the rules of the base say so (Q89)."""
+    if not any(rule.dismiss_stale for rule in policy.review_rules(world.repo_of(pull), pull.base_ref)):
         return
     for reviewer in {r.author for r in policy.opinions(pull).values() if r.state is ReviewState.APPROVED}:
         review(world, pull, reviewer, ReviewState.DISMISSED)

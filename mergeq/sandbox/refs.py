@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from mergeq.sandbox import mergeability, policy, pulls
 from mergeq.sandbox.faults import FaultId
-from mergeq.sandbox.git import ZERO, Draft
+from mergeq.sandbox.git import HEADS, ZERO, Draft
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.pull_shapes import push_shape
 from mergeq.sandbox.records import Files, Pull, Repo, TimelineKind
 from mergeq.sandbox.refusals import RefusedError
+from mergeq.sandbox.rulesets import RuleSuite
 from mergeq.sandbox.users import person
 
 if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
-HEADS = "refs/heads/"
+HIDDEN = "refs/pull/"
+"""Where GitHub keeps heads and test merges of pull requests; nobody else writes there."""
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -112,19 +114,37 @@ def update_all(world: World, repo: Repo, wishes: Sequence[RefWish], by: str) -> 
 
 
 def _allow(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, force: bool) -> None:
-    """Raise RefusedError 422 for a move of a ref that cannot be, or that protection does not let ``by`` make."""
+    """Raise RefusedError 422 for a move of a ref that cannot be, or that its rules do not let ``by`` make."""
     if old == ZERO and new == ZERO:
         raise RefusedError(422, "Reference does not exist")
-    if world.faults.fires(FaultId.REFS_OPAQUE_422, repo.full_name):
+    if ref.startswith(HIDDEN) or world.faults.fires(FaultId.REFS_OPAQUE_422, repo.full_name):
         raise RefusedError(422, "Reference update failed")
     if new != ZERO and not _known(repo, new):
         raise RefusedError(422, "Object does not exist")
-    if old not in (ZERO, new) and new != ZERO and not force and not repo.git.is_ancestor(old, new):
-        raise RefusedError(422, "Update is not a fast forward")
-    if ref.startswith(HEADS) and old != new:
-        reasons = policy.push_refusals(repo, ref.removeprefix(HEADS), old, new, by)
-        if reasons:
-            raise RefusedError(422, " ".join(reasons))
+    if old not in (ZERO, new) and new != ZERO and not force:
+        lies = world.faults.fires(FaultId.REFS_FALSE_NONFF, repo.full_name)
+        if lies or not repo.git.is_ancestor(old, new):
+            raise RefusedError(422, "Update is not a fast forward")
+    if old != new:
+        refused = judged(world, repo, ref, old, new, by).message
+        if refused:
+            raise RefusedError(422, refused)
+
+
+def judged(world: World, repo: Repo, ref: str, old: str, new: str, by: str) -> policy.Ruling:
+    """What the rules of a ref say to a move of it, which the listing of rule suites will show."""
+    ruling = policy.judge_move(repo, ref, old, new, by)
+    keep_suite(world, repo, ref, old, new, by, ruling)
+    return ruling
+
+
+def keep_suite(world: World, repo: Repo, ref: str, old: str, new: str, by: str, ruling: policy.Ruling) -> None:
+    """Remember how rulesets judged a write, for they had a say in it."""
+    if not ruling.is_by_rulesets:
+        return
+    result = "fail" if ruling.message else "bypass" if ruling.bypassed else "pass"
+    sentences = tuple(v.sentence for v in (*ruling.refused, *ruling.bypassed))
+    repo.rule_suites.append(RuleSuite(world.next_id(), ref, old, new, by, world.now(), result, sentences))
 
 
 def _known(repo: Repo, sha: str) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import (
@@ -249,7 +251,7 @@ class Shapes:
         return {
             "name": name,
             "commit": {"sha": sha, "url": f"{self.repo_api(repo)}/commits/{sha}"},
-            "protected": repo.pattern_for(name) is not None,
+            "protected": bool(bindings(repo, HEADS + name)),
         }
 
     def ref(self, repo: Repo, ref: str, sha: str) -> Json:

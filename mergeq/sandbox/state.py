@@ -38,7 +38,6 @@ class WorldState:
         self._ids = itertools.count(1_000_001)
         self._apps: dict[str, App] = {}
         self._commits: dict[tuple[str, str, str], tuple[CommitInfo, ...]] = {}
-        self._changes: dict[tuple[str, str, str], tuple[FileChange, ...]] = {}
 
     def close(self) -> None:
         self.webhooks.close()
@@ -81,11 +80,8 @@ class WorldState:
 
     def changes_of(self, pull: Pull) -> tuple[FileChange, ...]:
         """The files it changes."""
-        key = (pull.repo, pull.base_sha, pull.head_sha)
         with self.lock:
-            if key not in self._changes:
-                self._changes[key] = self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
-            return self._changes[key]
+            return self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -138,6 +134,11 @@ class WorldState:
     def apps(self) -> tuple[App, ...]:
         """Every App seen so far."""
         return tuple(self._apps.values())
+
+    def app_id_of(self, login: str) -> int | None:
+        """The id of the App that acts under a login; None for people."""
+        app = self._apps.get(login.removesuffix("[bot]")) if login.endswith("[bot]") else None
+        return None if app is None else app.id
 
     def app(self, slug: str) -> App:
         return self._apps.setdefault(slug, App(15_368 + len(self._apps), slug))

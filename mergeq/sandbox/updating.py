@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mergeq.sandbox import policy, refs
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.records import Pull, Repo
 from mergeq.sandbox.refusals import RefusedError
 from mergeq.sandbox.users import person
@@ -36,10 +37,9 @@ def ask_for_update(
     if head_repo is None or head_repo.archived or not _may_push(repo, pull, by):
         raise RefusedError(403, NOT_YOURS)
     updated = _updated(world, pull, by, method)
-    head_ref = pull.head_ref
-    reasons = policy.push_refusals(head_repo, head_ref, pull.head_sha, updated, by) if head_repo is repo else ()
-    if reasons:
-        raise RefusedError(422, " ".join(reasons))
+    refused = policy.judge_move(repo, HEADS + pull.head_ref, pull.head_sha, updated, by).message
+    if head_repo is repo and refused:
+        raise RefusedError(422, refused)
     seen = pull.head_sha
     world.clock.call_later(
         world.update_delay, world.activity.tracked(lambda: _carry_out(world, pull, seen, by, method))
@@ -85,7 +85,7 @@ def _carry_out(world: World, pull: Pull, seen: str, by: str, method: UpdateMetho
             updated = _updated(world, pull, by, method)
         except RefusedError:
             return
-        ref = refs.HEADS + pull.head_ref
+        ref = HEADS + pull.head_ref
         if pull.is_cross_repository:
             head_repo.git.fetch(world.repo(pull.repo).git_dir, updated, ref)
         else:
