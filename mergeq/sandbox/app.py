@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.test import Client
 
-from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos
+from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets
 from mergeq.sandbox.control import control
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.rates import Resource
@@ -24,7 +24,7 @@ from mergeq.sandbox.smart_http import git
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos)
+ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets)
 """The modules whose import adds endpoints to ``rest``."""
 
 graph = Blueprint("graph", __name__)

@@ -13,6 +13,7 @@ from mergeq.sandbox.faults import Faults
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.git_objects import CommitInfo, FileChange
 from mergeq.sandbox.records import App, Label, Milestone, Pull, Repo, Ticket, TimelineEvent, TimelineKind
+from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.shapes import Shapes
 from mergeq.sandbox.users import Users
 from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
@@ -37,6 +38,7 @@ class WorldState:
         self._repos: dict[str, Repo] = {}
         self._ids = itertools.count(1_000_001)
         self._apps: dict[str, App] = {}
+        self._owner_rulesets: dict[str, dict[int, Ruleset]] = {}
         self._commits: dict[tuple[str, str, str], tuple[CommitInfo, ...]] = {}
 
     def close(self) -> None:
@@ -117,6 +119,7 @@ class WorldState:
         git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
         now = self.now()
         repo = Repo(self.next_id(), full_name, git, self.users, default_branch, created_at=now, pushed_at=now)
+        repo.owner_rulesets = self._owner_rulesets.setdefault(repo.owner.casefold(), {})
         self._repos[full_name.casefold()] = repo
         return repo
 

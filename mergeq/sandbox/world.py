@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mergeq.sandbox import checks, merging, pulls, refs
 from mergeq.sandbox.ci import Ci
@@ -31,6 +32,8 @@ from mergeq.sandbox.records import (
     StatusState,
     Thread,
 )
+from mergeq.sandbox.ruleset_forms import read_ruleset
+from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.state import WorldState
 from mergeq.sandbox.users import BOT, person
 
@@ -149,6 +152,35 @@ class World(WorldState):
         with self.lock:
             self._repo(repo).protections[branch] = rule
         return rule
+
+    def add_ruleset(
+        self,
+        source: str,
+        name: str = "rules",
+        *,
+        rules: Iterable[Mapping[str, Any]],
+        include: Iterable[str] = ("~DEFAULT_BRANCH",),
+        exclude: Iterable[str] = (),
+        enforcement: str = "active",
+        bypass: Iterable[Mapping[str, Any]] = (),
+        **more: Any,
+    ) -> Ruleset:
+        """Add a ruleset to ``ORG/REPO``, or to ``ORG`` for all its repositories, written as for the REST API."""
+        conditions = {"ref_name": {"include": list(include), "exclude": list(exclude)}}
+        of_owner = "/" not in source
+        every = {"repository_name": {"include": ["~ALL"], "exclude": []}} if of_owner else {}
+        sent = {
+            "name": name,
+            "enforcement": enforcement,
+            "rules": list(rules),
+            "bypass_actors": list(bypass),
+            "conditions": conditions | every,
+        }
+        with self.lock:
+            ruleset = read_ruleset(self, source, sent | more)
+            kept = self._owner_rulesets.setdefault(source.casefold(), {}) if of_owner else self.repo(source).rulesets
+            kept[ruleset.id] = ruleset
+        return ruleset
 
     def unprotect(self, repo: str | Repo, branch: str) -> None:
         with self.lock:

@@ -20,11 +20,12 @@ IDENTITY = {
 }
 
 
-def git(*args: str, cwd: Path, ok: bool = True) -> str:
+def git(*args: str, cwd: Path, ok: bool = True, words: bool = False) -> str:
+    """What git prints; with ``words``, or if it is to fail, what it says on its second stream."""
     environment = clean_environment() | IDENTITY
     done = subprocess.run(("git", *args), cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == ok, done.stderr
-    return done.stdout.strip() if ok else done.stderr
+    return done.stdout.strip() if ok and not words else done.stderr
 
 
 def address(sandbox: Sandbox, token: str | None = None) -> str:
