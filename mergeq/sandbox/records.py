@@ -356,6 +356,7 @@ class Protection:
     lock_branch: bool = False
     fork_syncing: bool = False
     signatures: bool = False
+    creator: str | None = None
     queue: bool = False
     """Merges only by GitHub's own merge queue, which nothing but its settings page can ask for."""
 

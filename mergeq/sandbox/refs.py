@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "refs/pull/"
 """Where GitHub keeps heads and test merges of pull requests; nobody else writes there."""
+_DRAFT = "refs/pull/draft"
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -42,6 +43,22 @@ def push(world: World, repo: Repo, branch: str, files: Files, *, by: str, messag
     draft = Draft(files, message or f"Change {', '.join(files) or 'nothing'}", person(by))
     (sha,) = repo.git.write(HEADS + branch, parent, [draft], world.now())
     moved(world, repo, HEADS + branch, old or ZERO, sha, by)
+    return sha
+
+
+def commit_on(world: World, repo: Repo, branch: str, files: Files, message: str, by: str, *, expected: str) -> str:
+    """Commit as GitHub itself does for somebody, signed; raises RefusedError 422 if the branch is elsewhere."""
+    tip = repo.git.tip(branch)
+    if tip is None:
+        raise RefusedError(422, "Reference does not exist")
+    if tip != expected:
+        words = f'Expected branch to point to "{expected}" but it did not. Pull and try again.'
+        raise RefusedError(422, words)
+    (drafted,) = repo.git.write(_DRAFT, tip, [Draft(files, message, person(by))], world.now())
+    repo.git.drop(_DRAFT)
+    tree = repo.git.commit(drafted).tree
+    sha = repo.git.commit_tree(tree, (tip,), message, author=person(by), when=world.now(), signed=True)
+    update(world, repo, HEADS + branch, sha, by, force=False)
     return sha
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import jsonify
 
+from mergeq.sandbox.checks import recent_app
 from mergeq.sandbox.protection_shapes import (
     admins_shape,
     named_shape,
@@ -131,7 +132,7 @@ def _replace(owner: str, repo: str, branch: str) -> Answer:
     if missing:
         verb = "wasn't" if len(missing) == 1 else "weren't"
         raise RefusedError(422, f"Invalid request.\n\n{', '.join(missing)} {verb} supplied.")
-    before = found.protections.get(branch) or Protection(world().next_id())
+    before = found.protections.get(branch) or Protection(world().next_id(), creator=actor())
     switches: dict[str, Any] = {ours: bool(fields.get(theirs)) for theirs, ours in _SWITCHES.items()}
     rule = replace(
         before,
@@ -154,7 +155,7 @@ def _status_rule(found: Repo, sent: Mapping[str, Any] | None, before: StatusRule
     for check in sent.get("checks") or ():
         _only(check, ("context", "app_id"))
         context = check["context"]
-        app_id = check.get("app_id") or _recent_app(found, context)
+        app_id = check.get("app_id") or recent_app(found, context)
         checks[context] = RequiredCheck(context, None if app_id == _ANY_APP else app_id)
     for check in _pinned(found, sent.get("contexts") or ()):
         checks.setdefault(check.context, check)
@@ -165,17 +166,7 @@ def _status_rule(found: Repo, sent: Mapping[str, Any] | None, before: StatusRule
 
 def _pinned(found: Repo, contexts: Iterable[str]) -> list[RequiredCheck]:
     """Contexts by their names alone, which GitHub pins to who reported them last (Q36)."""
-    return [RequiredCheck(context, _recent_app(found, context)) for context in contexts]
-
-
-def _recent_app(found: Repo, context: str) -> int | None:
-    """The app that reported this name last: GitHub pins a check to it unless told otherwise."""
-    name = context.casefold()
-    suites = (suite for suites in found.suites.values() for suite in suites)
-    reports = [(run.id, run.suite.app.id) for suite in suites for run in suite.runs if run.name.casefold() == name]
-    statuses = (status for statuses in found.statuses.values() for status in statuses)
-    reports += [(s.id, s.app_id) for s in statuses if s.app_id is not None and s.context.casefold() == name]
-    return max(reports)[1] if reports else None
+    return [RequiredCheck(context, recent_app(found, context)) for context in contexts]
 
 
 def _review_rule(found: Repo, sent: Mapping[str, Any] | None, before: ReviewRule | None = None) -> ReviewRule | None:
