@@ -37,8 +37,12 @@ def merge(
     sha: str | None = None,
     title: str | None = None,
     message: str | None = None,
+    seen_after: float = 0.0,
 ) -> str:
-    """Merge and return the base's new tip; raises MergeRefused in GitHub's words."""
+    """Merge and return the base's new tip; raises MergeRefused in GitHub's words.
+
+    Only after ``seen_after`` seconds does the pull request say so (Q9).
+    """
     repo = world.repo_of(pull)
     headline, body = _message(pull, method, world.commits_of(pull), title, message)
     text = f"{headline}\n\n{body}" if body else headline
@@ -46,6 +50,9 @@ def merge(
     ruling = _refuse(repo, pull, method, sha, text, by)
     if base is None:
         raise MergeRefused(405, NOT_MERGEABLE)
+    workflow = refs.forbidden_workflow(world, repo, base, pull.head_sha)
+    if workflow:
+        raise MergeRefused(403, workflow)
     refs.keep_suite(world, repo, HEADS + pull.base_ref, base, pull.head_sha, by, ruling)
     if ruling.message:
         raise MergeRefused(405, ruling.message)
@@ -56,9 +63,20 @@ def merge(
     if world.faults.fires(FaultId.MERGE_WRONG_TREE, repo.full_name, pull.number):
         landed = _with_a_stranger(repo, landed, world.now())
     repo.git.move(HEADS + pull.base_ref, landed, base)
-    pulls.mark_merged(world, pull, landed, by)
-    refs.moved(world, repo, HEADS + pull.base_ref, base, landed, by, forced=False)
+    if seen_after:
+        world.clock.call_later(seen_after, world.activity.tracked(lambda: _be_seen(world, pull, landed, by)))
+    else:
+        pulls.mark_merged(world, pull, landed, by)
+    refs.moved(world, repo, HEADS + pull.base_ref, base, landed, by, forced=False, unseen=pull)
+    if repo.delete_branch_on_merge:
+        refs.drop_merged_head(world, pull, by)
     return landed
+
+
+def _be_seen(world: World, pull: Pull, landed: str, by: str) -> None:
+    with world.lock:
+        if pull.is_open:
+            pulls.mark_merged(world, pull, landed, by)
 
 
 def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, text: str, by: str) -> policy.Ruling:
@@ -116,7 +134,9 @@ def merge_branch(world: World, repo: Repo, base: str, head: str, *, message: str
     if onto is None:
         raise RefusedError(404, "Base does not exist")
     theirs = repo.git.tip(head) or _commit_of_ours(repo, head)
-    if theirs is None:
+    if theirs is None or world.faults.fires(
+        FaultId.GIT_REPLICA_LAG, repo.full_name, when=lambda lag: refs.is_fresh(world, repo, str(theirs), lag)
+    ):
         raise RefusedError(404, "Head does not exist")
     if repo.git.is_ancestor(theirs, onto):
         return None
@@ -125,6 +145,10 @@ def merge_branch(world: World, repo: Repo, base: str, head: str, *, message: str
         raise RefusedError(409, "Merge conflict")
     text = message or f"Merge {head} into {base}"
     merged = repo.git.commit_tree(tree, (onto, theirs), text, author=person(by), when=world.now(), signed=True)
+    if world.faults.fires(FaultId.MERGES_409_AUTH, repo.full_name):
+        raise RefusedError(409, policy.NOT_AUTHORIZED)
+    if refs.forbidden_workflow(world, repo, onto, theirs):
+        raise RefusedError(403, "Resource not accessible by integration")
     refused = refs.judged(world, repo, HEADS + base, onto, merged, by).message
     if refused:
         raise RefusedError(409, refused)

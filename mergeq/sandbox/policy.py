@@ -400,6 +400,11 @@ def _is_behind(repo: Repo, pull: Pull, demands: Demands) -> bool:
     return tip is not None and not repo.git.is_ancestor(tip, pull.head_sha)
 
 
+def is_queued(repo: Repo, branch: str) -> bool:
+    """Whether a branch is GitHub's own merge queue's, which merges there and nobody else (Q46)."""
+    return any(binding.demands.queue for binding in bindings(repo, HEADS + branch))
+
+
 def merge_state(repo: Repo, pull: Pull) -> MergeState:
     """The first that applies, in the order of MergeState."""
     if pull.mergeable is None or not pull.is_open:

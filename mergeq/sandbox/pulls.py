@@ -173,6 +173,7 @@ def _retarget(world: World, pull: Pull, base: str, by: str, changes: dict[str, A
     world.note(pull, TimelineKind.BASE_CHANGED, by, before=pull.base_ref, after=base)
     pull.base_ref, pull.base_sha = base, tip
     mergeability.forget(pull)
+    dismiss_stale(world, pull)
 
 
 def set_draft(world: World, pull: Pull, by: str, *, draft: bool) -> None:

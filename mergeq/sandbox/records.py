@@ -275,6 +275,7 @@ class Pull(Ticket):
     rebaseable: bool | None = None
     last_pusher: str = ""
     reads_until_known: int | None = None
+    known_from: float = 0.0
     reviews: list[Review] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
@@ -397,6 +398,8 @@ class Repo:
     """What the organization has filed it under; rulesets can choose by it."""
     rule_suites: list[RuleSuite] = field(default_factory=list)
     delete_branch_on_merge: bool = False
+    moved_at: dict[str, float] = field(default_factory=dict)
+    """When a ref last moved, and a commit was last pushed."""
     last_number: int = 0
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mergeq.sandbox import mergeability, policy, pulls
-from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.git import HEADS, ZERO, Draft
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.pull_shapes import push_shape
@@ -143,6 +143,9 @@ def _allow(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, f
         if lies or not repo.git.is_ancestor(old, new):
             raise RefusedError(422, "Update is not a fast forward")
     if old != new:
+        workflow = forbidden_workflow(world, repo, old, new)
+        if workflow:
+            raise RefusedError(403, "Resource not accessible by integration")
         refused = judged(world, repo, ref, old, new, by).message
         if refused:
             raise RefusedError(422, refused)
@@ -164,24 +167,54 @@ def keep_suite(world: World, repo: Repo, ref: str, old: str, new: str, by: str, 
     repo.rule_suites.append(RuleSuite(world.next_id(), ref, old, new, by, world.now(), result, sentences))
 
 
+def forbidden_workflow(world: World, repo: Repo, old: str, new: str) -> str | None:
+    """What is said of a write that changes a workflow, by a token that must not (Q58)."""
+    if ZERO in (old, new):
+        return None
+    changed = (c.path for c in repo.git.changes(old, new) if c.path.startswith(".github/workflows/"))
+    path = next(changed, None)
+    if path is None or not world.faults.fires(FaultId.POLICY_NO_WORKFLOWS, repo.full_name):
+        return None
+    return f"refusing to allow a GitHub App to create or update workflow `{path}` without `workflows` permission"
+
+
+def is_fresh(world: World, repo: Repo, sha: str, lag: Fault) -> bool:
+    """Whether a commit was pushed so recently that a replica may not have it yet."""
+    return world.now() - repo.moved_at.get(sha, float("-inf")) < lag.seconds()
+
+
 def _known(repo: Repo, sha: str) -> bool:
     return bool(_FULL_SHA.fullmatch(sha)) and repo.git.resolve(sha) == sha
 
 
-def moved(world: World, repo: Repo, ref: str, old: str, new: str, by: str, *, forced: bool | None = None) -> None:
-    """A ref has moved (ZERO: did not or does no longer exist): do what GitHub does then."""
+def moved(
+    world: World,
+    repo: Repo,
+    ref: str,
+    old: str,
+    new: str,
+    by: str,
+    *,
+    forced: bool | None = None,
+    unseen: Pull | None = None,
+    onto: str | None = None,
+) -> None:
+    """A ref has moved (ZERO: did not or does no longer exist): do what GitHub does then.
+
+    ``unseen`` is not to be noticed as merged. Pull requests into a branch that is gone move ``onto`` another, or close.
+    """
     created, deleted = old == ZERO, new == ZERO
     if forced is None:
         forced = not created and not deleted and not repo.git.is_ancestor(old, new)
-    repo.pushed_at = world.now()
+    repo.pushed_at = repo.moved_at[new] = world.now()
     _announce(world, repo, ref, old, new, by, forced=forced)
     if not ref.startswith(HEADS):
         return
     branch = ref.removeprefix(HEADS)
     if deleted:
-        _close_orphans(world, repo, branch, by)
+        _close_orphans(world, repo, branch, by, onto)
         return
-    _merge_reached(world, repo, branch, old, new, by)
+    _merge_reached(world, repo, branch, old, new, by, unseen)
     for pull in _open_pulls(world):
         if pull.head_repo == repo.full_name and pull.head_ref == branch:
             _take_new_head(world, pull, new, by, forced=forced)
@@ -207,12 +240,35 @@ def _open_pulls(world: World) -> tuple[Pull, ...]:
     return tuple(pull for repo in world.repos() for pull in repo.pulls.values() if pull.is_open)
 
 
-def _close_orphans(world: World, repo: Repo, branch: str, by: str) -> None:
+def drop_merged_head(world: World, pull: Pull, by: str) -> None:
+    """Delete the branch a pull request was merged from, if it is still there and no rule is against it."""
+    repo, ref = world.repo_of(pull), HEADS + pull.head_ref
+    at = repo.git.tip(pull.head_ref)
+    if pull.is_cross_repository or at != pull.head_sha or pull.head_ref == repo.default_branch:
+        return
+    if not judged(world, repo, ref, at, ZERO, by).message:
+        drop(world, repo, pull.head_ref, by, onto=pull.base_ref)
+
+
+def drop(world: World, repo: Repo, branch: str, by: str, *, onto: str | None) -> None:
+    """Delete a branch, whatever its rules say; pull requests into it move ``onto`` another, or close (Q42)."""
+    old = repo.git.tip(branch)
+    if old is None:
+        raise RefusedError(422, "Reference does not exist")
+    repo.git.drop(HEADS + branch)
+    moved(world, repo, HEADS + branch, old, ZERO, by, onto=onto)
+
+
+def _close_orphans(world: World, repo: Repo, branch: str, by: str, onto: str | None) -> None:
     for pull in _open_pulls(world):
-        is_head = pull.head_repo == repo.full_name and pull.head_ref == branch
-        is_base = pull.repo == repo.full_name and pull.base_ref == branch
-        if is_head or is_base:
+        if pull.repo == repo.full_name and pull.base_ref == branch and onto is not None:
+            pulls.edit(world, pull, by, base=onto)
+        elif branch in (_here(pull.repo, repo, pull.base_ref), _here(pull.head_repo, repo, pull.head_ref)):
             pulls.close(world, pull, by)
+
+
+def _here(full_name: str, repo: Repo, branch: str) -> str | None:
+    return branch if full_name == repo.full_name else None
 
 
 def _take_new_head(world: World, pull: Pull, sha: str, by: str, *, forced: bool) -> None:
@@ -229,9 +285,9 @@ def _take_new_head(world: World, pull: Pull, sha: str, by: str, *, forced: bool)
     world.ci.pull_updated(pull)
 
 
-def _merge_reached(world: World, repo: Repo, branch: str, old: str, new: str, by: str) -> None:
-    """Mark as merged every pull request whose head the base now contains (Q75)."""
-    waiting = [pull for pull in repo.pulls.values() if pull.is_open and pull.base_ref == branch]
+def _merge_reached(world: World, repo: Repo, branch: str, old: str, new: str, by: str, unseen: Pull | None) -> None:
+    """Mark as merged every pull request whose head the base now contains (Q75), unless GitHub overlooks it (Q76)."""
+    waiting = [p for p in repo.pulls.values() if p.is_open and p.base_ref == branch and p is not unseen]
     if not waiting:
         return
     reached = repo.git.new_commits(old, new)
@@ -239,4 +295,22 @@ def _merge_reached(world: World, repo: Repo, branch: str, old: str, new: str, by
     for pull in waiting:
         if pull.head_sha in shas:
             merges = (sha for sha, parents in reached if pull.head_sha in parents[1:])
-            pulls.mark_merged(world, pull, next(merges, pull.head_sha), by)
+            _notice_merge(world, pull, next(merges, pull.head_sha), by)
+
+
+def _notice_merge(world: World, pull: Pull, sha: str, by: str) -> None:
+    where = (pull.repo, pull.number)
+    if world.faults.fires(FaultId.DETECT_MERGE_NEVER, *where):
+        return
+    late = world.faults.fires(FaultId.DETECT_MERGE_DELAY, *where)
+    head = pull.head_sha
+
+    def notice() -> None:
+        with world.lock:
+            if pull.is_open and pull.head_sha == head:
+                pulls.mark_merged(world, pull, sha, by)
+
+    if late is None:
+        notice()
+    else:
+        world.clock.call_later(late.seconds(), world.activity.tracked(notice))

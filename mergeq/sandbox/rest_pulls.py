@@ -75,7 +75,7 @@ def _open(owner: str, repo: str) -> Answer:
 def _get(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     parameters()
-    mergeability.note_read(found, pull, lazy_reads=world().lazy_reads, now=world().now())
+    mergeability.note_read(world(), pull)
     return jsonify(pull_full(shapes(), found, pull))
 
 
@@ -120,6 +120,7 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
     broken = _fault_before_merge(found, pull)
     if broken is not None:
         return broken
+    held = world().faults.fires(FaultId.MERGE_LANDED_PR_OPEN, found.full_name, pull.number)
     landed = merging.merge(
         world(),
         pull,
@@ -128,8 +129,10 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
         sha=sha,
         title=fields.get("commit_title"),
         message=fields.get("commit_message"),
+        seen_after=held.seconds("delay") if held else 0.0,
     )
-    lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, found.full_name, pull.number)
+    where = (found.full_name, pull.number)
+    lie = held or world().faults.fires(FaultId.MERGE_LIE_MERGED, *where)
     if lie is not None:
         return broken_gateway(lie.code)
     return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from flask import jsonify
 
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, not_found
 from mergeq.sandbox.rest import Answer, chosen, content, endpoint, paged, parameters, the_repo
 from mergeq.sandbox.ruleset_forms import read_ruleset
 from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, ruleset_summary, suite_shape
-from mergeq.sandbox.rulesets import Ruleset, RuleSuite, covering
+from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, viewer, world
 
@@ -151,8 +152,14 @@ def _rules_of_branch(owner: str, repo: str, branch: str) -> Answer:
     """What the rulesets of all levels ask of a branch, be it there or not; readers see it too."""
     found = the_repo(owner, repo)
     parameters()
-    in_force = [(rs, rule) for rs in covering(found, f"refs/heads/{branch}") for rule in rs.rules]
+    in_force = [(rs, rule) for rs in covering(found, f"refs/heads/{branch}") for rule in _with_news(found, rs)]
     return paged(in_force, lambda pair: branch_rule_shape(*pair))
+
+
+def _with_news(found: Repo, ruleset: Ruleset) -> tuple[Rule, ...]:
+    """Its rules, and one of a kind that GitHub has not thought of yet (Q85)."""
+    future = world().faults.fires(FaultId.SCHEMA_FUTURE, found.full_name)
+    return ruleset.rules if future is None else (*ruleset.rules, Rule("phase_of_the_moon", {"waxing": True}))
 
 
 def _suites(found: Repo) -> Answer:

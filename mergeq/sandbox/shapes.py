@@ -164,7 +164,7 @@ class Shapes:
             "allow_rebase_merge": Method.REBASE in repo.allowed,
             "allow_auto_merge": False,
             "allow_update_branch": False,
-            "delete_branch_on_merge": False,
+            "delete_branch_on_merge": repo.delete_branch_on_merge,
             "squash_merge_commit_title": "PR_TITLE",
             "squash_merge_commit_message": "COMMIT_MESSAGES",
             "merge_commit_title": "MERGE_MESSAGE",

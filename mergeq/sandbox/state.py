@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mergeq.sandbox.clock import Activity, Clock
-from mergeq.sandbox.faults import Faults
+from mergeq.sandbox.faults import FaultId, Faults
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.git_objects import CommitInfo, FileChange
+from mergeq.sandbox.policy import MergeState, merge_state
 from mergeq.sandbox.records import App, Label, Milestone, Pull, Repo, Ticket, TimelineEvent, TimelineKind
 from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.shapes import Shapes
@@ -69,6 +70,12 @@ class WorldState:
 
     def repo_of(self, ticket: Ticket) -> Repo:
         return self.repo(ticket.repo)
+
+    def merge_state_of(self, pull: Pull) -> MergeState:
+        """Its mergeStateStatus, which is at times wrong (Q16)."""
+        if self.faults.fires(FaultId.MERGESTATE_WRONG, pull.repo, pull.number, when=lambda _: pull.is_open):
+            return MergeState.BLOCKED
+        return merge_state(self.repo_of(pull), pull)
 
     def commits_of(self, pull: Pull) -> tuple[CommitInfo, ...]:
         """Its commits as GitHub lists them: by author date, not by ancestry (Q23)."""

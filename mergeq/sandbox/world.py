@@ -66,6 +66,7 @@ class World(WorldState):
         rebase: bool = True,
         ci: CiConfig | None = CiConfig(),  # noqa: B008 - a frozen value
         labels: Iterable[str] = (),
+        delete_branch_on_merge: bool = False,
     ) -> Repo:
         """Make a repository with one commit on its default branch, and branches that change some files of it.
 
@@ -77,6 +78,7 @@ class World(WorldState):
             allowed = {Method.MERGE: merge, Method.SQUASH: squash, Method.REBASE: rebase}
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
+            repo.delete_branch_on_merge = delete_branch_on_merge
             author = person(BOT)
             start = Draft(files, "Initial commit", author)
             (root,) = repo.git.write(f"refs/heads/{default_branch}", None, [start], now)
@@ -235,6 +237,17 @@ class World(WorldState):
 
     def delete_branch(self, repo: str | Repo, branch: str, by: str = BOT) -> None:
         self.delete_ref(repo, f"refs/heads/{branch}", by)
+
+    def drop_branch(self, repo: str | Repo, branch: str, *, by: str = BOT, on_merge: bool = False) -> None:
+        """Delete a branch as a fact, past its rules; with ``on_merge`` as GitHub does to a head that was merged.
+
+        Pull requests into it then move on to the base of that one, else to the default branch (Q42).
+        """
+        with self.lock:
+            target = self._repo(repo)
+            merged = (p.base_ref for p in target.pulls.values() if p.merged and p.head_ref == branch)
+            onto = next(merged, target.default_branch) if on_merge else None
+            refs.drop(self, target, branch, by, onto=onto)
 
     def open_pull(
         self,
