@@ -48,7 +48,7 @@ def _add_fault() -> Answer:
     try:
         acts.carry_out(world(), fault)
     except (KeyError, RefusedError) as error:
-        return jsonify({"message": f"{fault.id}: {error}"}), 422
+        return jsonify({"message": f"{fault.id}: {error.args[0]}"}), 422
     return jsonify(_shown(fault)), 201
 
 

@@ -18,6 +18,7 @@ class FaultId(StrEnum):
     MERGE_HEAD_PUSH = "merge.head_push"
     MERGE_RACE_PUSH = "merge.race_push"
     MERGE_LANDED_PR_OPEN = "merge.landed_pr_open"
+    MERGE_RESET = "merge.reset"
     MERGE_WRONG_TREE = "merge.wrong_tree"
     MERGEABLE_LAZY = "mergeable.lazy"
     MERGEABLE_STUCK = "mergeable.stuck"
@@ -69,9 +70,9 @@ class Fault:
     def matches(self, repo: str | None, pr: int | None) -> bool:
         return self.repo in (None, repo) and self.pr in (None, pr)
 
-    def seconds(self, argument: str = "ms") -> float:
+    def seconds(self, argument: str = "ms", default_ms: float = 0.0) -> float:
         """A span given in milliseconds."""
-        return float(self.args.get(argument, 0)) / 1000
+        return float(self.args.get(argument, default_ms)) / 1000
 
     @property
     def code(self) -> int:

@@ -11,12 +11,13 @@ from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.records import Method, Pull, Repo
-from mergeq.sandbox.refusals import MergeRefused, RefusedError
+from mergeq.sandbox.refusals import BrokenGatewayError, MergeRefused, RefusedError
 from mergeq.sandbox.users import person
 
 if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
+_HELD_MS = 600_000
 _SHA = re.compile(r"[0-9a-f]{7,40}")
 NOT_MERGEABLE = "Pull Request is not mergeable"
 BASE_MODIFIED = "Base branch was modified. Review and try the merge again."
@@ -37,11 +38,10 @@ def merge(
     sha: str | None = None,
     title: str | None = None,
     message: str | None = None,
-    seen_after: float = 0.0,
 ) -> str:
     """Merge and return the base's new tip; raises MergeRefused in GitHub's words.
 
-    Only after ``seen_after`` seconds does the pull request say so (Q9).
+    Raises BrokenGatewayError where it lands, and for a while neither the answer nor the pull request says so (Q9).
     """
     repo = world.repo_of(pull)
     headline, body = _message(pull, method, world.commits_of(pull), title, message)
@@ -63,13 +63,17 @@ def merge(
     if world.faults.fires(FaultId.MERGE_WRONG_TREE, repo.full_name, pull.number):
         landed = _with_a_stranger(repo, landed, world.now())
     repo.git.move(HEADS + pull.base_ref, landed, base)
-    if seen_after:
-        world.clock.call_later(seen_after, world.activity.tracked(lambda: _be_seen(world, pull, landed, by)))
+    held = world.faults.fires(FaultId.MERGE_LANDED_PR_OPEN, repo.full_name, pull.number)
+    if held is not None:
+        after = held.seconds("delay", _HELD_MS)
+        world.clock.call_later(after, world.activity.tracked(lambda: _be_seen(world, pull, landed, by)))
     else:
         pulls.mark_merged(world, pull, landed, by)
     refs.moved(world, repo, HEADS + pull.base_ref, base, landed, by, forced=False, unseen=pull)
     if repo.delete_branch_on_merge:
         refs.drop_merged_head(world, pull, by)
+    if held is not None:
+        raise BrokenGatewayError(held.code)
     return landed
 
 

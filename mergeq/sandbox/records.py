@@ -399,7 +399,7 @@ class Repo:
     rule_suites: list[RuleSuite] = field(default_factory=list)
     delete_branch_on_merge: bool = False
     moved_at: dict[str, float] = field(default_factory=dict)
-    """When a ref last moved, and a commit was last pushed."""
+    """When a commit was last pushed, by its SHA."""
     last_number: int = 0
 
     @property

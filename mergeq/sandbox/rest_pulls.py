@@ -7,7 +7,7 @@ import re
 from flask import Response, jsonify
 
 from mergeq.sandbox import mergeability, merging, pulls, refs, updating
-from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
 from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
 from mergeq.sandbox.refusals import MergeRefused, RefusedError, invalid
@@ -120,7 +120,6 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
     broken = _fault_before_merge(found, pull)
     if broken is not None:
         return broken
-    held = world().faults.fires(FaultId.MERGE_LANDED_PR_OPEN, found.full_name, pull.number)
     landed = merging.merge(
         world(),
         pull,
@@ -129,10 +128,11 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
         sha=sha,
         title=fields.get("commit_title"),
         message=fields.get("commit_message"),
-        seen_after=held.seconds("delay") if held else 0.0,
     )
     where = (found.full_name, pull.number)
-    lie = held or world().faults.fires(FaultId.MERGE_LIE_MERGED, *where)
+    if world().faults.fires(FaultId.MERGE_RESET, *where, when=_lands):
+        raise ConnectionResetError
+    lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, *where)
     if lie is not None:
         return broken_gateway(lie.code)
     return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})
@@ -148,10 +148,16 @@ def _update_branch(owner: str, repo: str, pull_number: int) -> Answer:
     return jsonify({"message": "Updating pull request branch.", "url": url}), 202
 
 
+def _lands(fault: Fault) -> bool:
+    return bool(fault.args.get("landed", True))
+
+
 def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
     """What goes wrong just before; a raced merge still succeeds unless the fault's args say ``refuse``."""
     faults = world().faults
     where = (repo.full_name, pull.number)
+    if faults.fires(FaultId.MERGE_RESET, *where, when=lambda fault: not _lands(fault)):
+        raise ConnectionResetError
     outage = faults.fires(FaultId.MERGE_5XX_NOP, *where)
     if outage is not None:
         return broken_gateway(outage.code)

@@ -83,5 +83,4 @@ def suite_shape(shapes: Shapes, repo: Repo, suite: RuleSuite) -> Json:
         "repository_name": repo.name,
         "pushed_at": iso(suite.at),
         "result": suite.result,
-        "evaluation_result": None,
     }
