@@ -63,6 +63,14 @@ def _force_push(world: World, fault: Fault) -> None:
     world.push_to_pull(pull, files, force_onto=pull.base_sha)
 
 
+def _delete_fork(world: World, fault: Fault) -> None:
+    """The fork a pull request comes from is deleted; its head stays here (Q24)."""
+    pull = _pull(world, fault)
+    if not pull.is_cross_repository:
+        raise KeyError(f"{pull.repo}#{pull.number} comes from no fork")
+    world.delete_repo(pull.head_repo)
+
+
 def _archive(world: World, fault: Fault) -> None:
     world.archive(_repo(world, fault), archived=bool(fault.args.get("archived", True)))
 
@@ -113,6 +121,7 @@ _ACTS: Mapping[FaultId, Act] = {
     FaultId.PR_DRAFT: lambda world, fault: world.set_draft(_pull(world, fault), bool(fault.args.get("draft", True))),
     FaultId.PR_RETARGET: lambda world, fault: world.retarget(_pull(world, fault), fault.args["base"], _by(fault)),
     FaultId.PR_FORCE_PUSH: _force_push,
+    FaultId.PR_DELETE_HEAD_REPO: _delete_fork,
     FaultId.PR_MAINTAINER_CAN_MODIFY: _maintainers,
     FaultId.REPO_ARCHIVE: _archive,
     FaultId.POLICY_SIGNATURES: _with(lambda rule, _: replace(rule, signatures=True)),

@@ -41,6 +41,7 @@ class FaultId(StrEnum):
     PR_DRAFT = "pr.draft"
     PR_RETARGET = "pr.retarget"
     PR_FORCE_PUSH = "pr.force_push"
+    PR_DELETE_HEAD_REPO = "pr.delete_head_repo"
     PR_MAINTAINER_CAN_MODIFY = "pr.maintainer_can_modify"
     REPO_ARCHIVE = "repo.archive"
     POLICY_SIGNATURES = "policy.signatures"

@@ -10,7 +10,7 @@ from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
-from mergeq.sandbox.graph_commits import CommitNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_commits import CommitNode, RefNode, actor, commit, ref, rollup
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import is_queued, review_decision
@@ -108,7 +108,7 @@ def _bind_sides(resolvers: Resolvers) -> None:
         base_ref=lambda pull, ctx: ref(ctx.repo_of(pull), HEADS + pull.base_ref),
         head_ref_name=lambda pull, _: pull.head_ref,
         head_ref_oid=lambda pull, _: pull.head_sha,
-        head_ref=lambda pull, ctx: ref(ctx.world.repo(pull.head_repo), HEADS + pull.head_ref),
+        head_ref=_head_ref,
         head_repository=lambda pull, ctx: ctx.world.find_repo(pull.head_repo),
         head_repository_owner=lambda pull, _: actor(pull.head_repo.partition("/")[0]),
         maintainer_can_modify=lambda pull, _: pull.maintainer_can_modify and pull.is_cross_repository,
@@ -116,6 +116,12 @@ def _bind_sides(resolvers: Resolvers) -> None:
         additions=lambda pull, ctx: sum(change.additions for change in ctx.world.changes_of(pull)),
         deletions=lambda pull, ctx: sum(change.deletions for change in ctx.world.changes_of(pull)),
     )
+
+
+def _head_ref(pull: Pull, context: Context) -> RefNode | None:
+    """None also where the fork is gone (Q24)."""
+    head = context.world.find_repo(pull.head_repo)
+    return None if head is None else ref(head, HEADS + pull.head_ref)
 
 
 def _look_at(pull: Pull, context: Context) -> Pull:

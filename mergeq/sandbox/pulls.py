@@ -133,8 +133,8 @@ def reopen(world: World, pull: Pull, by: str) -> None:
     """Open again at whatever its branch is now; raises RefusedError 422 if that cannot be."""
     if pull.is_open:
         return
-    source = world.repo(pull.head_repo)
-    head = source.git.tip(pull.head_ref)
+    source = world.find_repo(pull.head_repo)
+    head = source.git.tip(pull.head_ref) if source else None
     if pull.merged or head is None or world.repo_of(pull).git.tip(pull.base_ref) is None:
         raise invalid("PullRequest", "state cannot be changed.", "state")
     pull.state = "open"

@@ -130,6 +130,11 @@ class WorldState:
         self._repos[full_name.casefold()] = repo
         return repo
 
+    def delete_repo(self, full_name: str) -> None:
+        """Forget a repository; what was opened from it keeps its head in the base. Raises KeyError if there is none."""
+        with self.lock:
+            del self._repos[self.repo(full_name).full_name.casefold()]
+
     def ensure_label(self, repo: Repo, name: str) -> Label:
         """The label of that name in any case, created if new."""
         return repo.labels.setdefault(name.casefold(), Label(self.next_id(), name))

@@ -353,3 +353,26 @@ def test_the_native_queue_is_shown_on_the_pull_request(session: requests.Session
         {"isMergeQueueEnabled": True},
         True,
     )
+
+
+def test_a_fork_may_be_gone_and_its_pull_request_still_merge(
+    sandbox: Sandbox, session: requests.Session, rest: Rest, query: Query
+) -> None:
+    world = sandbox.world
+    pull = world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, fork="zoe")
+    look = """{repository(owner: "acme", name: "rocket") { pullRequest(number: 1) {
+      headRef {name} headRepository {name} headRefOid }}}"""
+
+    do(session, "pr.delete_head_repo", pr=1)
+
+    assert rest("GET", "/pulls/1").json()["head"]["repo"] is None
+    assert query(look)["data"]["repository"]["pullRequest"] == {
+        "headRef": None,
+        "headRepository": None,
+        "headRefOid": pull.head_sha,
+    }
+    assert rest("PUT", "/pulls/1/update-branch").status_code == 403
+    world.close_pull(pull)
+    assert rest("PATCH", "/pulls/1", state="open").status_code == 422
+    pull.state = "open"
+    assert said(rest("PUT", "/pulls/1/merge")) == (200, MERGED)
