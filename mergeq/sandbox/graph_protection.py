@@ -11,6 +11,7 @@ from mergeq.sandbox.globs import fnmatch
 from mergeq.sandbox.graph_commits import ActorNode, RefNode, actor
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.policy import may_push
 from mergeq.sandbox.records import NOBODY, App, Protection, Repo, RequiredCheck, Restrictions
 
 
@@ -58,8 +59,7 @@ def bind(resolvers: Resolvers) -> None:
     resolvers.is_a(TeamNode, "Team")
     resolvers.is_a(App, "App")
     resolvers.bind("Repository", branch_protection_rules=_rules)
-    resolvers.bind("Ref", branch_protection_rule=_rule_of_ref)
-    resolvers.attributes("BranchProtectionRule", "pattern")
+    resolvers.bind("Ref", branch_protection_rule=_rule_of_ref, ref_update_rule=_rule_in_force)
     resolvers.bind(
         "BranchProtectionRule",
         id=lambda node, _: node_id("BPR", node.repo.id, node.rule.id),
@@ -121,30 +121,41 @@ def _bind_allowances(resolvers: Resolvers) -> None:
 
 
 def _bind_demands(resolvers: Resolvers) -> None:
+    for kind in ("BranchProtectionRule", "RefUpdateRule"):
+        resolvers.attributes(kind, "pattern")
+        resolvers.bind(
+            kind,
+            required_status_check_contexts=lambda node, _: [check.context for check in node.rule.checks],
+            required_approving_review_count=lambda node, _: node.rule.reviews and node.rule.reviews.count,
+            requires_code_owner_reviews=lambda node, _: bool(node.rule.reviews and node.rule.reviews.code_owners),
+            requires_linear_history=lambda node, _: node.rule.linear_history,
+            requires_conversation_resolution=lambda node, _: node.rule.conversation_resolution,
+            blocks_creations=lambda node, _: node.rule.block_creations,
+            allows_force_pushes=lambda node, _: node.rule.force_pushes,
+            allows_deletions=lambda node, _: node.rule.deletions,
+        )
+    resolvers.bind(
+        "RefUpdateRule",
+        requires_signatures=lambda node, _: node.rule.signatures,
+        viewer_allowed_to_dismiss_reviews=_may_dismiss,
+        viewer_can_push=lambda node, ctx: _is_let(node, ctx, node.rule.restrictions),
+    )
     resolvers.bind(
         "BranchProtectionRule",
         requires_status_checks=lambda node, _: node.rule.status is not None,
         requires_strict_status_checks=lambda node, _: bool(node.rule.status and node.rule.status.strict),
         required_status_checks=lambda node, _: node.rule.checks,
-        required_status_check_contexts=lambda node, _: [check.context for check in node.rule.checks],
         requires_approving_reviews=lambda node, _: node.rule.reviews is not None,
-        required_approving_review_count=lambda node, _: node.rule.reviews and node.rule.reviews.count,
         dismisses_stale_reviews=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismiss_stale),
         require_last_push_approval=lambda node, _: bool(node.rule.reviews and node.rule.reviews.last_push_approval),
-        requires_linear_history=lambda node, _: node.rule.linear_history,
         requires_commit_signatures=lambda node, _: node.rule.signatures,
-        requires_conversation_resolution=lambda node, _: node.rule.conversation_resolution,
         is_admin_enforced=lambda node, _: node.rule.enforce_admins,
         restricts_pushes=lambda node, _: node.rule.restrictions is not None,
         restricts_review_dismissals=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismissers),
-        requires_code_owner_reviews=lambda node, _: bool(node.rule.reviews and node.rule.reviews.code_owners),
         requires_deployments=lambda _node, _ctx: False,
         required_deployment_environments=lambda _node, _ctx: [],
-        blocks_creations=lambda node, _: node.rule.block_creations,
         lock_branch=lambda node, _: node.rule.lock_branch,
         lock_allows_fetch_and_merge=lambda node, _: node.rule.fork_syncing,
-        allows_force_pushes=lambda node, _: node.rule.force_pushes,
-        allows_deletions=lambda node, _: node.rule.deletions,
     )
 
 
@@ -155,10 +166,21 @@ def _rules(repo: Repo, context: Context, **page: Any) -> Connection:
 
 
 def _rule_of_ref(node: RefNode, context: Context) -> RuleNode | None:
+    return _rule_in_force(node, context) if context.world.users.may_write(context.viewer) else None
+
+
+def _rule_in_force(node: RefNode, _context: Context) -> RuleNode | None:
+    """The classic rule of a ref, of which readers see a part."""
     pattern = node.repo.pattern_for(node.ref.removeprefix(HEADS)) if node.ref.startswith(HEADS) else None
-    if pattern is None or not context.world.users.may_write(context.viewer):
-        return None
-    return RuleNode(node.repo, pattern, node.repo.protections[pattern])
+    return None if pattern is None else RuleNode(node.repo, pattern, node.repo.protections[pattern])
+
+
+def _may_dismiss(node: RuleNode, context: Context) -> bool:
+    return _is_let(node, context, node.rule.reviews.dismissers if node.rule.reviews else None)
+
+
+def _is_let(node: RuleNode, context: Context, named: Restrictions | None) -> bool:
+    return context.world.users.may_write(context.viewer) and may_push(node.repo, named, context.viewer)
 
 
 def _matching_refs(node: RuleNode, _context: Context, **page: Any) -> Connection:

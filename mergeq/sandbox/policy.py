@@ -227,7 +227,7 @@ class _Move:
             yield Violation(f"Cannot force-push to {where}", absolute=not binding.is_ruleset)
         if demands.frozen and not creating:
             yield Violation(demands.frozen)
-        if _is_kept_out(self.repo, demands, self.by) and (demands.pushers_create or not creating):
+        if (demands.pushers_create or not creating) and not may_push(self.repo, demands.pushers, self.by):
             yield Violation(NOT_AUTHORIZED)
         if demands.on_create or not creating:
             yield from _contexts(self.repo, self.new, demands)
@@ -275,7 +275,7 @@ def _against_merge(
     repo: Repo, pull: Pull, method: Method, message: str, by: str, demands: Demands
 ) -> Iterator[Violation]:
     yield from _unmet(repo, pull, demands, by)
-    if _is_kept_out(repo, demands, by):
+    if not may_push(repo, demands.pushers, by):
         yield Violation(NOT_AUTHORIZED)
     if demands.linear and method is Method.MERGE:
         yield Violation(NOT_LINEAR)
@@ -340,10 +340,9 @@ def is_named(repo: Repo, named: Restrictions, login: str) -> bool:
     return any(login in repo.people.teams.get(team, ()) for team in named.teams)
 
 
-def _is_kept_out(repo: Repo, demands: Demands, by: str) -> bool:
-    """Whether push restrictions are against somebody; they never are against administrators."""
-    pushers = demands.pushers
-    return pushers is not None and not repo.people.is_admin(by) and not is_named(repo, pushers, by)
+def may_push(repo: Repo, pushers: Restrictions | None, by: str) -> bool:
+    """Whether restrictions let somebody push; administrators they always let."""
+    return pushers is None or repo.people.is_admin(by) or is_named(repo, pushers, by)
 
 
 def review_rules(repo: Repo, branch: str) -> tuple[ReviewRule, ...]:

@@ -383,6 +383,7 @@ class Repo:
     ci: CiConfig | None = None
     archived: bool = False
     private: bool = False
+    free_plan: bool = False
     labels: dict[str, Label] = field(default_factory=dict)
     milestones: list[Milestone] = field(default_factory=list)
     pulls: dict[int, Pull] = field(default_factory=dict)

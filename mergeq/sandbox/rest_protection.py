@@ -20,7 +20,7 @@ from mergeq.sandbox.protection_shapes import (
 )
 from mergeq.sandbox.records import NOBODY, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, invalid, not_found
-from mergeq.sandbox.rest import Answer, body, content, endpoint, parameters, the_repo
+from mergeq.sandbox.rest import Answer, body, content, endpoint, parameters, refuse_unpaid, the_repo
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, world
 
@@ -95,6 +95,7 @@ def _branch(owner: str, repo: str, branch: str, *, changes: bool = False) -> Rep
         raise not_found()
     if changes and found.archived:
         raise archived()
+    refuse_unpaid(found)
     if found.git.tip(branch) is None:
         raise RefusedError(404, "Branch not found")
     return found
@@ -197,7 +198,10 @@ def _restrictions(found: Repo, sent: Mapping[str, Any] | None) -> Restrictions |
 
 
 def _known(kind: str, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Those names, all of which must be somebody; raises RefusedError 422."""
+    """Those names, all of which must be somebody; raises RefusedError 422.
+
+    People who may not write are left out without a word (P4.34).
+    """
     here = world()
     known: dict[str, Callable[[str], bool]] = {
         "users": here.users.knows,
@@ -209,7 +213,7 @@ def _known(kind: str, named: tuple[str, ...]) -> tuple[str, ...]:
         raise invalid("ProtectedBranch", f"there is no {kind[:-1]} {unknown[0]}", kind)
     if len(named) > _MAX_NAMED:
         raise invalid("ProtectedBranch", f"No more than {_MAX_NAMED} {kind} may be named", kind)
-    return named
+    return tuple(name for name in named if kind != "users" or here.users.may_write(name))
 
 
 def _only(sent: Mapping[str, Any], known: Iterable[str]) -> None:

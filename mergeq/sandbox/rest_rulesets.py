@@ -9,7 +9,7 @@ from flask import jsonify
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, not_found
-from mergeq.sandbox.rest import Answer, chosen, content, endpoint, paged, parameters, the_repo
+from mergeq.sandbox.rest import Answer, chosen, content, endpoint, paged, parameters, refuse_unpaid, the_repo
 from mergeq.sandbox.ruleset_forms import read_ruleset
 from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, ruleset_summary, suite_shape
 from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
@@ -26,6 +26,7 @@ def _administered(owner: str, repo: str) -> Repo:
     found = the_repo(owner, repo)
     if not world().users.is_admin(actor()):
         raise not_found()
+    refuse_unpaid(found)
     return found
 
 

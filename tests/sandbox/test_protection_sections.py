@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
 from mergeq.sandbox import Sandbox, WsgiAdapter
-from mergeq.sandbox.records import RequiredCheck
-from tests.sandbox.conftest import BASE, FILES, Rest
+from mergeq.sandbox.records import RequiredCheck, Restrictions
+from tests.sandbox.conftest import BASE, FILES, Query, Rest
 
 PATH = "/branches/main/protection"
 OFF: dict[str, Any] = {
@@ -247,3 +248,68 @@ def test_a_status_posted_by_an_app_counts_as_that_apps(sandbox: Sandbox, rest: R
     assert rest("PUT", "/pulls/1/merge").status_code == 200
     shown = put(rest, required_status_checks={"strict": False, "contexts": ["build"]})
     assert shown["required_status_checks"]["checks"] == [{"context": "build", "app_id": builder}]
+
+
+def test_people_who_may_not_write_are_dropped_without_a_word(sandbox: Sandbox, rest: Rest) -> None:
+    sandbox.world.users.id_of("ana")
+    sandbox.world.users.set_role("zoe", "read")
+
+    shown = put(rest, restrictions={"users": ["zoe", "ana"], "teams": []})
+
+    assert [user["login"] for user in shown["restrictions"]["users"]] == ["ana"]
+
+
+def test_a_private_repository_on_the_free_plan_has_no_protection(sandbox: Sandbox, rest: Rest) -> None:
+    repo = sandbox.world.repo("acme/rocket")
+    repo.private = repo.free_plan = True
+    answers = [
+        rest("GET", PATH),
+        rest("PUT", PATH, **OFF),
+        rest("POST", "/rulesets", name="x", enforcement="active"),
+    ]
+
+    words = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+    assert [(answer.status_code, answer.json()["message"]) for answer in answers] == [(403, words)] * 3
+
+
+def test_force_pushes_may_be_left_to_some(sandbox: Sandbox, ana: requests.Session, rest: Rest) -> None:
+    world = sandbox.world
+    before = tip(sandbox)
+    world.push("acme/rocket", "main", {"a.txt": "a\n"})
+    repo = world.repo("acme/rocket")
+    repo.protections["main"] = replace(world.protect("acme/rocket", "main"), forcers=Restrictions(users=("ana",)))
+    back = {"sha": before, "force": True}
+
+    refused = rest("PATCH", "/git/refs/heads/main", **back)
+
+    assert refused.json()["message"] == "Cannot force-push to a protected branch"
+    assert ask(ana, "PATCH", "/git/refs/heads/main", **back)[0] == 200
+
+
+def test_readers_see_the_part_of_a_rule_that_is_for_them(sandbox: Sandbox, query: Query) -> None:
+    only = Restrictions(users=("ana",))
+    sandbox.world.protect("acme/rocket", "ma*", ["ci"], 1, restrictions=only, required_signatures=True)
+    sandbox.world.users.set_role("mergeq-bot", "read")
+    look = """{ repository(owner: "acme", name: "rocket") { ref(qualifiedName: "main") {
+      branchProtectionRule {pattern} refUpdateRule { pattern allowsDeletions allowsForcePushes blocksCreations
+      requiredApprovingReviewCount requiredStatusCheckContexts requiresCodeOwnerReviews
+      requiresConversationResolution requiresLinearHistory requiresSignatures
+      viewerAllowedToDismissReviews viewerCanPush } } } }"""
+
+    assert query(look)["data"]["repository"]["ref"] == {
+        "branchProtectionRule": None,
+        "refUpdateRule": {
+            "pattern": "ma*",
+            "allowsDeletions": False,
+            "allowsForcePushes": False,
+            "blocksCreations": False,
+            "requiredApprovingReviewCount": 1,
+            "requiredStatusCheckContexts": ["ci"],
+            "requiresCodeOwnerReviews": False,
+            "requiresConversationResolution": False,
+            "requiresLinearHistory": False,
+            "requiresSignatures": True,
+            "viewerAllowedToDismissReviews": False,
+            "viewerCanPush": False,
+        },
+    }
