@@ -12,11 +12,11 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.test import Client
 
-from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos
+from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets
 from mergeq.sandbox.control import control
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.rates import Resource
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError
+from mergeq.sandbox.refusals import BrokenGatewayError, NotSimulatedError, RefusedError
 from mergeq.sandbox.rest import Answer, refused, rest
 from mergeq.sandbox.site import API_PREFIX, SITE, Site, identify, shapes, site, viewer, world
 from mergeq.sandbox.smart_http import git
@@ -24,7 +24,7 @@ from mergeq.sandbox.smart_http import git
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos)
+ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets)
 """The modules whose import adds endpoints to ``rest``."""
 
 graph = Blueprint("graph", __name__)
@@ -56,7 +56,7 @@ def _graphql() -> Answer:
 class SandboxApp:
     """The WSGI application of one sandbox: routes are compiled once in a process and told whose request it is.
 
-    What goes wrong inside is raised to the server and again by the sandbox's next ``settle``.
+    What goes wrong inside is raised to the server and again by the sandbox's next ``settle``; a reset is on purpose.
     """
 
     site: Site
@@ -65,6 +65,8 @@ class SandboxApp:
         environ[SITE] = self.site
         try:
             return _flask()(environ, start_response)
+        except ConnectionResetError:
+            raise
         except Exception as failure:
             self.site.world.activity.failures.append(failure)
             raise
@@ -86,6 +88,7 @@ def _flask() -> Flask:
     app.register_blueprint(rest)
     app.register_blueprint(rest, url_prefix=API_PREFIX, name="rest-v3")
     app.register_error_handler(RefusedError, refused)
+    app.register_error_handler(BrokenGatewayError, lambda error: rest_pulls.broken_gateway(error.status))
     app.register_error_handler(NotFound, _unknown_route)
     app.register_error_handler(MethodNotAllowed, _unknown_route)
     app.after_request(_add_headers)

@@ -66,6 +66,7 @@ def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: st
         target_url=report.target_url,
         creator=by,
         created_at=world.now(),
+        app_id=world.app_id_of(by),
     )
     posted.append(status)
     if world.webhooks.wanted("status", repo.full_name):
@@ -131,6 +132,16 @@ def update_run(world: World, repo: Repo, run: CheckRun, report: RunReport) -> Ch
     if run.status is CheckStatus.COMPLETED and not was_completed:
         _announce_run(world, repo, run, "completed")
     return run
+
+
+def recent_app(repo: Repo, context: str) -> int | None:
+    """The app that reported this name last: GitHub pins a check to it unless told otherwise."""
+    name = context.casefold()
+    suites = (suite for suites in repo.suites.values() for suite in suites)
+    reports = [(run.id, run.suite.app.id) for suite in suites for run in suite.runs if run.name.casefold() == name]
+    statuses = (status for statuses in repo.statuses.values() for status in statuses)
+    reports += [(s.id, s.app_id) for s in statuses if s.app_id is not None and s.context.casefold() == name]
+    return max(reports)[1] if reports else None
 
 
 def find_run(repo: Repo, run_id: int) -> CheckRun | None:

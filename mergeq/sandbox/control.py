@@ -7,8 +7,10 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from mergeq.sandbox import acts
 from mergeq.sandbox.clock import ManualClock
 from mergeq.sandbox.faults import Fault, FaultId
+from mergeq.sandbox.refusals import RefusedError
 from mergeq.sandbox.rest import Answer
 from mergeq.sandbox.site import site, world
 
@@ -43,6 +45,10 @@ def _add_fault() -> Answer:
         after=asked.get("after", 0),
         args=asked.get("args"),
     )
+    try:
+        acts.carry_out(world(), fault)
+    except (KeyError, RefusedError) as error:
+        return jsonify({"message": f"{fault.id}: {error.args[0]}"}), 422
     return jsonify(_shown(fault)), 201
 
 

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 
 class FaultId(StrEnum):
-    """Every fault this sandbox can produce (Q1, Q6-Q8, Q10, Q13, Q53, Q69, Q78)."""
+    """Every fault this sandbox can produce, under the name that the catalogue of GitHub's quirks gives it."""
 
     MERGE_LIE_MERGED = "merge.lie_merged"
     MERGE_5XX_NOP = "merge.5xx_nop"
     MERGE_BASE_MODIFIED = "merge.base_modified"
     MERGE_HEAD_PUSH = "merge.head_push"
     MERGE_RACE_PUSH = "merge.race_push"
+    MERGE_LANDED_PR_OPEN = "merge.landed_pr_open"
+    MERGE_RESET = "merge.reset"
     MERGE_WRONG_TREE = "merge.wrong_tree"
+    MERGEABLE_LAZY = "mergeable.lazy"
+    MERGEABLE_STUCK = "mergeable.stuck"
+    MERGESTATE_WRONG = "mergestate.wrong"
+    UPDATE_BRANCH_ASYNC = "update_branch.async"
+    UPDATE_BRANCH_422 = "update_branch.422"
     REFS_OPAQUE_422 = "refs.opaque422"
+    REFS_FALSE_NONFF = "refs.false_nonff"
+    MERGES_409_AUTH = "merges.409_auth"
+    GIT_REPLICA_LAG = "git.replica_lag"
+    POLICY_NO_WORKFLOWS = "policy.no_workflows"
+    DETECT_MERGE_NEVER = "detect.merge_never"
+    DETECT_MERGE_DELAY = "detect.merge_delay"
+    SCHEMA_FUTURE = "schema.future"
+    PUSH_DIRECT = "push.direct"
+    BRANCH_DELETE = "branch.delete"
+    BRANCH_ENABLE_MQ = "branch.enable_mq"
+    PR_CLOSE = "pr.close"
+    PR_REOPEN = "pr.reopen"
+    PR_DRAFT = "pr.draft"
+    PR_RETARGET = "pr.retarget"
+    PR_FORCE_PUSH = "pr.force_push"
+    PR_DELETE_HEAD_REPO = "pr.delete_head_repo"
+    PR_MAINTAINER_CAN_MODIFY = "pr.maintainer_can_modify"
+    REPO_ARCHIVE = "repo.archive"
+    POLICY_SIGNATURES = "policy.signatures"
+    POLICY_LINEAR = "policy.linear"
+    POLICY_RESTRICT = "policy.restrict"
+    POLICY_DISMISS_STALE = "policy.dismiss_stale"
+    POLICY_LAST_PUSH = "policy.last_push"
+    RULESET_ALL = "ruleset.all"
     GRAPHQL_5XX = "graphql.5xx"
     STATUS_5XX = "status.5xx"
     HOOK_DROP = "hook.drop"
@@ -39,6 +70,10 @@ class Fault:
 
     def matches(self, repo: str | None, pr: int | None) -> bool:
         return self.repo in (None, repo) and self.pr in (None, pr)
+
+    def seconds(self, argument: str = "ms", default_ms: float = 0.0) -> float:
+        """A span given in milliseconds."""
+        return float(self.args.get(argument, default_ms)) / 1000
 
     @property
     def code(self) -> int:
@@ -69,11 +104,18 @@ class Faults:
             self._faults.append(added)
         return added
 
-    def fires(self, fault: FaultId, repo: str | None = None, pr: int | None = None) -> Fault | None:
-        """The fault that happens now, counted as a hit; None if all goes well."""
+    def fires(
+        self,
+        fault: FaultId,
+        repo: str | None = None,
+        pr: int | None = None,
+        *,
+        when: Callable[[Fault], bool] = lambda _fault: True,
+    ) -> Fault | None:
+        """The fault that happens now, counted as a hit; None if all goes well, or it is not its time."""
         with self._lock:
             for candidate in self._faults:
-                if candidate.id is not fault or not candidate.matches(repo, pr):
+                if candidate.id is not fault or not candidate.matches(repo, pr) or not when(candidate):
                     continue
                 candidate.chances += 1
                 if candidate.chances > candidate.after and candidate.hits != candidate.times:

@@ -28,6 +28,7 @@ from mergeq.sandbox.git_objects import (
 )
 
 ZERO = "0" * 40
+HEADS = "refs/heads/"
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
 _CONFIG = """
 [http]
@@ -79,6 +80,9 @@ class GitRepo:
         self.git_dir = git_dir
         self._refs: dict[str, str] | None = None
         self._commits: dict[str, CommitInfo] = {}
+        self._ancestry: dict[tuple[str, str], bool] = {}
+        self._texts: dict[tuple[str, str], str | None] = {}
+        self._changes: dict[tuple[str, str], tuple[FileChange, ...]] = {}
         self._environment = clean_environment()
 
     @classmethod
@@ -112,11 +116,10 @@ class GitRepo:
         self._refs = None
 
     def branches(self) -> dict[str, str]:
-        prefix = "refs/heads/"
-        return {n.removeprefix(prefix): sha for n, sha in sorted(self.refs().items()) if n.startswith(prefix)}
+        return {n.removeprefix(HEADS): sha for n, sha in sorted(self.refs().items()) if n.startswith(HEADS)}
 
     def tip(self, branch: str) -> str | None:
-        return self.refs().get(f"refs/heads/{branch}")
+        return self.refs().get(HEADS + branch)
 
     def resolve(self, name: str) -> str | None:
         """The commit a branch, tag, full ref or (short) SHA names; None if there is none."""
@@ -150,7 +153,11 @@ class GitRepo:
         return self.git("cat-file", "-t", sha, ok=(0, 128)).stdout.decode().strip() or None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        return self.git("merge-base", "--is-ancestor", older, newer, ok=(0, 1)).returncode == 0
+        """Whether ``newer`` has ``older`` in its history, or is it; each pair is asked about once."""
+        pair = (older, newer)
+        if pair not in self._ancestry:
+            self._ancestry[pair] = self.git("merge-base", "--is-ancestor", *pair, ok=(0, 1)).returncode == 0
+        return self._ancestry[pair]
 
     def merge_base(self, one: str, other: str) -> str | None:
         """The newest commit that both histories have; None when they have nothing in common."""
@@ -175,11 +182,25 @@ class GitRepo:
         lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", *span).splitlines()
         return tuple((words[0], tuple(words[1:])) for words in map(str.split, lines))
 
+    def unseen_commits(self, tip: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Commits of ``tip`` that no branch has yet, with their parents, parents first."""
+        lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", tip, "--not", "--branches")
+        return tuple((words[0], tuple(words[1:])) for words in map(str.split, lines.splitlines()))
+
     def changes(self, base: str, head: str) -> tuple[FileChange, ...]:
-        """What ``head`` changed since it left ``base``."""
-        span = f"{base}...{head}"
-        output = self.git("diff", "--raw", "--numstat", "--no-renames", "--no-abbrev", "-z", span).stdout
-        return parse_diff(output.decode(errors="replace"))
+        """What ``head`` changed since it left ``base``; commits are immutable, so each pair is compared once."""
+        if (base, head) not in self._changes:
+            span = f"{base}...{head}"
+            output = self.git("diff", "--raw", "--numstat", "--no-renames", "--no-abbrev", "-z", span).stdout
+            self._changes[base, head] = parse_diff(output.decode(errors="replace"))
+        return self._changes[base, head]
+
+    def text_at(self, sha: str, path: str) -> str | None:
+        """What a file says in a commit; None if it is not there."""
+        if (sha, path) not in self._texts:
+            done = self.git("cat-file", "blob", f"{sha}:{path}", ok=(0, 128))
+            self._texts[sha, path] = done.stdout.decode(errors="replace") if done.returncode == 0 else None
+        return self._texts[sha, path]
 
     def files_at(self, sha: str, paths: Iterable[str]) -> dict[str, str]:
         """Those of ``paths`` that exist in the commit, with their modes."""

@@ -19,7 +19,7 @@ from graphql import (
     validate,
 )
 
-from mergeq.sandbox import graph_commits, graph_mutations, graph_protection, graph_pulls, graph_repos
+from mergeq.sandbox import graph_commits, graph_mutations, graph_protection, graph_pulls, graph_repos, graph_rulesets
 from mergeq.sandbox.graph_cost import weigh
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers
 from mergeq.sandbox.rates import Rates
@@ -39,6 +39,7 @@ def schema() -> GraphQLSchema:
     graph_protection.bind(resolvers)
     graph_pulls.bind(resolvers)
     graph_repos.bind(resolvers)
+    graph_rulesets.bind(resolvers)
     return resolvers.schema()
 
 

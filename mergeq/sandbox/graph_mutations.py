@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from mergeq.sandbox import refs
-from mergeq.sandbox.graph_commits import RefNode, ref
+from mergeq.sandbox import graph_protecting, refs
+from mergeq.sandbox.git import HEADS
+from mergeq.sandbox.graph_commits import RefNode, commit, ref
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers, camel
 from mergeq.sandbox.records import Pull, Repo
@@ -21,13 +24,32 @@ Mutation = Callable[[Context, Input], Answer]
 
 def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
-    for mutation in (_create_ref, _delete_ref, _update_pull_request_branch, _update_refs):
+    for mutation in (
+        _create_commit_on_branch,
+        _create_ref,
+        _delete_ref,
+        _update_pull_request_branch,
+        _update_refs,
+        *graph_protecting.MUTATIONS,
+    ):
         resolvers.field("Mutation", name=camel(mutation.__name__))(_answering(mutation))
-    payloads = ("CreateRefPayload", "DeleteRefPayload", "UpdatePullRequestBranchPayload", "UpdateRefsPayload")
-    for payload in payloads:
-        resolvers.bind(payload, client_mutation_id=lambda answer, _: answer["clientMutationId"])
-    resolvers.bind("CreateRefPayload", ref=lambda answer, _: answer["ref"])
-    resolvers.bind("UpdatePullRequestBranchPayload", pull_request=lambda answer, _: answer["pullRequest"])
+        payload = f"{camel(mutation.__name__)[0].upper()}{camel(mutation.__name__)[1:]}Payload"
+        for name in ("clientMutationId", *_ANSWERED.get(payload, ())):
+            resolvers.field(payload, name=name)(_item(name))
+
+
+_ANSWERED = {
+    "CreateBranchProtectionRulePayload": ("branchProtectionRule",),
+    "CreateCommitOnBranchPayload": ("commit", "ref"),
+    "CreateRefPayload": ("ref",),
+    "UpdateBranchProtectionRulePayload": ("branchProtectionRule",),
+    "UpdatePullRequestBranchPayload": ("pullRequest",),
+}
+"""What a payload shows besides the client's own id."""
+
+
+def _item(name: str) -> Callable[..., Any]:
+    return lambda answer, _context: answer[name]
 
 
 def _answering(mutation: Mutation) -> Callable[..., Answer]:
@@ -80,6 +102,40 @@ def _create_ref(context: Context, asked: Input) -> Answer:
     _require_writer(context, repo, "CreateRef")
     refs.create(context.world, repo, asked["name"], asked["oid"], context.viewer)
     return {"ref": ref(repo, asked["name"])}
+
+
+def _create_commit_on_branch(context: Context, asked: Input) -> Answer:
+    """One commit by the viewer, signed by GitHub, on a branch that is where it is believed to be."""
+    repo, branch = _branch_of(context, asked["branch"])
+    _require_writer(context, repo, "CreateCommitOnBranch")
+    changes = asked.get("fileChanges") or {}
+    files: dict[str, str | None] = {one["path"]: None for one in changes.get("deletions") or ()}
+    files |= {one["path"]: _text(one["contents"]) for one in changes.get("additions") or ()}
+    message = "\n\n".join(filter(None, (asked["message"]["headline"], asked["message"].get("body"))))
+    expected = asked["expectedHeadOid"]
+    sha = refs.commit_on(context.world, repo, branch, files, message, context.viewer, expected=expected)
+    return {"commit": commit(repo, sha), "ref": ref(repo, HEADS + branch)}
+
+
+def _branch_of(context: Context, named: Input) -> tuple[Repo, str]:
+    """The branch, by its id or by the two names."""
+    if named.get("id"):
+        found = the_node(context, named["id"], RefNode)
+        return found.repo, found.ref.removeprefix(HEADS)
+    full_name, branch = named.get("repositoryNameWithOwner"), named.get("branchName")
+    repo = context.world.find_repo(full_name) if full_name else None
+    if repo is None or not branch:
+        raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a Repository with the name '{full_name}'.")
+    return repo, branch.removeprefix(HEADS)
+
+
+def _text(contents: str) -> str:
+    try:
+        return base64.b64decode(contents, validate=True).decode()
+    except binascii.Error as error:
+        raise RefusedError(422, "A file's contents are not valid Base64") from error
+    except UnicodeDecodeError as error:
+        raise NotSimulatedError("createCommitOnBranch with files that are not text") from error
 
 
 def _delete_ref(context: Context, asked: Input) -> Answer:

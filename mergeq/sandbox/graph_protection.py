@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mergeq.sandbox.graph_commits import ActorNode, RefNode
+from mergeq.sandbox.git import HEADS
+from mergeq.sandbox.globs import fnmatch
+from mergeq.sandbox.graph_commits import ActorNode, RefNode, actor
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.records import App, Protection, Repo, RequiredCheck, Restrictions
-from mergeq.sandbox.refs import HEADS
+from mergeq.sandbox.policy import may_push
+from mergeq.sandbox.records import NOBODY, App, Protection, Repo, RequiredCheck, Restrictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,31 @@ class RuleNode:
 
 @dataclass(frozen=True, slots=True)
 class TeamNode:
-    """A team of the organization."""
+    """A team of an organization."""
 
+    owner: str
     slug: str
+
+
+Actor = App | TeamNode | ActorNode
 
 
 @dataclass(frozen=True, slots=True)
 class AllowanceNode:
-    """Somebody who may push although pushes are restricted."""
+    """Somebody a rule makes an exception for; ``kind`` is GraphQL's name of it."""
 
+    kind: str
     rule: Protection
-    actor: App | TeamNode | ActorNode
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictNode:
+    """A branch that two rules match, of which only the first is in force on it."""
+
+    rule: RuleNode
+    shadowed: RuleNode
+    ref: RefNode
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -42,44 +59,103 @@ def bind(resolvers: Resolvers) -> None:
     resolvers.is_a(TeamNode, "Team")
     resolvers.is_a(App, "App")
     resolvers.bind("Repository", branch_protection_rules=_rules)
-    resolvers.bind("Ref", branch_protection_rule=_rule_of_ref)
-    resolvers.attributes("BranchProtectionRule", "pattern")
+    resolvers.bind("Ref", branch_protection_rule=_rule_of_ref, ref_update_rule=_rule_in_force)
     resolvers.bind(
         "BranchProtectionRule",
-        id=lambda node, _: node_id("BPR", node.repo.id, node.pattern),
+        id=lambda node, _: node_id("BPR", node.repo.id, node.rule.id),
         database_id=lambda node, _: node.rule.id,
         repository=lambda node, _: node.repo,
         matching_refs=_matching_refs,
-        push_allowances=_push_allowances,
+        branch_protection_rule_conflicts=_conflicts,
+        creator=lambda node, _: actor(node.rule.creator),
     )
+    _bind_allowances(resolvers)
+    resolvers.bind(
+        "BranchProtectionRuleConflict",
+        branch_protection_rule=lambda node, _: node.rule,
+        conflicting_branch_protection_rule=lambda node, _: node.shadowed,
+    )
+    resolvers.attributes("BranchProtectionRuleConflict", "ref")
     _bind_demands(resolvers)
     resolvers.attributes("RequiredStatusCheckDescription", "context")
     resolvers.bind("RequiredStatusCheckDescription", app=_app)
-    resolvers.bind("PushAllowance", id=_allowance_id)
-    resolvers.attributes("PushAllowance", "actor")
-    resolvers.bind("Team", id=lambda team, _: node_id("T", team.slug), name=lambda team, _: team.slug)
+    resolvers.bind(
+        "Team",
+        id=lambda team, ctx: node_id("T", ctx.world.users.team_id(team.owner, team.slug)),
+        name=lambda team, _: team.slug,
+        combined_slug=lambda team, _: f"{team.owner}/{team.slug}",
+    )
     resolvers.attributes("Team", "slug")
 
 
+def _bind_allowances(resolvers: Resolvers) -> None:
+    """Everybody a rule makes exceptions for, in four lists."""
+
+    def listing(kind: str, named: Callable[[Protection], Restrictions | None]) -> Callable[..., Connection]:
+        def answer(node: RuleNode, context: Context, **page: Any) -> Connection:
+            found = _actors(context, node.repo, named(node.rule) or NOBODY)
+            return connect([AllowanceNode(kind, node.rule, who) for who in found], **page)
+
+        return answer
+
+    resolvers.is_a(AllowanceNode, lambda node: node.kind)
+    resolvers.bind(
+        "BranchProtectionRule",
+        push_allowances=listing("PushAllowance", lambda rule: rule.restrictions),
+        bypass_force_push_allowances=listing("BypassForcePushAllowance", lambda rule: rule.forcers),
+        bypass_pull_request_allowances=listing(
+            "BypassPullRequestAllowance", lambda rule: rule.reviews.bypass if rule.reviews else None
+        ),
+        review_dismissal_allowances=listing(
+            "ReviewDismissalAllowance", lambda rule: rule.reviews.dismissers if rule.reviews else None
+        ),
+    )
+    for kind in (
+        "PushAllowance",
+        "BypassForcePushAllowance",
+        "BypassPullRequestAllowance",
+        "ReviewDismissalAllowance",
+    ):
+        resolvers.bind(kind, id=_allowance_id)
+        resolvers.attributes(kind, "actor")
+
+
 def _bind_demands(resolvers: Resolvers) -> None:
+    for kind in ("BranchProtectionRule", "RefUpdateRule"):
+        resolvers.attributes(kind, "pattern")
+        resolvers.bind(
+            kind,
+            required_status_check_contexts=lambda node, _: [check.context for check in node.rule.checks],
+            required_approving_review_count=lambda node, _: node.rule.reviews and node.rule.reviews.count,
+            requires_code_owner_reviews=lambda node, _: bool(node.rule.reviews and node.rule.reviews.code_owners),
+            requires_linear_history=lambda node, _: node.rule.linear_history,
+            requires_conversation_resolution=lambda node, _: node.rule.conversation_resolution,
+            blocks_creations=lambda node, _: node.rule.block_creations,
+            allows_force_pushes=lambda node, _: node.rule.force_pushes,
+            allows_deletions=lambda node, _: node.rule.deletions,
+        )
+    resolvers.bind(
+        "RefUpdateRule",
+        requires_signatures=lambda node, _: node.rule.signatures,
+        viewer_allowed_to_dismiss_reviews=_may_dismiss,
+        viewer_can_push=lambda node, ctx: _is_let(node, ctx, node.rule.restrictions),
+    )
     resolvers.bind(
         "BranchProtectionRule",
         requires_status_checks=lambda node, _: node.rule.status is not None,
         requires_strict_status_checks=lambda node, _: bool(node.rule.status and node.rule.status.strict),
         required_status_checks=lambda node, _: node.rule.checks,
-        required_status_check_contexts=lambda node, _: [check.context for check in node.rule.checks],
         requires_approving_reviews=lambda node, _: node.rule.reviews is not None,
-        required_approving_review_count=lambda node, _: node.rule.reviews and node.rule.reviews.count,
         dismisses_stale_reviews=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismiss_stale),
         require_last_push_approval=lambda node, _: bool(node.rule.reviews and node.rule.reviews.last_push_approval),
-        requires_linear_history=lambda node, _: node.rule.linear_history,
         requires_commit_signatures=lambda node, _: node.rule.signatures,
-        requires_conversation_resolution=lambda node, _: node.rule.conversation_resolution,
         is_admin_enforced=lambda node, _: node.rule.enforce_admins,
         restricts_pushes=lambda node, _: node.rule.restrictions is not None,
+        restricts_review_dismissals=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismissers),
+        requires_deployments=lambda _node, _ctx: False,
+        required_deployment_environments=lambda _node, _ctx: [],
         lock_branch=lambda node, _: node.rule.lock_branch,
-        allows_force_pushes=lambda node, _: node.rule.force_pushes,
-        allows_deletions=lambda node, _: node.rule.deletions,
+        lock_allows_fetch_and_merge=lambda node, _: node.rule.fork_syncing,
     )
 
 
@@ -90,10 +166,21 @@ def _rules(repo: Repo, context: Context, **page: Any) -> Connection:
 
 
 def _rule_of_ref(node: RefNode, context: Context) -> RuleNode | None:
+    return _rule_in_force(node, context) if context.world.users.may_write(context.viewer) else None
+
+
+def _rule_in_force(node: RefNode, _context: Context) -> RuleNode | None:
+    """The classic rule of a ref, of which readers see a part."""
     pattern = node.repo.pattern_for(node.ref.removeprefix(HEADS)) if node.ref.startswith(HEADS) else None
-    if pattern is None or not context.world.users.may_write(context.viewer):
-        return None
-    return RuleNode(node.repo, pattern, node.repo.protections[pattern])
+    return None if pattern is None else RuleNode(node.repo, pattern, node.repo.protections[pattern])
+
+
+def _may_dismiss(node: RuleNode, context: Context) -> bool:
+    return _is_let(node, context, node.rule.reviews.dismissers if node.rule.reviews else None)
+
+
+def _is_let(node: RuleNode, context: Context, named: Restrictions | None) -> bool:
+    return context.world.users.may_write(context.viewer) and may_push(node.repo, named, context.viewer)
 
 
 def _matching_refs(node: RuleNode, _context: Context, **page: Any) -> Connection:
@@ -103,17 +190,27 @@ def _matching_refs(node: RuleNode, _context: Context, **page: Any) -> Connection
     return connect([RefNode(node.repo, HEADS + name, sha) for name, sha in matching], **page)
 
 
-def _push_allowances(node: RuleNode, context: Context, **page: Any) -> Connection:
-    allowed = node.rule.restrictions or Restrictions()
-    actors: list[App | TeamNode | ActorNode] = [ActorNode(login) for login in allowed.users]
-    actors += [TeamNode(slug) for slug in allowed.teams]
-    actors += [context.world.app(slug) for slug in allowed.apps]
-    return connect([AllowanceNode(node.rule, who) for who in actors], **page)
+def _conflicts(node: RuleNode, _context: Context, **page: Any) -> Connection:
+    """The branches that this rule and another one match (P7.38)."""
+    repo = node.repo
+    found = []
+    for branch, sha in repo.git.branches().items():
+        patterns = [pattern for pattern in repo.protections if pattern == branch or fnmatch(pattern, branch)]
+        if node.pattern in patterns:
+            others = [RuleNode(repo, pattern, repo.protections[pattern]) for pattern in patterns]
+            found += [ConflictNode(node, o, RefNode(repo, HEADS + branch, sha)) for o in others if o != node]
+    return connect(found, **page)
+
+
+def _actors(context: Context, repo: Repo, named: Restrictions) -> list[Actor]:
+    actors: list[Actor] = [ActorNode(login) for login in named.users]
+    actors += [TeamNode(repo.owner, slug) for slug in named.teams]
+    return actors + [context.world.app(slug) for slug in named.apps]
 
 
 def _allowance_id(node: AllowanceNode, _context: Context) -> str:
     who = node.actor.login if isinstance(node.actor, ActorNode) else node.actor.slug
-    return node_id("PA", node.rule.id, type(node.actor).__name__, who)
+    return node_id(node.kind, node.rule.id, type(node.actor).__name__, who)
 
 
 def _app(check: RequiredCheck, context: Context) -> App | None:

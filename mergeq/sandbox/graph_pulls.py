@@ -8,13 +8,13 @@ from typing import Any
 
 from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
-from mergeq.sandbox.graph_commits import CommitNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_commits import CommitNode, RefNode, actor, commit, ref, rollup
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.policy import merge_state, review_decision
+from mergeq.sandbox.policy import is_queued, review_decision
 from mergeq.sandbox.records import Issue, Pull, Repo, Review, TimelineEvent, TimelineKind
-from mergeq.sandbox.refs import HEADS
 from mergeq.sandbox.refusals import NotSimulatedError
 
 
@@ -108,7 +108,7 @@ def _bind_sides(resolvers: Resolvers) -> None:
         base_ref=lambda pull, ctx: ref(ctx.repo_of(pull), HEADS + pull.base_ref),
         head_ref_name=lambda pull, _: pull.head_ref,
         head_ref_oid=lambda pull, _: pull.head_sha,
-        head_ref=lambda pull, ctx: ref(ctx.world.repo(pull.head_repo), HEADS + pull.head_ref),
+        head_ref=_head_ref,
         head_repository=lambda pull, ctx: ctx.world.find_repo(pull.head_repo),
         head_repository_owner=lambda pull, _: actor(pull.head_repo.partition("/")[0]),
         maintainer_can_modify=lambda pull, _: pull.maintainer_can_modify and pull.is_cross_repository,
@@ -118,12 +118,17 @@ def _bind_sides(resolvers: Resolvers) -> None:
     )
 
 
+def _head_ref(pull: Pull, context: Context) -> RefNode | None:
+    """None also where the fork is gone (Q24)."""
+    head = context.world.find_repo(pull.head_repo)
+    return None if head is None else ref(head, HEADS + pull.head_ref)
+
+
 def _look_at(pull: Pull, context: Context) -> Pull:
     """Count one read of mergeability for each request, however many fields ask for it."""
     if pull.id not in context.looked_at:
         context.looked_at.add(pull.id)
-        world = context.world
-        mergeability.note_read(world.repo_of(pull), pull, lazy_reads=world.lazy_reads, now=world.now())
+        mergeability.note_read(context.world, pull)
     return pull
 
 
@@ -138,11 +143,11 @@ def _bind_merging(resolvers: Resolvers) -> None:
     resolvers.bind(
         "PullRequest",
         mergeable=_mergeable,
-        merge_state_status=lambda pull, ctx: str(merge_state(ctx.repo_of(pull), _look_at(pull, ctx))),
+        merge_state_status=lambda pull, ctx: str(ctx.world.merge_state_of(_look_at(pull, ctx))),
         can_be_rebased=lambda pull, ctx: bool(_look_at(pull, ctx).rebaseable),
         review_decision=lambda pull, ctx: review_decision(ctx.repo_of(pull), pull),
         is_in_merge_queue=lambda _pull, _ctx: False,
-        is_merge_queue_enabled=lambda _pull, _ctx: False,
+        is_merge_queue_enabled=lambda pull, ctx: is_queued(ctx.repo_of(pull), pull.base_ref),
         merged_at=lambda pull, _: None if pull.merged_at is None else iso(pull.merged_at),
         merged_by=lambda pull, _: actor(pull.merged_by),
         merge_commit=_merge_commit,

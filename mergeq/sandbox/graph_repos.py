@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from mergeq.sandbox import search
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.graph_commits import (
     ActorNode,
@@ -21,11 +22,11 @@ from mergeq.sandbox.graph_commits import (
     rollup,
     rollup_state,
 )
+from mergeq.sandbox.graph_protection import RuleNode, TeamNode
 from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.policy import opinions, review_decision
-from mergeq.sandbox.records import Issue, Method, Pull, Repo, ReviewState, Ticket
-from mergeq.sandbox.refs import HEADS
+from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, ReviewState, Ticket
 from mergeq.sandbox.refusals import NotSimulatedError
 
 Kind = TypeVar("Kind")
@@ -165,8 +166,8 @@ def _resolve(context: Context, identifier: str) -> Any:
     prefix, parts = parts_of(identifier) or ("", ())
     if not parts or not parts[0].isdigit():
         return None
-    if prefix == "U":
-        return actor(context.world.users.login_by_id(int(parts[0])))
+    if len(parts) == 1 and prefix in ("U", "T", "A"):
+        return _actor_by_id(context, prefix, int(parts[0]))
     repo = next((repo for repo in context.world.repos() if repo.id == int(parts[0])), None)
     if repo is None:
         return None
@@ -181,7 +182,21 @@ def _resolve(context: Context, identifier: str) -> Any:
             return ref(repo, name)
         case "C", (_, sha):
             return _commit_or_none(repo, sha)
+        case "BPR", (_, number):
+            rules = (RuleNode(repo, pattern, rule) for pattern, rule in repo.protections.items())
+            return next((node for node in rules if str(node.rule.id) == number), None)
     return None
+
+
+def _actor_by_id(context: Context, prefix: str, number: int) -> ActorNode | TeamNode | App | None:
+    """A user, a team (kept under ``@ORG/TEAM``), or an App."""
+    if prefix == "A":
+        return next((app for app in context.world.apps() if app.id == number), None)
+    login = context.world.users.login_by_id(number)
+    if login is None or not login.startswith("@"):
+        return actor(login)
+    owner, _, slug = login.removeprefix("@").partition("/")
+    return TeamNode(owner, slug)
 
 
 def _commit_or_none(repo: Repo, sha: str) -> CommitNode | None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.records import Pull, Repo
 from mergeq.sandbox.users import person
+
+if TYPE_CHECKING:
+    from mergeq.sandbox.state import WorldState
 
 
 def forget(pull: Pull) -> None:
@@ -14,16 +20,22 @@ def forget(pull: Pull) -> None:
     pull.reads_until_known = None
 
 
-def note_read(repo: Repo, pull: Pull, *, lazy_reads: int, now: float) -> None:
-    """Count one read of an open pull request's mergeability; after ``lazy_reads`` reads the next one knows."""
-    if not pull.is_open or pull.mergeable is not None:
+def note_read(world: WorldState, pull: Pull) -> None:
+    """Count one read of an open pull request's mergeability; after ``world.lazy_reads`` reads the next one knows.
+
+    ``mergeable.lazy`` says how many ``reads`` instead, or after how many ``ms``; ``mergeable.stuck`` never (Q15).
+    """
+    where = (pull.repo, pull.number)
+    if not pull.is_open or pull.mergeable is not None or world.faults.fires(FaultId.MERGEABLE_STUCK, *where):
         return
     if pull.reads_until_known is None:
-        pull.reads_until_known = lazy_reads
+        slower = world.faults.fires(FaultId.MERGEABLE_LAZY, *where)
+        pull.reads_until_known = int(slower.args.get("reads", 0)) if slower else world.lazy_reads
+        pull.known_from = world.now() + (slower.seconds() if slower else 0.0)
     if pull.reads_until_known > 0:
         pull.reads_until_known -= 1
-        return
-    _compute(repo, pull, now)
+    elif world.now() >= pull.known_from:
+        _compute(world.repo_of(pull), pull, world.now())
 
 
 def _compute(repo: Repo, pull: Pull, now: float) -> None:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from mergeq.sandbox import policy, pulls, refs
 from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.records import Method, Pull, Repo
-from mergeq.sandbox.refusals import MergeRefused, RefusedError
+from mergeq.sandbox.refusals import BrokenGatewayError, MergeRefused, RefusedError
 from mergeq.sandbox.users import person
 
 if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
+_HELD_MS = 600_000
 _SHA = re.compile(r"[0-9a-f]{7,40}")
 NOT_MERGEABLE = "Pull Request is not mergeable"
 BASE_MODIFIED = "Base branch was modified. Review and try the merge again."
 HEAD_MODIFIED = "Head branch was modified. Review and try the merge again."
-HEAD_BEHIND = "Head branch is out of date. Review and try the merge again."
 _NOT_ALLOWED = {
     Method.MERGE: "Merge commits are not allowed on this repository.",
     Method.SQUASH: "Squash merges are not allowed on this repository.",
@@ -38,41 +39,61 @@ def merge(
     title: str | None = None,
     message: str | None = None,
 ) -> str:
-    """Merge and return the base's new tip; raises MergeRefused in GitHub's words."""
+    """Merge and return the base's new tip; raises MergeRefused in GitHub's words.
+
+    Raises BrokenGatewayError where it lands, and for a while neither the answer nor the pull request says so (Q9).
+    """
     repo = world.repo_of(pull)
-    _refuse(repo, pull, method, sha, by)
+    headline, body = _message(pull, method, world.commits_of(pull), title, message)
+    text = f"{headline}\n\n{body}" if body else headline
     base = repo.git.tip(pull.base_ref)
+    ruling = _refuse(repo, pull, method, sha, text, by)
     if base is None:
         raise MergeRefused(405, NOT_MERGEABLE)
-    commits = world.commits_of(pull)
+    workflow = refs.forbidden_workflow(world, repo, base, pull.head_sha)
+    if workflow:
+        raise MergeRefused(403, workflow)
+    refs.keep_suite(world, repo, HEADS + pull.base_ref, base, pull.head_sha, by, ruling)
+    if ruling.message:
+        raise MergeRefused(405, ruling.message)
     if method is Method.REBASE:
         landed = _rebase(repo, pull, base, world.now())
     else:
-        headline, body = _message(pull, method, commits, title, message)
-        text = f"{headline}\n\n{body}" if body else headline
         landed = _merge_or_squash(repo, pull, method, base, text, by, world.now())
     if world.faults.fires(FaultId.MERGE_WRONG_TREE, repo.full_name, pull.number):
         landed = _with_a_stranger(repo, landed, world.now())
-    repo.git.move(refs.HEADS + pull.base_ref, landed, base)
-    pulls.mark_merged(world, pull, landed, by)
-    refs.moved(world, repo, refs.HEADS + pull.base_ref, base, landed, by, forced=False)
+    repo.git.move(HEADS + pull.base_ref, landed, base)
+    held = world.faults.fires(FaultId.MERGE_LANDED_PR_OPEN, repo.full_name, pull.number)
+    if held is not None:
+        after = held.seconds("delay", _HELD_MS)
+        world.clock.call_later(after, world.activity.tracked(lambda: _be_seen(world, pull, landed, by)))
+    else:
+        pulls.mark_merged(world, pull, landed, by)
+    refs.moved(world, repo, HEADS + pull.base_ref, base, landed, by, forced=False, unseen=pull)
+    if repo.delete_branch_on_merge:
+        refs.drop_merged_head(world, pull, by)
+    if held is not None:
+        raise BrokenGatewayError(held.code)
     return landed
 
 
-def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, by: str) -> None:
+def _be_seen(world: World, pull: Pull, landed: str, by: str) -> None:
+    with world.lock:
+        if pull.is_open:
+            pulls.mark_merged(world, pull, landed, by)
+
+
+def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, text: str, by: str) -> policy.Ruling:
+    """What the rules say, once nothing else stands in the way; raises MergeRefused if something does."""
     if not pull.is_open:
         raise MergeRefused(405, NOT_MERGEABLE)
     if pull.draft:
         raise MergeRefused(405, "Pull Request is still a draft")
-    if method not in repo.allowed:
+    if method not in policy.allowed_methods(repo, pull.base_ref, by):
         raise MergeRefused(405, _NOT_ALLOWED[method])
     if sha is not None and sha != pull.head_sha:
         raise MergeRefused(409, HEAD_MODIFIED)
-    reasons = policy.merge_refusals(repo, pull, method, by)
-    if reasons:
-        raise MergeRefused(405, " ".join(reasons))
-    if policy.is_behind(repo, pull, by):
-        raise MergeRefused(405, HEAD_BEHIND)
+    return policy.judge_merge(repo, pull, method, text, by)
 
 
 def _merge_or_squash(repo: Repo, pull: Pull, method: Method, base: str, text: str, by: str, when: float) -> str:
@@ -117,7 +138,9 @@ def merge_branch(world: World, repo: Repo, base: str, head: str, *, message: str
     if onto is None:
         raise RefusedError(404, "Base does not exist")
     theirs = repo.git.tip(head) or _commit_of_ours(repo, head)
-    if theirs is None:
+    if theirs is None or world.faults.fires(
+        FaultId.GIT_REPLICA_LAG, repo.full_name, when=lambda lag: refs.is_fresh(world, repo, str(theirs), lag)
+    ):
         raise RefusedError(404, "Head does not exist")
     if repo.git.is_ancestor(theirs, onto):
         return None
@@ -126,11 +149,15 @@ def merge_branch(world: World, repo: Repo, base: str, head: str, *, message: str
         raise RefusedError(409, "Merge conflict")
     text = message or f"Merge {head} into {base}"
     merged = repo.git.commit_tree(tree, (onto, theirs), text, author=person(by), when=world.now(), signed=True)
-    reasons = policy.push_refusals(repo, base, onto, merged, by)
-    if reasons:
-        raise RefusedError(409, " ".join(reasons))
-    repo.git.move(refs.HEADS + base, merged, onto)
-    refs.moved(world, repo, refs.HEADS + base, onto, merged, by, forced=False)
+    if world.faults.fires(FaultId.MERGES_409_AUTH, repo.full_name):
+        raise RefusedError(409, policy.NOT_AUTHORIZED)
+    if refs.forbidden_workflow(world, repo, onto, theirs):
+        raise RefusedError(403, "Resource not accessible by integration")
+    refused = refs.judged(world, repo, HEADS + base, onto, merged, by).message
+    if refused:
+        raise RefusedError(409, refused)
+    repo.git.move(HEADS + base, merged, onto)
+    refs.moved(world, repo, HEADS + base, onto, merged, by, forced=False)
     return merged
 
 

@@ -1,35 +1,46 @@
-"""What protection says of merging a pull request and of moving a branch, in GitHub's words, and the states it shows."""
+"""What protection and rulesets say of merging a pull request and of moving a ref, in GitHub's words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
-from mergeq.sandbox.git import ZERO
+from mergeq.sandbox.codeowners import waited_for
+from mergeq.sandbox.demands import Binding, Demands, bindings
+from mergeq.sandbox.git import HEADS, ZERO
+from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.records import (
     PASSING,
     CheckRun,
     CheckStatus,
     Method,
-    Protection,
     Pull,
     Repo,
     RequiredCheck,
+    Restrictions,
     Review,
     ReviewRule,
     ReviewState,
     Status,
     StatusState,
 )
+from mergeq.sandbox.rulesets import BypassMode
 
-LOCKED = "Cannot change this locked branch"
+BY_PULL_REQUEST = "Changes must be made through a pull request."
+BY_QUEUE = "Changes must be made through the merge queue"
+HEAD_BEHIND = "Head branch is out of date. Review and try the merge again."
+NO_CREATION = "Cannot create ref due to creations being restricted."
 NOT_AUTHORIZED = (
     "You're not authorized to push to this branch. "
     "Visit https://docs.github.com/articles/about-protected-branches/ for more information."
 )
 NOT_LINEAR = "This branch must not contain merge commits."
+NOT_RESOLVED = "A conversation must be resolved before this pull request can be merged."
 UNSIGNED = "Commits must have verified signatures."
+UNSIGNED_REBASE = "Base branch requires signed commits. Rebase merges cannot be automatically signed by GitHub"
+VIOLATIONS = "Repository rule violations found"
 
 
 class ContextVerdict(StrEnum):
@@ -83,7 +94,7 @@ def run_verdict(run: CheckRun) -> ContextVerdict:
 def check_verdict(repo: Repo, sha: str, check: RequiredCheck) -> ContextVerdict:
     """The worst of a status and check runs of one name: both must pass (Q37).
 
-    Where an app is asked for, only its check runs count, and what others report is told from nothing at all.
+    Where an app is asked for, only what it reported counts; what others report is told from nothing at all.
     """
     name = check.context.casefold()
     runs = [run for run in repo.latest_runs(sha) if run.name.casefold() == name]
@@ -92,6 +103,7 @@ def check_verdict(repo: Repo, sha: str, check: RequiredCheck) -> ContextVerdict:
         found = {status_verdict(status) for status in statuses} | {run_verdict(run) for run in runs}
     else:
         found = {run_verdict(run) for run in runs if run.suite.app.id == check.app_id}
+        found |= {status_verdict(status) for status in statuses if status.app_id == check.app_id}
         if not found and (runs or statuses):
             return ContextVerdict.FOREIGN
     return next((verdict for verdict in _WORST_FIRST if verdict in found), ContextVerdict.EXPECTED)
@@ -108,142 +120,270 @@ def opinions(pull: Pull) -> dict[str, Review]:
     return latest
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A sentence against a write, the commits it is about, and whether it holds for administrators too."""
+
+    sentence: str
+    commits: tuple[str, ...] = ()
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What stands against a write, by classic protection and by rulesets, and what somebody was let through."""
+
+    classic: tuple[Violation, ...] = ()
+    rulesets: tuple[Violation, ...] = ()
+    bypassed: tuple[Violation, ...] = ()
+    is_by_rulesets: bool = False
+    """Whether any ruleset had a say, be it a yes."""
+
+    @property
+    def refused(self) -> tuple[Violation, ...]:
+        return (*self.classic, *self.rulesets)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(violation.sentence for violation in self.refused))
+
+    @property
+    def message(self) -> str:
+        """As the APIs say it; empty if nothing stands against the write."""
+        if not self.rulesets:
+            return " ".join(self.sentences)
+        return "".join(f"{text}\n\n" for text in (VIOLATIONS, *self.sentences))
+
+
+def judge_move(repo: Repo, ref: str, old: str, new: str, by: str) -> Ruling:
+    """What stands against moving a ref from ``old`` to ``new`` (ZERO: not there); the objects are there.
+
+    A branch that is created needs no pull request; its contexts are asked for all the same.
+    """
+    move = _Move(repo, ref, old, new, by)
+    return _ruling(repo, ref, by, move.against, merging=False)
+
+
+def judge_merge(repo: Repo, pull: Pull, method: Method, message: str, by: str) -> Ruling:
+    """What keeps somebody from merging a pull request this way, ``message`` being that of the commit to be made."""
+
+    def against(binding: Binding) -> Iterator[Violation]:
+        yield from _against_merge(repo, pull, method, message, by, binding.demands)
+
+    return _ruling(repo, HEADS + pull.base_ref, by, against, merging=True)
+
+
+def _ruling(
+    repo: Repo, ref: str, by: str, against: Callable[[Binding], Iterator[Violation]], *, merging: bool
+) -> Ruling:
+    classic: list[Violation] = []
+    rulesets: list[Violation] = []
+    bypassed: list[Violation] = []
+    binding_here = bindings(repo, ref)
+    for binding in binding_here:
+        mode = binding.lets_through(repo, by, merging=merging)
+        if mode is BypassMode.EXEMPT:
+            continue
+        refused = rulesets if binding.is_ruleset else classic
+        for violation in against(binding):
+            (refused if mode is None or violation.absolute else bypassed).append(violation)
+    is_by_rulesets = any(binding.is_ruleset for binding in binding_here)
+    return Ruling(tuple(classic), tuple(rulesets), tuple(bypassed), is_by_rulesets)
+
+
+def allowed_methods(repo: Repo, branch: str, by: str) -> frozenset[Method]:
+    """The repository's, cut down by the rulesets of the branch that bind this person; linear history speaks later."""
+    allowed = repo.allowed
+    for binding in bindings(repo, HEADS + branch):
+        wanted = binding.demands.methods
+        if wanted is not None and binding.lets_through(repo, by, merging=True) is None:
+            allowed &= wanted
+    return allowed
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    repo: Repo
+    ref: str
+    old: str
+    new: str
+    by: str
+
+    def against(self, binding: Binding) -> Iterator[Violation]:
+        demands, creating = binding.demands, self.old == ZERO
+        kind = "tag" if self.ref.startswith("refs/tags/") else "branch"
+        if self.new == ZERO:
+            if demands.never_deleted:
+                what = f"this {kind}" if binding.is_ruleset else "a protected branch"
+                yield Violation(f"Cannot delete {what}", absolute=not binding.is_ruleset)
+            return
+        if creating and demands.never_created:
+            yield Violation(NO_CREATION)
+        if creating:
+            name = self.ref.split("/", 2)[2]
+            yield from (Violation(p.sentence) for p in demands.names if not p.allows(name))
+        elif self._is_forced(demands):
+            where = f"this {kind}" if binding.is_ruleset else "a protected branch"
+            yield Violation(f"Cannot force-push to {where}", absolute=not binding.is_ruleset)
+        if demands.frozen and not creating:
+            yield Violation(demands.frozen)
+        if (demands.pushers_create or not creating) and not may_push(self.repo, demands.pushers, self.by):
+            yield Violation(NOT_AUTHORIZED)
+        if demands.on_create or not creating:
+            yield from _contexts(self.repo, self.new, demands)
+        if not creating:
+            yield from self._not_by_pull_request(binding)
+        if demands.looks_at_commits:
+            yield from self._commits(demands)
+
+    def _is_forced(self, demands: Demands) -> bool:
+        free = not demands.never_forced or is_named(self.repo, demands.forcers, self.by)
+        return not free and not self.repo.git.is_ancestor(self.old, self.new)
+
+    def _not_by_pull_request(self, binding: Binding) -> Iterator[Violation]:
+        demands = binding.demands
+        if demands.queue:
+            yield Violation(BY_QUEUE)
+        rule = demands.reviews
+        if rule is not None and not is_named(self.repo, rule.bypass, self.by):
+            words = _reviews_needed(rule.count) if rule.count and not binding.is_ruleset else BY_PULL_REQUEST
+            yield Violation(words)
+
+    def _commits(self, demands: Demands) -> Iterator[Violation]:
+        git = self.repo.git
+        added = git.unseen_commits(self.new) if self.old == ZERO else git.new_commits(self.old, self.new)
+        merges = tuple(sha for sha, parents in added if len(parents) > 1)
+        if demands.linear and merges:
+            yield Violation(NOT_LINEAR, merges)
+        infos = git.commits([sha for sha, _ in added])
+        unsigned = tuple(info.sha for info in infos if not info.is_verified)
+        if demands.signatures and unsigned:
+            yield Violation(UNSIGNED, unsigned)
+        yield from _patterns(demands, infos)
+
+
+def _patterns(demands: Demands, infos: Iterable[CommitInfo]) -> Iterator[Violation]:
+    texts = [(info.sha, info.message, info.author.email, info.committer.email) for info in infos]
+    for place, patterns in enumerate((demands.messages, demands.author_emails, demands.committer_emails), start=1):
+        for pattern in patterns:
+            wrong = tuple(text[0] for text in texts if not pattern.allows(text[place]))
+            if wrong:
+                yield Violation(pattern.sentence, wrong)
+
+
+def _against_merge(
+    repo: Repo, pull: Pull, method: Method, message: str, by: str, demands: Demands
+) -> Iterator[Violation]:
+    yield from _unmet(repo, pull, demands, by)
+    if not may_push(repo, demands.pushers, by):
+        yield Violation(NOT_AUTHORIZED)
+    if demands.linear and method is Method.MERGE:
+        yield Violation(NOT_LINEAR)
+    if demands.signatures and method is Method.REBASE:
+        yield Violation(UNSIGNED_REBASE)
+    if demands.looks_at_commits:
+        infos = _brought_in(repo, pull) if method is not Method.SQUASH else ()
+        unsigned = tuple(info.sha for info in infos if not info.is_verified)
+        if demands.signatures and unsigned and method is Method.MERGE:
+            yield Violation(UNSIGNED, unsigned)
+        yield from _patterns(demands, infos)
+        if method is not Method.REBASE:
+            yield from (Violation(p.sentence) for p in demands.messages if not p.allows(message))
+    if _is_behind(repo, pull, demands):
+        yield Violation(HEAD_BEHIND)
+
+
+def _brought_in(repo: Repo, pull: Pull) -> tuple[CommitInfo, ...]:
+    new = repo.git.new_commits(repo.git.tip(pull.base_ref) or ZERO, pull.head_sha)
+    return repo.git.commits([sha for sha, _ in new])
+
+
+def _unmet(repo: Repo, pull: Pull, demands: Demands, by: str | None) -> Iterator[Violation]:
+    """What is asked of the pull request itself; ``by`` None: of anybody."""
+    if demands.frozen:
+        yield Violation(demands.frozen)
+    if demands.queue:
+        yield Violation(BY_QUEUE)
+    yield from _contexts(repo, pull.head_sha, demands)
+    rule = demands.reviews
+    if rule is not None and not (by is not None and is_named(repo, rule.bypass, by)):
+        words = _reviews_lacking(repo, pull, rule)
+        if words is not None:
+            yield Violation(words)
+    if demands.threads and any(thread.resolved_by is None for thread in pull.threads):
+        yield Violation(NOT_RESOLVED)
+
+
+def _contexts(repo: Repo, sha: str, demands: Demands) -> Iterator[Violation]:
+    checks = demands.status.checks if demands.status else ()
+    verdicts = {check: check_verdict(repo, sha, check) for check in checks}
+    open_ones = {check: verdict for check, verdict in verdicts.items() if verdict is not ContextVerdict.PASSING}
+    if not open_ones:
+        return
+    if len(open_ones) == 1:
+        check, verdict = next(iter(open_ones.items()))
+        verb = "was" if verdict is ContextVerdict.FOREIGN else "is"
+        yield Violation(f'Required status check "{check.context}" {verb} {verdict}.')
+    elif set(open_ones.values()) == {ContextVerdict.EXPECTED}:
+        yield Violation(f"{len(open_ones)} of {len(verdicts)} required status checks are expected.")
+    else:
+        counts: Counter[ContextVerdict] = Counter(open_ones.values())
+        parts = [f"{counts[verdict]} {verdict}" for verdict in ContextVerdict if counts[verdict]]
+        listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+        yield Violation(f"{len(open_ones)} of {len(verdicts)} required status checks have not succeeded: {listed}.")
+
+
+def is_named(repo: Repo, named: Restrictions, login: str) -> bool:
+    """Whether a rule names somebody: by login, by a team of theirs, or by the App they are."""
+    if login in named.users or (login.endswith("[bot]") and login.removesuffix("[bot]") in named.apps):
+        return True
+    return any(login in repo.people.teams.get(team, ()) for team in named.teams)
+
+
+def may_push(repo: Repo, pushers: Restrictions | None, by: str) -> bool:
+    """Whether restrictions let somebody push; administrators they always let."""
+    return pushers is None or repo.people.is_admin(by) or is_named(repo, pushers, by)
+
+
+def review_rules(repo: Repo, branch: str) -> tuple[ReviewRule, ...]:
+    """What is asked of reviews of pull requests into a branch, by every source."""
+    found = (binding.demands.reviews for binding in bindings(repo, HEADS + branch))
+    return tuple(rule for rule in found if rule is not None)
+
+
 def review_decision(repo: Repo, pull: Pull) -> str | None:
     """GraphQL's reviewDecision: None where the base requires no reviews, even if approved (Q88)."""
-    protection = repo.protection_of(pull.base_ref)
-    rule = protection.reviews if protection else None
-    if rule is None or (rule.count == 0 and not rule.last_push_approval):
+    rules = review_rules(repo, pull.base_ref)
+    asking = [rule for rule in rules if rule.count or rule.last_push_approval or rule.code_owners]
+    if not asking:
         return None
-    counted = [review for review in opinions(pull).values() if repo.people.may_write(review.author)]
-    states = Counter(review.state for review in counted)
-    if states[ReviewState.CHANGES_REQUESTED]:
+    if any(review.state is ReviewState.CHANGES_REQUESTED for review in _counted(repo, pull)):
         return "CHANGES_REQUESTED"
-    enough = states[ReviewState.APPROVED] >= rule.count and not _lacks_last_approval(pull, rule, counted)
-    return "APPROVED" if enough else "REVIEW_REQUIRED"
+    return "REVIEW_REQUIRED" if any(_reviews_lacking(repo, pull, rule) for rule in asking) else "APPROVED"
 
 
-def _lacks_last_approval(pull: Pull, rule: ReviewRule, reviews: Iterable[Review]) -> bool:
-    """Whether nobody but the last pusher has approved the present head, where that is asked for (Q90)."""
-    return rule.last_push_approval and not any(
-        review.state is ReviewState.APPROVED
-        and review.commit_sha == pull.head_sha
-        and review.author != pull.last_pusher
-        for review in reviews
-    )
+def _counted(repo: Repo, pull: Pull) -> list[Review]:
+    return [review for review in opinions(pull).values() if repo.people.may_write(review.author)]
 
 
-def unmet(repo: Repo, pull: Pull) -> tuple[str, ...]:
-    """GitHub's sentences for what the base's protection still asks of a pull request; empty if nothing."""
-    protection = repo.protection_of(pull.base_ref)
-    if protection is None:
-        return ()
-    sentences = [LOCKED] if protection.lock_branch else []
-    sentences += _unmet_contexts(repo, pull.head_sha, protection)
-    sentences += _unmet_reviews(repo, pull, protection)
-    if protection.conversation_resolution and any(thread.resolved_by is None for thread in pull.threads):
-        sentences.append("A conversation must be resolved before this pull request can be merged.")
-    return tuple(sentences)
-
-
-def merge_refusals(repo: Repo, pull: Pull, method: Method, by: str) -> tuple[str, ...]:
-    """Everything that keeps somebody from merging a pull request this way; empty if nothing does."""
-    protection = repo.protection_of(pull.base_ref)
-    if protection is None or _passes(repo, protection, by):
-        return ()
-    sentences = list(unmet(repo, pull))
-    if not _may_push(repo, protection, by):
-        sentences.append(NOT_AUTHORIZED)
-    if protection.linear_history and method is Method.MERGE:
-        sentences.append(NOT_LINEAR)
-    if protection.signatures and method is Method.REBASE:
-        sentences.append("Base branch requires signed commits. Rebase merges cannot be automatically signed by GitHub")
-    if protection.signatures and method is Method.MERGE and _brings_unsigned(repo, pull.base_ref, pull.head_sha):
-        sentences.append(UNSIGNED)
-    return tuple(sentences)
-
-
-def _brings_unsigned(repo: Repo, base: str, head: str) -> bool:
-    new = repo.git.new_commits(repo.git.tip(base) or ZERO, head)
-    return any(not info.is_verified for info in repo.git.commits([sha for sha, _ in new]))
-
-
-def push_refusals(repo: Repo, branch: str, old: str, new: str, by: str) -> tuple[str, ...]:
-    """GitHub's sentences against moving a branch from ``old`` to ``new`` (ZERO: none); the objects are there.
-
-    Forced moves and deletions are refused to administrators too, whatever ``enforce_admins`` says.
-    """
-    protection = repo.protection_of(branch)
-    if protection is None:
-        return ()
-    if new == ZERO:
-        return () if protection.deletions else ("Cannot delete a protected branch",)
-    if old != ZERO and not protection.force_pushes and not repo.git.is_ancestor(old, new):
-        return ("Cannot force-push to a protected branch",)
-    if _passes(repo, protection, by):
-        return ()
-    sentences = [LOCKED] if protection.lock_branch else []
-    if not _may_push(repo, protection, by):
-        sentences.append(NOT_AUTHORIZED)
-    sentences += _unmet_contexts(repo, new, protection)
-    if protection.reviews is not None:
-        count = protection.reviews.count
-        sentences.append(_reviews_needed(count) if count else "Changes must be made through a pull request.")
-    if not (protection.linear_history or protection.signatures):
-        return tuple(sentences)
-    added = repo.git.new_commits(old if old != ZERO else repo.git.tip(repo.default_branch) or ZERO, new)
-    if protection.linear_history and any(len(parents) > 1 for _, parents in added):
-        sentences.append(NOT_LINEAR)
-    if protection.signatures and not all(i.is_verified for i in repo.git.commits([sha for sha, _ in added])):
-        sentences.append(UNSIGNED)
-    return tuple(sentences)
-
-
-def _passes(repo: Repo, protection: Protection, by: str) -> bool:
-    """Whether the rules are not for this person."""
-    return not protection.enforce_admins and repo.people.is_admin(by)
-
-
-def _may_push(repo: Repo, protection: Protection, by: str) -> bool:
-    """Whether push restrictions let somebody through; administrators always are."""
-    allowed = protection.restrictions
-    if allowed is None or repo.people.is_admin(by) or by in allowed.users:
-        return True
-    if by.removesuffix("[bot]") in allowed.apps and by.endswith("[bot]"):
-        return True
-    return any(by in repo.people.teams.get(team, ()) for team in allowed.teams)
-
-
-def _unmet_contexts(repo: Repo, sha: str, protection: Protection) -> list[str]:
-    verdicts = {check.context: check_verdict(repo, sha, check) for check in protection.checks}
-    open_ones = {c: verdict for c, verdict in verdicts.items() if verdict is not ContextVerdict.PASSING}
-    if not open_ones:
-        return []
-    if len(open_ones) == 1:
-        context, verdict = next(iter(open_ones.items()))
-        verb = "was" if verdict is ContextVerdict.FOREIGN else "is"
-        return [f'Required status check "{context}" {verb} {verdict}.']
-    if set(open_ones.values()) == {ContextVerdict.EXPECTED}:
-        return [f"{len(open_ones)} of {len(verdicts)} required status checks are expected."]
-    counts: Counter[ContextVerdict] = Counter(open_ones.values())
-    parts = [f"{counts[verdict]} {verdict}" for verdict in ContextVerdict if counts[verdict]]
-    listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    return [f"{len(open_ones)} of {len(verdicts)} required status checks have not succeeded: {listed}."]
-
-
-def _unmet_reviews(repo: Repo, pull: Pull, protection: Protection) -> list[str]:
-    match review_decision(repo, pull), protection.reviews:
-        case "CHANGES_REQUESTED", _:
-            return ["Changes have been requested."]
-        case "REVIEW_REQUIRED", ReviewRule() as rule:
-            approvals = [
-                review
-                for review in opinions(pull).values()
-                if review.state is ReviewState.APPROVED and repo.people.may_write(review.author)
-            ]
-            if len(approvals) < rule.count:
-                return [_reviews_needed(rule.count)]
-            return ["New changes require approval from someone other than the last pusher."]
-    return []
+def _reviews_lacking(repo: Repo, pull: Pull, rule: ReviewRule) -> str | None:
+    """The one sentence GitHub says of missing reviews; a rule that asks for none looks at none."""
+    if not (rule.count or rule.last_push_approval or rule.code_owners):
+        return None
+    counted = _counted(repo, pull)
+    approvals = [review for review in counted if review.state is ReviewState.APPROVED]
+    if len(approvals) < len(counted):
+        return "Changes have been requested."
+    owners = waited_for(repo, pull, (review.author for review in approvals)) if rule.code_owners else ()
+    if owners:
+        return f"Waiting on code owner review from {' and/or '.join(owners)}."
+    if len(approvals) < rule.count:
+        return _reviews_needed(rule.count)
+    if rule.last_push_approval and not any(
+        review.commit_sha == pull.head_sha and review.author != pull.last_pusher for review in approvals
+    ):
+        return "New changes require approval from someone other than the last pusher."
+    return None
 
 
 def _reviews_needed(count: int) -> str:
@@ -251,15 +391,17 @@ def _reviews_needed(count: int) -> str:
     return f"At least {count} approving {reviews} required by reviewers with write access."
 
 
-def is_behind(repo: Repo, pull: Pull, by: str | None = None) -> bool:
-    """Whether a strict base has moved past what the head contains; not for whom the rules do not bind."""
-    protection = repo.protection_of(pull.base_ref)
-    if protection is None or protection.status is None or not protection.status.strict:
-        return False
-    if by is not None and _passes(repo, protection, by):
+def _is_behind(repo: Repo, pull: Pull, demands: Demands) -> bool:
+    """Whether a strict base has moved past what the head contains."""
+    if demands.status is None or not demands.status.strict:
         return False
     tip = repo.git.tip(pull.base_ref)
     return tip is not None and not repo.git.is_ancestor(tip, pull.head_sha)
+
+
+def is_queued(repo: Repo, branch: str) -> bool:
+    """Whether a branch is GitHub's own merge queue's, which merges there and nobody else (Q46)."""
+    return any(binding.demands.queue for binding in bindings(repo, HEADS + branch))
 
 
 def merge_state(repo: Repo, pull: Pull) -> MergeState:
@@ -270,9 +412,10 @@ def merge_state(repo: Repo, pull: Pull) -> MergeState:
         return MergeState.DIRTY
     if pull.draft:
         return MergeState.DRAFT
-    if unmet(repo, pull):
+    asked = [binding.demands for binding in bindings(repo, HEADS + pull.base_ref)]
+    if any(True for demands in asked for _ in _unmet(repo, pull, demands, None)):
         return MergeState.BLOCKED
-    if is_behind(repo, pull):
+    if any(_is_behind(repo, pull, demands) for demands in asked):
         return MergeState.BEHIND
     verdicts = [status_verdict(status) for status in repo.latest_statuses(pull.head_sha)]
     verdicts += [run_verdict(run) for run in repo.latest_runs(pull.head_sha)]

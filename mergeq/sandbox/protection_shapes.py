@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.records import Protection, Repo, Restrictions
+from mergeq.sandbox.records import Protection, Repo, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.shapes import Json, Shapes
 
 
 def branch_shape(shapes: Shapes, repo: Repo, name: str, sha: str) -> Json:
-    """A branch; what it requires is shown to everybody, the rest of its protection is not."""
+    """A branch; what classic protection requires of contexts is shown to everybody, the rest is not.
+
+    A ruleset alone makes it ``protected``, though nothing here then tells what it asks (P6.67).
+    """
     url = _branch_url(shapes, repo, name)
     rule = repo.protection_of(name)
     checks = rule.checks if rule else ()
@@ -18,7 +23,7 @@ def branch_shape(shapes: Shapes, repo: Repo, name: str, sha: str) -> Json:
         "name": name,
         "commit": shapes.commit(repo, repo.git.commit(sha)),
         "_links": {"self": url, "html": f"{shapes.web}/{repo.full_name}/tree/{quote(name)}"},
-        "protected": rule is not None,
+        "protected": bool(bindings(repo, HEADS + name)),
         "protection": {
             "enabled": rule is not None,
             "required_status_checks": {
@@ -43,60 +48,93 @@ def _level(rule: Protection | None) -> str:
 
 def protection_shape(shapes: Shapes, repo: Repo, branch: str, rule: Protection) -> Json:
     """Protection as administrators see it: what is not demanded is left out, not null."""
-    url = f"{_branch_url(shapes, repo, branch)}/protection"
     shape: Json = {
-        "url": url,
-        "enforce_admins": {"url": f"{url}/enforce_admins", "enabled": rule.enforce_admins},
+        "url": protection_url(shapes, repo, branch),
+        "enforce_admins": admins_shape(shapes, repo, branch, rule),
         "required_signatures": signatures_shape(shapes, repo, branch, rule),
         "required_linear_history": {"enabled": rule.linear_history},
         "allow_force_pushes": {"enabled": rule.force_pushes},
         "allow_deletions": {"enabled": rule.deletions},
-        "block_creations": {"enabled": False},
+        "block_creations": {"enabled": rule.block_creations},
         "required_conversation_resolution": {"enabled": rule.conversation_resolution},
         "lock_branch": {"enabled": rule.lock_branch},
-        "allow_fork_syncing": {"enabled": False},
+        "allow_fork_syncing": {"enabled": rule.fork_syncing},
     }
     if rule.status is not None:
-        shape["required_status_checks"] = {
-            "url": f"{url}/required_status_checks",
-            "strict": rule.status.strict,
-            "contexts": [check.context for check in rule.status.checks],
-            "contexts_url": f"{url}/required_status_checks/contexts",
-            "checks": [{"context": check.context, "app_id": check.app_id} for check in rule.status.checks],
-        }
+        shape["required_status_checks"] = status_shape(shapes, repo, branch, rule.status)
     if rule.reviews is not None:
-        shape["required_pull_request_reviews"] = {
-            "url": f"{url}/required_pull_request_reviews",
-            "dismiss_stale_reviews": rule.reviews.dismiss_stale,
-            "require_code_owner_reviews": False,
-            "require_last_push_approval": rule.reviews.last_push_approval,
-            "required_approving_review_count": rule.reviews.count,
-        }
+        shape["required_pull_request_reviews"] = reviews_shape(shapes, repo, branch, rule.reviews)
     if rule.restrictions is not None:
-        shape["restrictions"] = _restrictions_shape(shapes, repo, rule.restrictions, f"{url}/restrictions")
+        shape["restrictions"] = restrictions_shape(shapes, repo, branch, rule.restrictions)
     return shape
 
 
+def protection_url(shapes: Shapes, repo: Repo, branch: str, section: str = "") -> str:
+    """Where a section of a branch's protection is read and written."""
+    return f"{_branch_url(shapes, repo, branch)}/protection{section}"
+
+
+def admins_shape(shapes: Shapes, repo: Repo, branch: str, rule: Protection) -> Json:
+    """Whether administrators are bound too."""
+    return {"url": protection_url(shapes, repo, branch, "/enforce_admins"), "enabled": rule.enforce_admins}
+
+
 def signatures_shape(shapes: Shapes, repo: Repo, branch: str, rule: Protection) -> Json:
-    """Whether commits must be signed, which has a route of its own."""
-    url = f"{_branch_url(shapes, repo, branch)}/protection/required_signatures"
-    return {"url": url, "enabled": rule.signatures}
+    """Whether commits must be signed."""
+    return {"url": protection_url(shapes, repo, branch, "/required_signatures"), "enabled": rule.signatures}
 
 
-def _restrictions_shape(shapes: Shapes, repo: Repo, allowed: Restrictions, url: str) -> Json:
+def status_shape(shapes: Shapes, repo: Repo, branch: str, rule: StatusRule) -> Json:
+    """The required contexts."""
+    url = protection_url(shapes, repo, branch, "/required_status_checks")
     return {
         "url": url,
-        "users_url": f"{url}/users",
-        "teams_url": f"{url}/teams",
-        "apps_url": f"{url}/apps",
-        "users": [shapes.user(login) for login in allowed.users],
-        "teams": [_team_shape(shapes, repo, slug) for slug in allowed.teams],
-        "apps": [shapes.app(shapes.world.app(slug)) for slug in allowed.apps],
+        "strict": rule.strict,
+        "contexts": [check.context for check in rule.checks],
+        "contexts_url": f"{url}/contexts",
+        "checks": [{"context": check.context, "app_id": check.app_id} for check in rule.checks],
+    }
+
+
+def reviews_shape(shapes: Shapes, repo: Repo, branch: str, rule: ReviewRule) -> Json:
+    """The required reviews; whom they except is left out where it is nobody."""
+    shape: Json = {
+        "url": protection_url(shapes, repo, branch, "/required_pull_request_reviews"),
+        "dismiss_stale_reviews": rule.dismiss_stale,
+        "require_code_owner_reviews": rule.code_owners,
+        "require_last_push_approval": rule.last_push_approval,
+        "required_approving_review_count": rule.count,
+    }
+    if rule.dismissers is not None:
+        url = protection_url(shapes, repo, branch, "/dismissal_restrictions")
+        links = {"url": url, "users_url": f"{url}/users", "teams_url": f"{url}/teams"}
+        shape["dismissal_restrictions"] = links | named_shape(shapes, repo, rule.dismissers)
+    if rule.bypass:
+        shape["bypass_pull_request_allowances"] = named_shape(shapes, repo, rule.bypass)
+    return shape
+
+
+def restrictions_shape(shapes: Shapes, repo: Repo, branch: str, allowed: Restrictions) -> Json:
+    """Who may push."""
+    url = protection_url(shapes, repo, branch, "/restrictions")
+    links = {name: f"{url}{tail}" for name, tail in _RESTRICTION_LINKS.items()}
+    return links | named_shape(shapes, repo, allowed)
+
+
+_RESTRICTION_LINKS = {"url": "", "users_url": "/users", "teams_url": "/teams", "apps_url": "/apps"}
+
+
+def named_shape(shapes: Shapes, repo: Repo, named: Restrictions) -> Json:
+    """Whom a rule names, each with everything GitHub shows of them."""
+    return {
+        "users": [shapes.user(login) for login in named.users],
+        "teams": [_team_shape(shapes, repo, slug) for slug in named.teams],
+        "apps": [shapes.app(shapes.world.app(slug)) for slug in named.apps],
     }
 
 
 def _team_shape(shapes: Shapes, repo: Repo, slug: str) -> Json:
-    number = shapes.world.users.id_of(f"@{repo.owner}/{slug}")
+    number = shapes.world.users.team_id(repo.owner, slug)
     url = f"{shapes.api}/organizations/{shapes.world.users.id_of(repo.owner)}/team/{number}"
     return {
         "id": number,

@@ -9,7 +9,6 @@ from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import FileChange
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.policy import merge_state
 from mergeq.sandbox.records import Pull, Repo, Review, Thread
 from mergeq.sandbox.shapes import Json, Shapes, no_reactions
 from mergeq.sandbox.users import login_of, person
@@ -80,7 +79,7 @@ def pull_full(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "merged": pull.merged,
         "mergeable": pull.mergeable if known else None,
         "rebaseable": pull.rebaseable if known else None,
-        "mergeable_state": merge_state(repo, pull).lower(),
+        "mergeable_state": shapes.world.merge_state_of(pull).lower(),
         "merged_by": shapes.user(pull.merged_by) if pull.merged_by else None,
         "comments": len(pull.comments),
         "review_comments": 0,

@@ -133,8 +133,8 @@ def reopen(world: World, pull: Pull, by: str) -> None:
     """Open again at whatever its branch is now; raises RefusedError 422 if that cannot be."""
     if pull.is_open:
         return
-    source = world.repo(pull.head_repo)
-    head = source.git.tip(pull.head_ref)
+    source = world.find_repo(pull.head_repo)
+    head = source.git.tip(pull.head_ref) if source else None
     if pull.merged or head is None or world.repo_of(pull).git.tip(pull.base_ref) is None:
         raise invalid("PullRequest", "state cannot be changed.", "state")
     pull.state = "open"
@@ -173,6 +173,7 @@ def _retarget(world: World, pull: Pull, base: str, by: str, changes: dict[str, A
     world.note(pull, TimelineKind.BASE_CHANGED, by, before=pull.base_ref, after=base)
     pull.base_ref, pull.base_sha = base, tip
     mergeability.forget(pull)
+    dismiss_stale(world, pull)
 
 
 def set_draft(world: World, pull: Pull, by: str, *, draft: bool) -> None:
@@ -206,9 +207,8 @@ def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = ""
 
 
 def dismiss_stale(world: World, pull: Pull) -> None:
-    """A new head takes the word out of approvals where the base's protection says so (Q89)."""
-    protection = world.repo_of(pull).protection_of(pull.base_ref)
-    if protection is None or protection.reviews is None or not protection.reviews.dismiss_stale:
+    """A new head takes the word out of approvals where the rules of the base say so (Q89)."""
+    if not any(rule.dismiss_stale for rule in policy.review_rules(world.repo_of(pull), pull.base_ref)):
         return
     for reviewer in {r.author for r in policy.opinions(pull).values() if r.state is ReviewState.APPROVED}:
         review(world, pull, reviewer, ReviewState.DISMISSED)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote
 
-from mergeq.sandbox import policy
+from mergeq.sandbox import refs
+from mergeq.sandbox.demands import bindings
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import GitError
+from mergeq.sandbox.policy import Ruling, Violation
 from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refs import HEADS
 
-DECLINED = "protected branch hook declined"
-_HIDDEN = "refs/pull/"
+if TYPE_CHECKING:
+    from mergeq.sandbox.world import World
+
+BY_PROTECTION = "protected branch hook declined"
+BY_RULESETS = "push declined due to repository rule violations"
 _FLUSH = b"0000"
 _MAX_BAND = 60_000
 
@@ -54,48 +59,68 @@ def _packets(request: IO[bytes]) -> Iterator[bytes]:
         yield request.read(int(head, 16) - 4)
 
 
-def refusals(repo: Repo, push: Push, pack: IO[bytes], by: str) -> Mapping[Command, tuple[str, ...]]:
-    """The commands that protection declines, with its sentences; stores the objects first, for they are judged.
+def rulings(world: World, repo: Repo, push: Push, pack: IO[bytes], by: str) -> Mapping[Command, Ruling]:
+    """What the rules say to each command that is under any; stores the objects first, for they are judged.
 
-    A command that is not about where the branch is now is left to git, which knows what to say.
+    A command that is not about where its ref is now is left to git, which knows what to say.
     """
-    tips = repo.git.branches()
-    judged = [c for c in push.commands if c.ref.startswith(HEADS) and repo.pattern_for(c.ref.removeprefix(HEADS))]
-    if not judged:
-        return {}
-    if any(command.new != ZERO for command in push.commands):
+    known = repo.git.refs()
+    ruled = [c for c in push.commands if known.get(c.ref, ZERO) == c.old and bindings(repo, c.ref)]
+    if ruled and any(command.new != ZERO for command in push.commands):
         repo.git.take_in(pack)
-    said = {}
-    for command in judged:
-        branch = command.ref.removeprefix(HEADS)
-        if tips.get(branch, ZERO) == command.old:
-            said[command] = policy.push_refusals(repo, branch, command.old, command.new, by)
-    return {command: sentences for command, sentences in said.items() if sentences}
+    return {c: refs.judged(world, repo, c.ref, c.old, c.new, by) for c in ruled}
 
 
-def carry_out_rest(repo: Repo, push: Push, declined: Mapping[Command, Sequence[str]]) -> bytes:
+def carry_out_rest(repo: Repo, push: Push, said: Mapping[Command, Ruling], web: str) -> bytes:
     """Move what is not declined, unless all was to move or nothing, and return the answer's body."""
     lines = [b"unpack ok\n"]
     for command in push.commands:
-        reason = DECLINED if command in declined else _moved_or_why(repo, push, command)
+        reason = _declined(said.get(command)) or _moved_or_why(repo, push, command)
         lines.append(f"ng {command.ref} {reason}\n".encode() if reason else f"ok {command.ref}\n".encode())
     report = b"".join(map(_packet, lines)) + _FLUSH
-    words = [
-        f"error: {sentence}\n".encode()
-        for command, sentences in declined.items()
-        for sentence in (f"GH006: Protected branch update failed for {command.ref}.", *sentences)
-    ]
     if "side-band-64k" not in push.capabilities:
         return report
-    parts = [_packet(b"\2" + word) for word in words]
+    parts = [told(push, said, web)]
     parts += [_packet(b"\1" + report[start : start + _MAX_BAND]) for start in range(0, len(report), _MAX_BAND)]
     return b"".join(parts) + _FLUSH
+
+
+def _declined(ruling: Ruling | None) -> str | None:
+    if ruling is None or not ruling.message:
+        return None
+    return BY_RULESETS if ruling.rulesets else BY_PROTECTION
+
+
+def told(push: Push, said: Mapping[Command, Ruling], web: str) -> bytes:
+    """What the client shows with ``remote:`` before it: why a command is declined, or what its sender may break."""
+    if "side-band-64k" not in push.capabilities:
+        return b""
+    words = [_words(command.ref, ruling, web) for command, ruling in said.items()]
+    return b"".join(_packet(b"\2" + text.encode()) for text in words if text)
+
+
+def _words(ref: str, ruling: Ruling, web: str) -> str:
+    if ruling.message:
+        head = f"error: GH006: Protected branch update failed for {ref}.\n"
+        if ruling.rulesets:
+            link = f"{web}/rules?ref={quote(ref, safe='')}"
+            head = f"error: GH013: Repository rule violations found for {ref}.\nReview all repository rules at {link}\n"
+        return head + "\n" + "".join(map(_item, ruling.refused))
+    if ruling.bypassed:
+        return f"Bypassed rule violations for {ref}:\n\n" + "".join(map(_item, ruling.bypassed))
+    return ""
+
+
+def _item(violation: Violation) -> str:
+    found = len(violation.commits)
+    count = f"  Found {found} violation{'s' if found > 1 else ''}:\n\n" if found else ""
+    return f"- {violation.sentence}\n{count}" + "".join(f"  {sha}\n" for sha in violation.commits) + "\n"
 
 
 def _moved_or_why(repo: Repo, push: Push, command: Command) -> str | None:
     if "atomic" in push.capabilities:
         return "atomic push failure"
-    if command.ref.startswith(_HIDDEN):
+    if command.ref.startswith(refs.HIDDEN):
         return "deny updating a hidden ref"
     try:
         repo.git.move_all([(command.ref, command.old, command.new)])

@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from mergeq.sandbox.git import GitRepo
-from mergeq.sandbox.globs import matches_any
+from mergeq.sandbox.globs import fnmatch
+from mergeq.sandbox.rulesets import Ruleset, RuleSuite
 from mergeq.sandbox.users import Users
 
 
@@ -151,6 +152,7 @@ class Status:
     target_url: str | None
     creator: str
     created_at: float
+    app_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,7 @@ class Pull(Ticket):
     rebaseable: bool | None = None
     last_pusher: str = ""
     reads_until_known: int | None = None
+    known_from: float = 0.0
     reviews: list[Review] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
@@ -288,7 +291,7 @@ class Pull(Ticket):
 
 @dataclass(frozen=True, slots=True)
 class RequiredCheck:
-    """A context that must pass; with an app's id only that app's check run counts."""
+    """A context that must pass; with an app's id only what that app reported counts."""
 
     context: str
     app_id: int | None = None
@@ -303,26 +306,42 @@ class StatusRule:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewRule:
-    """Changes come by pull request, with that many approvals."""
-
-    count: int = 1
-    dismiss_stale: bool = False
-    last_push_approval: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Restrictions:
-    """Who may push besides administrators: logins, and slugs of teams and apps."""
+    """Whom a rule names: logins, and slugs of teams and apps."""
 
     users: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.users or self.teams or self.apps)
+
+
+NOBODY = Restrictions()
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRule:
+    """Changes come by pull request, with that many approvals.
+
+    Who is in ``bypass`` needs no pull request; ``dismissers`` None: whoever may write may dismiss a review.
+    """
+
+    count: int = 1
+    dismiss_stale: bool = False
+    last_push_approval: bool = False
+    code_owners: bool = False
+    bypass: Restrictions = NOBODY
+    dismissers: Restrictions | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Classic protection of one branch, or of all that a glob matches; None: that is not demanded."""
+    """Classic protection of one branch, or of all that a glob matches; None: that is not demanded.
+
+    ``restrictions`` name who may push besides administrators; with ``block_creations`` also who may create.
+    ``forcers`` may force-push where that is not allowed to all.
+    """
 
     id: int
     status: StatusRule | None = None
@@ -331,10 +350,16 @@ class Protection:
     enforce_admins: bool = False
     linear_history: bool = False
     force_pushes: bool = False
+    forcers: Restrictions = NOBODY
     deletions: bool = False
+    block_creations: bool = False
     conversation_resolution: bool = False
     lock_branch: bool = False
+    fork_syncing: bool = False
     signatures: bool = False
+    creator: str | None = None
+    queue: bool = False
+    """Merges only by GitHub's own merge queue, which nothing but its settings page can ask for."""
 
     @property
     def checks(self) -> tuple[RequiredCheck, ...]:
@@ -358,6 +383,7 @@ class Repo:
     ci: CiConfig | None = None
     archived: bool = False
     private: bool = False
+    free_plan: bool = False
     labels: dict[str, Label] = field(default_factory=dict)
     milestones: list[Milestone] = field(default_factory=list)
     pulls: dict[int, Pull] = field(default_factory=dict)
@@ -366,6 +392,15 @@ class Repo:
     suites: dict[str, list[CheckSuite]] = field(default_factory=dict)
     protections: dict[str, Protection] = field(default_factory=dict)
     """By branch name or glob, oldest first."""
+    rulesets: dict[int, Ruleset] = field(default_factory=dict)
+    owner_rulesets: dict[int, Ruleset] = field(default_factory=dict)
+    """Those of the organization, shared by all its repositories."""
+    properties: dict[str, str] = field(default_factory=dict)
+    """What the organization has filed it under; rulesets can choose by it."""
+    rule_suites: list[RuleSuite] = field(default_factory=list)
+    delete_branch_on_merge: bool = False
+    moved_at: dict[str, float] = field(default_factory=dict)
+    """When a commit was last pushed, by its SHA."""
     last_number: int = 0
 
     @property
@@ -392,7 +427,7 @@ class Repo:
         """The name or glob of the one rule that protects a branch: its own, else the oldest that matches."""
         if branch in self.protections:
             return branch
-        return next((pattern for pattern in self.protections if matches_any(branch, (pattern,))), None)
+        return next((pattern for pattern in self.protections if fnmatch(pattern, branch)), None)
 
     def protection_of(self, branch: str) -> Protection | None:
         pattern = self.pattern_for(branch)

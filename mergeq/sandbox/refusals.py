@@ -21,6 +21,14 @@ class MergeRefused(RefusedError):
     """GitHub does not merge a pull request."""
 
 
+class BrokenGatewayError(Exception):
+    """Whatever GitHub did, a gateway before it answers with this status and a page of its own."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"{status} from a gateway")
+        self.status = status
+
+
 class NotSimulatedError(RefusedError):
     """The sandbox does not know how GitHub would answer, and says so rather than guess."""
 

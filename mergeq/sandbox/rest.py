@@ -75,6 +75,13 @@ def the_repo(owner: str, repo: str) -> Repo:
     return found
 
 
+def refuse_unpaid(repo: Repo) -> None:
+    """Private repositories without a paid plan have no protection; raises RefusedError 403."""
+    if repo.private and repo.free_plan:
+        words = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+        raise RefusedError(403, words)
+
+
 def the_pull(owner: str, repo: str, number: int) -> tuple[Repo, Pull]:
     """Raises RefusedError 404."""
     found = the_repo(owner, repo)

@@ -1,17 +1,27 @@
-"""REST endpoints of classic branch protection: reading, replacing and lifting it."""
+"""REST endpoints of classic branch protection: all of it at once, and each of its sections by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import jsonify
 
-from mergeq.sandbox.protection_shapes import protection_shape, signatures_shape
-from mergeq.sandbox.records import Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
+from mergeq.sandbox.checks import recent_app
+from mergeq.sandbox.protection_shapes import (
+    admins_shape,
+    named_shape,
+    protection_shape,
+    restrictions_shape,
+    reviews_shape,
+    signatures_shape,
+    status_shape,
+)
+from mergeq.sandbox.records import NOBODY, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, invalid, not_found
-from mergeq.sandbox.rest import Answer, body, endpoint, parameters, the_repo
+from mergeq.sandbox.rest import Answer, body, content, endpoint, parameters, refuse_unpaid, the_repo
+from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, world
 
 _PROTECTION = "/repos/<owner>/<repo>/branches/<path:branch>/protection"
@@ -20,20 +30,62 @@ _SWITCHES = {
     "required_linear_history": "linear_history",
     "allow_force_pushes": "force_pushes",
     "allow_deletions": "deletions",
+    "block_creations": "block_creations",
     "required_conversation_resolution": "conversation_resolution",
     "lock_branch": "lock_branch",
+    "allow_fork_syncing": "fork_syncing",
 }
-_OFF_ONLY = ("block_creations", "allow_fork_syncing")
+_STATUS_KEYS = ("strict", "contexts", "checks")
+_REVIEW_SWITCHES = {
+    "dismiss_stale_reviews": "dismiss_stale",
+    "require_last_push_approval": "last_push_approval",
+    "require_code_owner_reviews": "code_owners",
+}
 _REVIEW_KEYS = (
     "required_approving_review_count",
-    "dismiss_stale_reviews",
-    "require_last_push_approval",
-    "require_code_owner_reviews",
     "dismissal_restrictions",
     "bypass_pull_request_allowances",
+    *_REVIEW_SWITCHES,
 )
+_ACTORS = ("users", "teams", "apps")
 _MAX_REVIEWS = 6
+_MAX_NAMED = 100
 _ANY_APP = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Protected:
+    """A branch and the rule in force on it."""
+
+    repo: Repo
+    branch: str
+    rule: Protection
+
+    def save(self, **changes: Any) -> _Protected:
+        """Change the rule; raises NotSimulatedError for one that comes from a pattern."""
+        pattern = self.repo.pattern_for(self.branch)
+        if pattern != self.branch:
+            raise NotSimulatedError(f"changing the protection of {self.branch}, which comes from the pattern {pattern}")
+        self.repo.protections[pattern] = rule = replace(self.rule, **changes)
+        return replace(self, rule=rule)
+
+    @property
+    def status(self) -> StatusRule:
+        if self.rule.status is None:
+            raise RefusedError(404, "Required status checks not enabled")
+        return self.rule.status
+
+    @property
+    def reviews(self) -> ReviewRule:
+        if self.rule.reviews is None:
+            raise RefusedError(404, "Pull request reviews not enabled")
+        return self.rule.reviews
+
+    @property
+    def restrictions(self) -> Restrictions:
+        if self.rule.restrictions is None:
+            raise RefusedError(404, "Push restrictions not enabled")
+        return self.rule.restrictions
 
 
 def _branch(owner: str, repo: str, branch: str, *, changes: bool = False) -> Repo:
@@ -43,119 +95,125 @@ def _branch(owner: str, repo: str, branch: str, *, changes: bool = False) -> Rep
         raise not_found()
     if changes and found.archived:
         raise archived()
+    refuse_unpaid(found)
     if found.git.tip(branch) is None:
         raise RefusedError(404, "Branch not found")
     return found
 
 
-def _rule(found: Repo, branch: str) -> Protection:
+def _protected(owner: str, repo: str, branch: str, *, changes: bool = False) -> _Protected:
+    """Raises RefusedError 404 also for a branch without classic protection."""
+    found = _branch(owner, repo, branch, changes=changes)
     rule = found.protection_of(branch)
     if rule is None:
         raise RefusedError(404, "Branch not protected")
-    return rule
+    return _Protected(found, branch, rule)
 
 
 @endpoint("GET", _PROTECTION)
 def _get(owner: str, repo: str, branch: str) -> Answer:
-    found = _branch(owner, repo, branch)
+    at = _protected(owner, repo, branch)
     parameters()
-    return jsonify(protection_shape(shapes(), found, branch, _rule(found, branch)))
+    return jsonify(protection_shape(shapes(), at.repo, branch, at.rule))
 
 
 @endpoint("DELETE", _PROTECTION)
 def _lift(owner: str, repo: str, branch: str) -> Answer:
-    found = _branch(owner, repo, branch, changes=True)
-    _rule(found, branch)
-    _refuse_glob(found, branch)
-    world().unprotect(found, branch)
+    at = _protected(owner, repo, branch, changes=True).save()
+    world().unprotect(at.repo, branch)
     return "", 204
 
 
 @endpoint("PUT", _PROTECTION)
 def _replace(owner: str, repo: str, branch: str) -> Answer:
-    """Everything anew, required signatures excepted: those have a route of their own."""
+    """Everything anew, but for what has no place in the body: signatures, and who may force."""
     found = _branch(owner, repo, branch, changes=True)
-    fields = body(*_REQUIRED, *_SWITCHES, *_OFF_ONLY)
+    fields = body(*_REQUIRED, *_SWITCHES)
     missing = [f'"{name}"' for name in _REQUIRED if name not in fields]
     if missing:
         verb = "wasn't" if len(missing) == 1 else "weren't"
         raise RefusedError(422, f"Invalid request.\n\n{', '.join(missing)} {verb} supplied.")
-    for name in _OFF_ONLY:
-        if fields.get(name):
-            raise NotSimulatedError(f"{name} of a protected branch")
-    before = found.protections.get(branch)
-    rule = Protection(
-        id=before.id if before else world().next_id(),
+    before = found.protections.get(branch) or Protection(world().next_id(), creator=actor())
+    switches: dict[str, Any] = {ours: bool(fields.get(theirs)) for theirs, ours in _SWITCHES.items()}
+    rule = replace(
+        before,
         status=_status_rule(found, fields["required_status_checks"]),
-        reviews=_review_rule(fields["required_pull_request_reviews"]),
+        reviews=_review_rule(found, fields["required_pull_request_reviews"]),
         restrictions=_restrictions(found, fields["restrictions"]),
         enforce_admins=bool(fields["enforce_admins"]),
-        signatures=before.signatures if before else False,
-        **{ours: bool(fields.get(theirs)) for theirs, ours in _SWITCHES.items()},
+        **switches,
     )
     found.protections[branch] = rule
     return jsonify(protection_shape(shapes(), found, branch, rule))
 
 
-def _status_rule(found: Repo, sent: Mapping[str, Any] | None) -> StatusRule | None:
+def _status_rule(found: Repo, sent: Mapping[str, Any] | None, before: StatusRule | None = None) -> StatusRule | None:
+    """What is sent, on top of what was; None switches the section off."""
     if sent is None:
         return None
-    _only(sent, ("strict", "contexts", "checks"))
+    _only(sent, _STATUS_KEYS)
     checks = {}
     for check in sent.get("checks") or ():
         _only(check, ("context", "app_id"))
         context = check["context"]
-        app_id = check.get("app_id") or _recent_app(found, context)
+        app_id = check.get("app_id") or recent_app(found, context)
         checks[context] = RequiredCheck(context, None if app_id == _ANY_APP else app_id)
-    for context in sent.get("contexts") or ():
-        checks.setdefault(context, RequiredCheck(context, _recent_app(found, context)))
-    return StatusRule(bool(sent.get("strict")), tuple(checks.values()))
+    for check in _pinned(found, sent.get("contexts") or ()):
+        checks.setdefault(check.context, check)
+    keeps = before is not None and "checks" not in sent and "contexts" not in sent
+    strict = sent.get("strict", before.strict if before else False)
+    return StatusRule(bool(strict), before.checks if before and keeps else tuple(checks.values()))
 
 
-def _recent_app(found: Repo, context: str) -> int | None:
-    """The app that reported this name last: GitHub pins a check to it unless told otherwise."""
-    name = context.casefold()
-    suites = (suite for suites in found.suites.values() for suite in suites)
-    runs = [run for suite in suites for run in suite.runs if run.name.casefold() == name]
-    return max(runs, key=lambda run: run.id).suite.app.id if runs else None
+def _pinned(found: Repo, contexts: Iterable[str]) -> list[RequiredCheck]:
+    """Contexts by their names alone, which GitHub pins to who reported them last (Q36)."""
+    return [RequiredCheck(context, recent_app(found, context)) for context in contexts]
 
 
-def _review_rule(sent: Mapping[str, Any] | None) -> ReviewRule | None:
+def _review_rule(found: Repo, sent: Mapping[str, Any] | None, before: ReviewRule | None = None) -> ReviewRule | None:
+    """What is sent, on top of what was; None switches the section off."""
     if sent is None:
         return None
     _only(sent, _REVIEW_KEYS)
-    if sent.get("require_code_owner_reviews") or sent.get("dismissal_restrictions"):
-        raise NotSimulatedError("reviews by code owners, and who may dismiss them")
-    if any((sent.get("bypass_pull_request_allowances") or {}).values()):
-        raise NotSimulatedError("bypass_pull_request_allowances")
-    count = sent.get("required_approving_review_count", 1)
+    rule = before or ReviewRule()
+    count = sent.get("required_approving_review_count", rule.count)
     if not isinstance(count, int) or not 0 <= count <= _MAX_REVIEWS:
         raise invalid("ProtectedBranch", f"required_approving_review_count must be between 0 and {_MAX_REVIEWS}")
-    return ReviewRule(
-        count,
-        dismiss_stale=bool(sent.get("dismiss_stale_reviews")),
-        last_push_approval=bool(sent.get("require_last_push_approval")),
-    )
+    changes: dict[str, Any] = {ours: bool(sent[theirs]) for theirs, ours in _REVIEW_SWITCHES.items() if theirs in sent}
+    if "dismissal_restrictions" in sent:
+        changes["dismissers"] = _restrictions(found, sent["dismissal_restrictions"] or None)
+    if "bypass_pull_request_allowances" in sent:
+        changes["bypass"] = _restrictions(found, sent["bypass_pull_request_allowances"] or None) or NOBODY
+    return replace(rule, count=count, **changes)
 
 
 def _restrictions(found: Repo, sent: Mapping[str, Any] | None) -> Restrictions | None:
     if sent is None:
         return None
-    _only(sent, ("users", "teams", "apps"))
+    _only(sent, _ACTORS)
     if found.owner_is_user:
         raise invalid("ProtectedBranch", "Only organization repositories can have users and team restrictions")
-    here = world()
-    users, teams, apps = (tuple(sent.get(kind) or ()) for kind in ("users", "teams", "apps"))
-    _known("user", users, filter(here.users.knows, users))
-    _known("team", teams, here.users.teams)
-    _known("app", apps, (app.slug for app in here.apps()))
+    users, teams, apps = (_known(kind, tuple(dict.fromkeys(sent.get(kind) or ()))) for kind in _ACTORS)
     return Restrictions(users, teams, apps)
 
 
-def _known(kind: str, named: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(named) - set(known))
+def _known(kind: str, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Those names, all of which must be somebody; raises RefusedError 422.
+
+    People who may not write are left out without a word (P4.34).
+    """
+    here = world()
+    known: dict[str, Callable[[str], bool]] = {
+        "users": here.users.knows,
+        "teams": here.users.teams.__contains__,
+        "apps": lambda slug: any(app.slug == slug for app in here.apps()),
+    }
+    unknown = sorted(name for name in named if not known[kind](name))
     if unknown:
-        raise invalid("ProtectedBranch", f"there is no {kind} {unknown[0]}", f"{kind}s")
+        raise invalid("ProtectedBranch", f"there is no {kind[:-1]} {unknown[0]}", kind)
+    if len(named) > _MAX_NAMED:
+        raise invalid("ProtectedBranch", f"No more than {_MAX_NAMED} {kind} may be named", kind)
+    return tuple(name for name in named if kind != "users" or here.users.may_write(name))
 
 
 def _only(sent: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -164,36 +222,140 @@ def _only(sent: Mapping[str, Any], known: Iterable[str]) -> None:
         raise NotSimulatedError(f"field {unknown[0]} of a protected branch")
 
 
-@endpoint("GET", f"{_PROTECTION}/required_signatures")
-def _signatures(owner: str, repo: str, branch: str) -> Answer:
-    found = _branch(owner, repo, branch)
+def _switch(section: str, field: str, shape: Callable[..., Json]) -> None:
+    """Routes of a switch by itself: look at it, POST turns it on, DELETE off."""
+    path = f"{_PROTECTION}/{section}"
+
+    def look(owner: str, repo: str, branch: str) -> Answer:
+        at = _protected(owner, repo, branch)
+        parameters()
+        return jsonify(shape(shapes(), at.repo, branch, at.rule))
+
+    def turn_on(owner: str, repo: str, branch: str) -> Answer:
+        at = _protected(owner, repo, branch, changes=True).save(**{field: True})
+        return jsonify(shape(shapes(), at.repo, branch, at.rule))
+
+    def turn_off(owner: str, repo: str, branch: str) -> Answer:
+        _protected(owner, repo, branch, changes=True).save(**{field: False})
+        return "", 204
+
+    endpoint("GET", path)(look)
+    endpoint("POST", path)(turn_on)
+    endpoint("DELETE", path)(turn_off)
+
+
+_switch("enforce_admins", "enforce_admins", admins_shape)
+_switch("required_signatures", "signatures", signatures_shape)
+
+
+@endpoint("GET", f"{_PROTECTION}/required_status_checks")
+def _status(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch)
     parameters()
-    return jsonify(signatures_shape(shapes(), found, branch, _rule(found, branch)))
+    return jsonify(status_shape(shapes(), at.repo, branch, at.status))
 
 
-@endpoint("POST", f"{_PROTECTION}/required_signatures")
-def _require_signatures(owner: str, repo: str, branch: str) -> Answer:
-    found = _branch(owner, repo, branch, changes=True)
-    rule = _set_signatures(found, branch, required=True)
-    return jsonify(signatures_shape(shapes(), found, branch, rule))
+@endpoint("PATCH", f"{_PROTECTION}/required_status_checks")
+def _edit_status(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch, changes=True)
+    at = at.save(status=_status_rule(at.repo, body(*_STATUS_KEYS), at.status))
+    return jsonify(status_shape(shapes(), at.repo, branch, at.status))
 
 
-@endpoint("DELETE", f"{_PROTECTION}/required_signatures")
-def _waive_signatures(owner: str, repo: str, branch: str) -> Answer:
-    found = _branch(owner, repo, branch, changes=True)
-    _set_signatures(found, branch, required=False)
+@endpoint("DELETE", f"{_PROTECTION}/required_status_checks")
+def _drop_status(owner: str, repo: str, branch: str) -> Answer:
+    _protected(owner, repo, branch, changes=True).save(status=None)
     return "", 204
 
 
-def _set_signatures(found: Repo, branch: str, *, required: bool) -> Protection:
-    _rule(found, branch)
-    _refuse_glob(found, branch)
-    rule = replace(found.protections[branch], signatures=required)
-    found.protections[branch] = rule
-    return rule
+@endpoint("GET", f"{_PROTECTION}/required_status_checks/contexts")
+def _contexts(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch)
+    parameters()
+    return jsonify([check.context for check in at.status.checks])
 
 
-def _refuse_glob(found: Repo, branch: str) -> None:
-    pattern = found.pattern_for(branch)
-    if pattern != branch:
-        raise NotSimulatedError(f"changing the protection of {branch}, which comes from the pattern {pattern}")
+def _change_contexts(method: str, change: Callable[[StatusRule, list[RequiredCheck]], Iterable[RequiredCheck]]) -> None:
+    def answer(owner: str, repo: str, branch: str) -> Answer:
+        at = _protected(owner, repo, branch, changes=True)
+        wanted = change(at.status, _pinned(at.repo, _sent_list("contexts")))
+        checks = tuple({check.context: check for check in wanted}.values())
+        at.save(status=replace(at.status, checks=checks))
+        return jsonify([check.context for check in checks])
+
+    endpoint(method, f"{_PROTECTION}/required_status_checks/contexts")(answer)
+
+
+_change_contexts("PUT", lambda _rule, sent: sent)
+_change_contexts("POST", lambda rule, sent: (*sent, *rule.checks))
+_change_contexts("DELETE", lambda rule, sent: [c for c in rule.checks if c.context not in {s.context for s in sent}])
+
+
+def _sent_list(name: str) -> tuple[str, ...]:
+    """A list of texts, sent bare or under a name; raises RefusedError 422."""
+    sent = content()
+    listed = sent.get(name) if isinstance(sent, dict) else sent
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        raise RefusedError(422, f'Invalid request.\n\n"{name}" wasn\'t supplied.')
+    return tuple(dict.fromkeys(listed))
+
+
+@endpoint("GET", f"{_PROTECTION}/required_pull_request_reviews")
+def _reviews(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch)
+    parameters()
+    return jsonify(reviews_shape(shapes(), at.repo, branch, at.reviews))
+
+
+@endpoint("PATCH", f"{_PROTECTION}/required_pull_request_reviews")
+def _edit_reviews(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch, changes=True)
+    at = at.save(reviews=_review_rule(at.repo, body(*_REVIEW_KEYS), at.rule.reviews))
+    return jsonify(reviews_shape(shapes(), at.repo, branch, at.reviews))
+
+
+@endpoint("DELETE", f"{_PROTECTION}/required_pull_request_reviews")
+def _drop_reviews(owner: str, repo: str, branch: str) -> Answer:
+    _protected(owner, repo, branch, changes=True).save(reviews=None)
+    return "", 204
+
+
+@endpoint("GET", f"{_PROTECTION}/restrictions")
+def _who_may_push(owner: str, repo: str, branch: str) -> Answer:
+    at = _protected(owner, repo, branch)
+    parameters()
+    return jsonify(restrictions_shape(shapes(), at.repo, branch, at.restrictions))
+
+
+@endpoint("DELETE", f"{_PROTECTION}/restrictions")
+def _let_all_push(owner: str, repo: str, branch: str) -> Answer:
+    _protected(owner, repo, branch, changes=True).save(restrictions=None)
+    return "", 204
+
+
+def _pushers(kind: str) -> None:
+    """Routes of the users, teams or apps that may push."""
+    path = f"{_PROTECTION}/restrictions/{kind}"
+
+    def look(owner: str, repo: str, branch: str) -> Answer:
+        at = _protected(owner, repo, branch)
+        parameters()
+        return jsonify(named_shape(shapes(), at.repo, at.restrictions)[kind])
+
+    def changed(change: Callable[[tuple[str, ...], tuple[str, ...]], Iterable[str]]) -> Callable[..., Answer]:
+        def answer(owner: str, repo: str, branch: str) -> Answer:
+            at = _protected(owner, repo, branch, changes=True)
+            wanted = change(getattr(at.restrictions, kind), _known(kind, _sent_list(kind)))
+            at = at.save(restrictions=replace(at.restrictions, **{kind: tuple(dict.fromkeys(wanted))}))
+            return jsonify(named_shape(shapes(), at.repo, at.restrictions)[kind])
+
+        return answer
+
+    endpoint("GET", path)(look)
+    endpoint("PUT", path)(changed(lambda _before, sent: sent))
+    endpoint("POST", path)(changed(lambda before, sent: (*before, *sent)))
+    endpoint("DELETE", path)(changed(lambda before, sent: [name for name in before if name not in sent]))
+
+
+for _kind in _ACTORS:
+    _pushers(_kind)

@@ -7,7 +7,7 @@ import re
 from flask import Response, jsonify
 
 from mergeq.sandbox import mergeability, merging, pulls, refs, updating
-from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
 from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
 from mergeq.sandbox.refusals import MergeRefused, RefusedError, invalid
@@ -75,7 +75,7 @@ def _open(owner: str, repo: str) -> Answer:
 def _get(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     parameters()
-    mergeability.note_read(found, pull, lazy_reads=world().lazy_reads, now=world().now())
+    mergeability.note_read(world(), pull)
     return jsonify(pull_full(shapes(), found, pull))
 
 
@@ -129,7 +129,10 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
         title=fields.get("commit_title"),
         message=fields.get("commit_message"),
     )
-    lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, found.full_name, pull.number)
+    where = (found.full_name, pull.number)
+    if world().faults.fires(FaultId.MERGE_RESET, *where, when=_lands):
+        raise ConnectionResetError
+    lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, *where)
     if lie is not None:
         return broken_gateway(lie.code)
     return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})
@@ -145,10 +148,16 @@ def _update_branch(owner: str, repo: str, pull_number: int) -> Answer:
     return jsonify({"message": "Updating pull request branch.", "url": url}), 202
 
 
+def _lands(fault: Fault) -> bool:
+    return bool(fault.args.get("landed", True))
+
+
 def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
     """What goes wrong just before; a raced merge still succeeds unless the fault's args say ``refuse``."""
     faults = world().faults
     where = (repo.full_name, pull.number)
+    if faults.fires(FaultId.MERGE_RESET, *where, when=lambda fault: not _lands(fault)):
+        raise ConnectionResetError
     outage = faults.fires(FaultId.MERGE_5XX_NOP, *where)
     if outage is not None:
         return broken_gateway(outage.code)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import jsonify, request
 
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.pull_shapes import file_shape
@@ -41,7 +43,7 @@ def _branches(owner: str, repo: str) -> Answer:
     branches = list(found.git.branches().items())
     if "protected" in asked:
         wanted = asked["protected"] == "true"
-        branches = [(name, sha) for name, sha in branches if (found.pattern_for(name) is not None) == wanted]
+        branches = [(name, sha) for name, sha in branches if bool(bindings(found, HEADS + name)) == wanted]
     shown = shapes()
     return paged(branches, lambda branch: shown.short_branch(found, *branch))
 

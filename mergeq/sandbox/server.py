@@ -17,7 +17,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
 
@@ -31,6 +31,10 @@ class _Quiet(WSGIRequestHandler):
     def send_response(self, code: int, message: str | None = None) -> None:
         """The status line alone: the application says itself which server it is and what time it has."""
         self.send_response_only(code, message)
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:  # noqa: ARG002
+        """Also if the application drops it on purpose: nothing more is said on it."""
+        self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
@@ -114,7 +118,10 @@ class WsgiAdapter(BaseAdapter):
             return None
 
         begin: StartResponse = start_response
-        chunks = self._app(_environ(request), begin)
+        try:
+            chunks = self._app(_environ(request), begin)
+        except ConnectionResetError as reset:
+            raise requests.exceptions.ConnectionError(reset, request=request) from reset
         body = b"".join(chunks)
         close = getattr(chunks, "close", None)
         if close is not None:

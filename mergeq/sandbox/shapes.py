@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import (
@@ -162,7 +164,7 @@ class Shapes:
             "allow_rebase_merge": Method.REBASE in repo.allowed,
             "allow_auto_merge": False,
             "allow_update_branch": False,
-            "delete_branch_on_merge": False,
+            "delete_branch_on_merge": repo.delete_branch_on_merge,
             "squash_merge_commit_title": "PR_TITLE",
             "squash_merge_commit_message": "COMMIT_MESSAGES",
             "merge_commit_title": "MERGE_MESSAGE",
@@ -249,7 +251,7 @@ class Shapes:
         return {
             "name": name,
             "commit": {"sha": sha, "url": f"{self.repo_api(repo)}/commits/{sha}"},
-            "protected": repo.pattern_for(name) is not None,
+            "protected": bool(bindings(repo, HEADS + name)),
         }
 
     def ref(self, repo: Repo, ref: str, sha: str) -> Json:

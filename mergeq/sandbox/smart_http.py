@@ -71,12 +71,14 @@ def _receive(repo: Repo, login: str) -> Response:
         repo.git.reload()
         before = dict(repo.git.refs())
         push = receive_pack.read_push(_plain(spool))
-        declined = receive_pack.refusals(repo, push, spool, login)
-        if declined:
-            body = receive_pack.carry_out_rest(repo, push, declined)
+        said = receive_pack.rulings(here, repo, push, spool, login)
+        web = f"{request.host_url}{repo.full_name}"
+        if any(ruling.message for ruling in said.values()):
+            body = receive_pack.carry_out_rest(repo, push, said, web)
             answer = Response(body, content_type="application/x-git-receive-pack-result")
         else:
             answer = _collected(_spawn(repo, "git-receive-pack", login, spool))
+            answer.set_data(receive_pack.told(push, said, web) + answer.get_data())
         repo.git.reload()
         after = repo.git.refs()
         for ref in sorted(before.keys() | after.keys()):

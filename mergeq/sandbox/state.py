@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mergeq.sandbox.clock import Activity, Clock
-from mergeq.sandbox.faults import Faults
+from mergeq.sandbox.faults import FaultId, Faults
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.git_objects import CommitInfo, FileChange
+from mergeq.sandbox.policy import MergeState, merge_state
 from mergeq.sandbox.records import App, Label, Milestone, Pull, Repo, Ticket, TimelineEvent, TimelineKind
+from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.shapes import Shapes
 from mergeq.sandbox.users import Users
 from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
@@ -37,8 +39,8 @@ class WorldState:
         self._repos: dict[str, Repo] = {}
         self._ids = itertools.count(1_000_001)
         self._apps: dict[str, App] = {}
+        self._owner_rulesets: dict[str, dict[int, Ruleset]] = {}
         self._commits: dict[tuple[str, str, str], tuple[CommitInfo, ...]] = {}
-        self._changes: dict[tuple[str, str, str], tuple[FileChange, ...]] = {}
 
     def close(self) -> None:
         self.webhooks.close()
@@ -69,6 +71,12 @@ class WorldState:
     def repo_of(self, ticket: Ticket) -> Repo:
         return self.repo(ticket.repo)
 
+    def merge_state_of(self, pull: Pull) -> MergeState:
+        """Its mergeStateStatus, which is at times wrong (Q16)."""
+        if self.faults.fires(FaultId.MERGESTATE_WRONG, pull.repo, pull.number, when=lambda _: pull.is_open):
+            return MergeState.BLOCKED
+        return merge_state(self.repo_of(pull), pull)
+
     def commits_of(self, pull: Pull) -> tuple[CommitInfo, ...]:
         """Its commits as GitHub lists them: by author date, not by ancestry (Q23)."""
         key = (pull.repo, pull.base_sha, pull.head_sha)
@@ -81,11 +89,8 @@ class WorldState:
 
     def changes_of(self, pull: Pull) -> tuple[FileChange, ...]:
         """The files it changes."""
-        key = (pull.repo, pull.base_sha, pull.head_sha)
         with self.lock:
-            if key not in self._changes:
-                self._changes[key] = self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
-            return self._changes[key]
+            return self.repo_of(pull).git.changes(pull.base_sha, pull.head_sha)
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -121,8 +126,14 @@ class WorldState:
         git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
         now = self.now()
         repo = Repo(self.next_id(), full_name, git, self.users, default_branch, created_at=now, pushed_at=now)
+        repo.owner_rulesets = self._owner_rulesets.setdefault(repo.owner.casefold(), {})
         self._repos[full_name.casefold()] = repo
         return repo
+
+    def delete_repo(self, full_name: str) -> None:
+        """Forget a repository; what was opened from it keeps its head in the base. Raises KeyError if there is none."""
+        with self.lock:
+            del self._repos[self.repo(full_name).full_name.casefold()]
 
     def ensure_label(self, repo: Repo, name: str) -> Label:
         """The label of that name in any case, created if new."""
@@ -138,6 +149,11 @@ class WorldState:
     def apps(self) -> tuple[App, ...]:
         """Every App seen so far."""
         return tuple(self._apps.values())
+
+    def app_id_of(self, login: str) -> int | None:
+        """The id of the App that acts under a login; None for people."""
+        app = self._apps.get(login.removesuffix("[bot]")) if login.endswith("[bot]") else None
+        return None if app is None else app.id
 
     def app(self, slug: str) -> App:
         return self._apps.setdefault(slug, App(15_368 + len(self._apps), slug))

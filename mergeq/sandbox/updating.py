@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mergeq.sandbox import policy, refs
+from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.records import Pull, Repo
 from mergeq.sandbox.refusals import RefusedError
 from mergeq.sandbox.users import person
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 HEAD_DIFFERS = "expected head sha didn’t match current head ref."  # noqa: RUF001 - GitHub's own apostrophe
 CONFLICT = "merge conflict between base and head"
 NOTHING_NEW = "There are no new commits on the base branch."
+_REFUSALS = {"sha": HEAD_DIFFERS, "conflict": CONFLICT, "up_to_date": NOTHING_NEW}
 NOT_YOURS = "user doesn't have permission to update head repository."
 
 
@@ -31,18 +34,23 @@ def ask_for_update(
 ) -> None:
     """Refuse what GitHub refuses at once (403, 422), else do it ``world.update_delay`` seconds from now."""
     repo, head_repo = world.repo_of(pull), world.find_repo(pull.head_repo)
+    where = (pull.repo, pull.number)
+    refused = world.faults.fires(FaultId.UPDATE_BRANCH_422, *where)
+    if refused is not None:
+        raise RefusedError(422, _REFUSALS[refused.args.get("kind", "up_to_date")])
     if expected is not None and expected != pull.head_sha:
         raise RefusedError(422, HEAD_DIFFERS)
     if head_repo is None or head_repo.archived or not _may_push(repo, pull, by):
         raise RefusedError(403, NOT_YOURS)
     updated = _updated(world, pull, by, method)
-    head_ref = pull.head_ref
-    reasons = policy.push_refusals(head_repo, head_ref, pull.head_sha, updated, by) if head_repo is repo else ()
-    if reasons:
-        raise RefusedError(422, " ".join(reasons))
+    ruled = policy.judge_move(repo, HEADS + pull.head_ref, pull.head_sha, updated, by).message
+    if head_repo is repo and ruled:
+        raise RefusedError(422, ruled)
     seen = pull.head_sha
+    slower = world.faults.fires(FaultId.UPDATE_BRANCH_ASYNC, *where)
     world.clock.call_later(
-        world.update_delay, world.activity.tracked(lambda: _carry_out(world, pull, seen, by, method))
+        slower.seconds() if slower else world.update_delay,
+        world.activity.tracked(lambda: _carry_out(world, pull, seen, by, method)),
     )
 
 
@@ -85,7 +93,7 @@ def _carry_out(world: World, pull: Pull, seen: str, by: str, method: UpdateMetho
             updated = _updated(world, pull, by, method)
         except RefusedError:
             return
-        ref = refs.HEADS + pull.head_ref
+        ref = HEADS + pull.head_ref
         if pull.is_cross_repository:
             head_repo.git.fetch(world.repo(pull.repo).git_dir, updated, ref)
         else:

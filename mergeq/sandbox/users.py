@@ -49,6 +49,10 @@ class Users:
     def id_of(self, login: str) -> int:
         return self._ids.setdefault(login, 1000 + len(self._ids))
 
+    def team_id(self, owner: str, slug: str) -> int:
+        """A team's number; those of people and teams are one sequence."""
+        return self.id_of(f"@{owner}/{slug}")
+
     def login_by_id(self, number: int) -> str | None:
         return next((login for login, known in self._ids.items() if known == number), None)
 

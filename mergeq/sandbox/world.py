@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mergeq.sandbox import checks, merging, pulls, refs
 from mergeq.sandbox.ci import Ci
@@ -31,6 +32,8 @@ from mergeq.sandbox.records import (
     StatusState,
     Thread,
 )
+from mergeq.sandbox.ruleset_forms import read_ruleset
+from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.state import WorldState
 from mergeq.sandbox.users import BOT, person
 
@@ -63,6 +66,7 @@ class World(WorldState):
         rebase: bool = True,
         ci: CiConfig | None = CiConfig(),  # noqa: B008 - a frozen value
         labels: Iterable[str] = (),
+        delete_branch_on_merge: bool = False,
     ) -> Repo:
         """Make a repository with one commit on its default branch, and branches that change some files of it.
 
@@ -74,6 +78,7 @@ class World(WorldState):
             allowed = {Method.MERGE: merge, Method.SQUASH: squash, Method.REBASE: rebase}
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
+            repo.delete_branch_on_merge = delete_branch_on_merge
             author = person(BOT)
             start = Draft(files, "Initial commit", author)
             (root,) = repo.git.write(f"refs/heads/{default_branch}", None, [start], now)
@@ -150,6 +155,35 @@ class World(WorldState):
             self._repo(repo).protections[branch] = rule
         return rule
 
+    def add_ruleset(
+        self,
+        source: str,
+        name: str = "rules",
+        *,
+        rules: Iterable[Mapping[str, Any]],
+        include: Iterable[str] = ("~DEFAULT_BRANCH",),
+        exclude: Iterable[str] = (),
+        enforcement: str = "active",
+        bypass: Iterable[Mapping[str, Any]] = (),
+        **more: Any,
+    ) -> Ruleset:
+        """Add a ruleset to ``ORG/REPO``, or to ``ORG`` for all its repositories, written as for the REST API."""
+        conditions = {"ref_name": {"include": list(include), "exclude": list(exclude)}}
+        of_owner = "/" not in source
+        every = {"repository_name": {"include": ["~ALL"], "exclude": []}} if of_owner else {}
+        sent = {
+            "name": name,
+            "enforcement": enforcement,
+            "rules": list(rules),
+            "bypass_actors": list(bypass),
+            "conditions": conditions | every,
+        }
+        with self.lock:
+            ruleset = read_ruleset(self, source, sent | more)
+            kept = self._owner_rulesets.setdefault(source.casefold(), {}) if of_owner else self.repo(source).rulesets
+            kept[ruleset.id] = ruleset
+        return ruleset
+
     def unprotect(self, repo: str | Repo, branch: str) -> None:
         with self.lock:
             self._repo(repo).protections.pop(branch, None)
@@ -203,6 +237,17 @@ class World(WorldState):
 
     def delete_branch(self, repo: str | Repo, branch: str, by: str = BOT) -> None:
         self.delete_ref(repo, f"refs/heads/{branch}", by)
+
+    def drop_branch(self, repo: str | Repo, branch: str, *, by: str = BOT, on_merge: bool = False) -> None:
+        """Delete a branch as a fact, past its rules; with ``on_merge`` as GitHub does to a head that was merged.
+
+        Pull requests into it then move on to the base of that one, else to the default branch (Q42).
+        """
+        with self.lock:
+            target = self._repo(repo)
+            merged = (p.base_ref for p in target.pulls.values() if p.merged and p.head_ref == branch)
+            onto = next(merged, target.default_branch) if on_merge else None
+            refs.drop(self, target, branch, by, onto=onto)
 
     def open_pull(
         self,

@@ -269,3 +269,58 @@ def test_deleting_a_branch_closes_what_hangs_on_it(sandbox: Sandbox) -> None:
     world.delete_branch("acme/rocket", pull.head_ref)
 
     assert (pull.state, pull.merged) == ("closed", False)
+
+
+def test_a_merged_head_is_deleted_where_that_is_the_setting_and_what_stands_on_it_moves_on(
+    sandbox: Sandbox, rest: Rest
+) -> None:
+    world = sandbox.world
+    repo = world.repo("acme/rocket")
+    repo.delete_branch_on_merge = True
+    pull = world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, head="feature")
+    stacked = world.open_pull("acme/rocket", title="On top", files={"b.txt": "b\n"}, base="feature")
+    kept = world.open_pull("acme/rocket", title="Kept", files={"c.txt": "c\n"}, head="keep")
+    world.protect("acme/rocket", "keep")
+
+    answers = [rest("PUT", f"/pulls/{number}/merge").status_code for number in (1, 3)]
+
+    assert answers == [200, 200]
+    assert (pull.merged, repo.git.tip("feature"), stacked.state, stacked.base_ref) == (True, None, "open", "main")
+    assert (kept.merged, repo.git.tip("keep")) == (True, kept.head_sha)
+    assert rest("GET", "").json()["delete_branch_on_merge"] is True
+
+
+def test_refs_of_pull_requests_are_there_to_be_read(sandbox: Sandbox, rest: Rest) -> None:
+    pull = open_two_commits(sandbox)
+    for _ in range(2):
+        rest("GET", "/pulls/1")
+
+    head, merge = (rest("GET", f"/git/ref/pull/1/{name}").json()["object"]["sha"] for name in ("head", "merge"))
+    base = sandbox.world.repo("acme/rocket").git.tip("main")
+    writes = [
+        rest("PATCH", "/git/refs/pull/1/head", sha=base, force=True),
+        rest("DELETE", "/git/refs/pull/1/merge"),
+        rest("POST", "/git/refs", ref="refs/pull/2/head", sha=base),
+    ]
+
+    assert (head, sandbox.world.repo("acme/rocket").git.commit(merge).parents) == (pull.head_sha, (base, pull.head_sha))
+    assert [(answer.status_code, answer.json()["message"]) for answer in writes] == [
+        (422, "Reference update failed")
+    ] * 3
+
+
+@pytest.mark.parametrize(("method", "merged"), [("merge", True), ("squash", False), ("rebase", False)])
+def test_a_push_marks_as_merged_only_what_it_brings_in_itself(
+    sandbox: Sandbox, rest: Rest, method: str, merged: bool
+) -> None:
+    world = sandbox.world
+    pull = open_two_commits(sandbox)
+    world.push("acme/rocket", "main", {"c.txt": "c\n"})
+    before = str(world.repo("acme/rocket").git.tip("main"))
+    landed = rest("PUT", "/pulls/1/merge", merge_method=method).json()["sha"]
+    world.update_ref("acme/rocket", "refs/heads/main", before, force=True)
+    again = world.open_pull("acme/rocket", title="Again", head=pull.head_ref)
+
+    world.update_ref("acme/rocket", "refs/heads/main", landed)
+
+    assert again.merged is merged

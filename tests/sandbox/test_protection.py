@@ -127,9 +127,9 @@ def test_all_four_sections_must_be_spoken_of(rest: Rest) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"block_creations": True},
-        {"required_pull_request_reviews": {"require_code_owner_reviews": True}},
-        {"required_pull_request_reviews": {"bypass_pull_request_allowances": {"users": ["ana"]}}},
+        {"required_deployments": ["prod"]},
+        {"required_pull_request_reviews": {"required_reviewers": ["ana"]}},
+        {"restrictions": {"users": [], "teams": [], "roles": []}},
         {"required_status_checks": {"strict": True, "contexts": [], "colour": "green"}},
     ],
 )

@@ -301,7 +301,7 @@ def test_a_branch_shows_its_protection_to_everybody(sandbox: Sandbox, rest: Rest
     assert shown["protection"]["required_status_checks"]["contexts"] == ["ci"]
     assert [branch["name"] for branch in rest("GET", "/branches?protected=true").json()] == ["main"]
     assert (missing.status_code, missing.json()["message"]) == (404, "Branch not found")
-    assert rest("GET", "/branches/main/protection/enforce_admins").status_code == 501
+    assert rest("GET", "/branches/main/protection/deployments").status_code == 501
 
 
 def test_urls_are_those_of_the_host_that_was_asked(rest: Rest) -> None:

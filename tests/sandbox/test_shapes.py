@@ -81,7 +81,18 @@ def busy() -> Iterator[Sandbox]:
         world.close_issue(world.open_issue("acme/rocket", "Freeze", labels=["blocker"]))
         sandbox.settle()
         world.push_to_pull(forked, {"c.txt": "c\n"})
-        world.merge_pull(own, by="ben")
+        reviews = {
+            "required_approving_review_count": 1,
+            "dismiss_stale_reviews_on_push": True,
+            "require_code_owner_review": False,
+            "require_last_push_approval": False,
+            "required_review_thread_resolution": False,
+        }
+        admins = [{"actor_id": 5, "actor_type": "RepositoryRole"}]
+        rules: list[dict[str, Any]] = [{"type": "deletion"}, {"type": "pull_request", "parameters": reviews}]
+        world.add_ruleset("acme/rocket", rules=rules, bypass=admins)
+        world.add_ruleset("acme", "all", rules=[{"type": "non_fast_forward"}])
+        world.merge_pull(own)
         world.delete_branch("acme/rocket", "feature/a")
         world.archive("acme/rocket")
         world.archive("acme/rocket", archived=False)
@@ -111,6 +122,24 @@ ANSWERS = [
         f"{REPO}/branches/main/protection/required_signatures",
         f"{REPO}/branches/{{branch}}/protection/required_signatures",
     ),
+    *(
+        (f"{REPO}/branches/main/protection/{section}", f"{REPO}/branches/{{branch}}/protection/{section}")
+        for section in (
+            "enforce_admins",
+            "required_status_checks",
+            "required_status_checks/contexts",
+            "required_pull_request_reviews",
+            "restrictions",
+            "restrictions/users",
+            "restrictions/teams",
+            "restrictions/apps",
+        )
+    ),
+    (f"{REPO}/rulesets", f"{REPO}/rulesets"),
+    (f"{REPO}/rulesets/{{ruleset}}", f"{REPO}/rulesets/{{ruleset_id}}"),
+    (f"{REPO}/rules/branches/main", f"{REPO}/rules/branches/{{branch}}"),
+    (f"{REPO}/rulesets/rule-suites", f"{REPO}/rulesets/rule-suites"),
+    ("/orgs/acme/rulesets", "/orgs/{org}/rulesets"),
     (f"{REPO}/git/ref/heads/main", f"{REPO}/git/ref/{{ref}}"),
     (f"{REPO}/git/matching-refs/heads/", f"{REPO}/git/matching-refs/{{ref}}"),
     (f"{REPO}/commits/main", f"{REPO}/commits/{{ref}}"),
@@ -141,7 +170,8 @@ def ask(sandbox: Sandbox, method: str, path: str, **json: Any) -> requests.Respo
     tip = sandbox.world.repo("acme/rocket").git.tip("main")
     with requests.Session() as session:
         session.mount(BASE, WsgiAdapter(sandbox.app))
-        url = BASE + path.format(owner="acme", repo="rocket", branch="main", main=tip)
+        ruleset = next(iter(sandbox.world.repo("acme/rocket").rulesets))
+        url = BASE + path.format(owner="acme", repo="rocket", branch="main", main=tip, ruleset=ruleset)
         return session.request(method, url, json=json or None, headers={"Authorization": f"token {sandbox.token}"})
 
 
@@ -163,6 +193,12 @@ PROTECTION: dict[str, Any] = {
 }
 
 
+DISMISSERS: dict[str, Any] = {
+    "dismissal_restrictions": {"users": ["ben"], "teams": ["owners"], "apps": ["sandbox-ci"]},
+    "bypass_pull_request_allowances": {"users": ["ben"], "teams": ["owners"], "apps": ["sandbox-ci"]},
+}
+
+
 def test_answers_to_writes_have_the_shape_github_describes(described: Any, busy: Sandbox) -> None:
     world = busy.world
     git = world.repo("acme/rocket").git
@@ -176,6 +212,12 @@ def test_answers_to_writes_have_the_shape_github_describes(described: Any, busy:
         ("PUT", f"{REPO}/pulls/2/update-branch", {}),
         ("PUT", f"{REPO}/branches/{{branch}}/protection", PROTECTION),
         ("POST", f"{REPO}/branches/{{branch}}/protection/required_signatures", {}),
+        ("POST", f"{REPO}/branches/{{branch}}/protection/enforce_admins", {}),
+        ("PATCH", f"{REPO}/branches/{{branch}}/protection/required_pull_request_reviews", DISMISSERS),
+        ("PATCH", f"{REPO}/branches/{{branch}}/protection/required_status_checks", {"strict": False}),
+        ("POST", f"{REPO}/branches/{{branch}}/protection/required_status_checks/contexts", {"contexts": ["lint"]}),
+        ("PUT", f"{REPO}/branches/{{branch}}/protection/restrictions/users", {"users": ["ben"]}),
+        ("POST", f"{REPO}/rulesets", {"name": "new", "enforcement": "active", "rules": [{"type": "deletion"}]}),
         ("POST", f"{REPO}/merges", {"base": "scratch", "head": world.pull("acme/rocket", 2).head_sha}),
     ]
 
@@ -188,6 +230,17 @@ def test_answers_to_writes_have_the_shape_github_describes(described: Any, busy:
     assert wrong == []
 
 
+@pytest.fixture(scope="module")
+def told(busy: Sandbox) -> None:
+    """Rulesets made, changed and deleted, which hooks hear of."""
+    made = ask(busy, "POST", "/repos/acme/rocket/rulesets", name="told", enforcement="active")
+    path = f"/repos/acme/rocket/rulesets/{made.json()['id']}"
+    assert ask(busy, "PUT", path, enforcement="disabled").status_code == 200
+    assert ask(busy, "DELETE", path).status_code == 204
+    busy.settle()
+
+
+@pytest.mark.usefixtures("told")
 def test_webhooks_have_the_shape_github_describes(described_hooks: Any, busy: Sandbox) -> None:
     seen = set()
     for delivery in busy.world.deliveries:
@@ -202,5 +255,6 @@ def test_webhooks_have_the_shape_github_describes(described_hooks: Any, busy: Sa
 
     assert seen >= {"push", "status", "pull-request-opened", "pull-request-synchronize"}
     assert seen >= {"check-run-created", "check-run-completed", "pull-request-review-submitted", "issues-opened"}
+    assert seen >= {f"repository-ruleset-{action}" for action in ("created", "edited", "deleted")}
     assert seen >= {"label-edited", "repository-archived", "repository-unarchived"}
     assert seen >= {"pull-request-review-thread-resolved", "pull-request-review-thread-unresolved"}

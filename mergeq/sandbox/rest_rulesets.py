@@ -1,0 +1,197 @@
+"""REST endpoints of rulesets, of repositories and organizations, and of what is in force on a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flask import jsonify
+
+from mergeq.sandbox.faults import FaultId
+from mergeq.sandbox.records import Repo
+from mergeq.sandbox.refusals import RefusedError, not_found
+from mergeq.sandbox.rest import Answer, chosen, content, endpoint, paged, parameters, refuse_unpaid, the_repo
+from mergeq.sandbox.ruleset_forms import read_ruleset
+from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, ruleset_summary, suite_shape
+from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
+from mergeq.sandbox.shapes import Json
+from mergeq.sandbox.site import actor, shapes, viewer, world
+
+_OF_REPO = "/repos/<owner>/<repo>/rulesets"
+_OF_ORG = "/orgs/<org>/rulesets"
+_RESULTS = ("all", "pass", "fail", "bypass")
+
+
+def _administered(owner: str, repo: str) -> Repo:
+    """The repository, for its administrators; raises RefusedError 404, as GitHub does to everybody else."""
+    found = the_repo(owner, repo)
+    if not world().users.is_admin(actor()):
+        raise not_found()
+    refuse_unpaid(found)
+    return found
+
+
+def _organization(org: str) -> dict[int, Ruleset]:
+    """The rulesets of an organization, for its administrators; raises RefusedError 404."""
+    mine = [repo for repo in world().repos() if repo.owner.casefold() == org.casefold() and not repo.owner_is_user]
+    if not mine or not world().users.is_admin(actor()):
+        raise not_found()
+    return mine[0].owner_rulesets
+
+
+def _the(rulesets: dict[int, Ruleset], number: int) -> Ruleset:
+    if number not in rulesets:
+        raise not_found()
+    return rulesets[number]
+
+
+def _listed(rulesets: Sequence[Ruleset], targets: str) -> Answer:
+    wanted = [ruleset for ruleset in rulesets if ruleset.target in targets.split(",")]
+    shown = shapes()
+    return paged(wanted, lambda ruleset: ruleset_summary(shown, ruleset))
+
+
+def _of_all_levels(found: Repo, *, parents: bool) -> dict[int, Ruleset]:
+    inherited = {r.id: r for r in found.owner_rulesets.values() if parents and r.chooses(found)}
+    return found.rulesets | inherited
+
+
+def _save(rulesets: dict[int, Ruleset], source: str, before: Ruleset | None) -> Ruleset:
+    """What is sent, kept under a name of its own."""
+    sent = content()
+    if not isinstance(sent, dict):
+        raise RefusedError(400, "Body should be a JSON object")
+    ruleset = read_ruleset(world(), source, sent, before)
+    if any(other.name == ruleset.name and other.id != ruleset.id for other in rulesets.values()):
+        raise RefusedError(422, "Validation Failed", ["Name must be unique"])
+    rulesets[ruleset.id] = ruleset
+    return ruleset
+
+
+def _announce(found: Repo, action: str, ruleset: Ruleset) -> None:
+    if world().webhooks.wanted("repository_ruleset", found.full_name):
+        shape = ruleset_shape(world().shapes(), ruleset, None, actor())
+        world().emit("repository_ruleset", found, {"action": action, "repository_ruleset": shape}, by=actor())
+
+
+@endpoint("GET", _OF_REPO)
+def _list(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    asked = parameters("includes_parents", "targets")
+    known = _of_all_levels(found, parents=asked.get("includes_parents", "true") == "true")
+    return _listed(tuple(known.values()), asked.get("targets", "branch,tag"))
+
+
+@endpoint("POST", _OF_REPO)
+def _create(owner: str, repo: str) -> Answer:
+    found = _administered(owner, repo)
+    ruleset = _save(found.rulesets, found.full_name, None)
+    _announce(found, "created", ruleset)
+    return jsonify(ruleset_shape(shapes(), ruleset, found, viewer())), 201
+
+
+@endpoint("GET", f"{_OF_REPO}/<int:ruleset_id>")
+def _get(owner: str, repo: str, ruleset_id: int) -> Answer:
+    found = the_repo(owner, repo)
+    asked = parameters("includes_parents")
+    known = _of_all_levels(found, parents=asked.get("includes_parents", "true") == "true")
+    return jsonify(ruleset_shape(shapes(), _the(known, ruleset_id), found, viewer()))
+
+
+@endpoint("PUT", f"{_OF_REPO}/<int:ruleset_id>")
+def _edit(owner: str, repo: str, ruleset_id: int) -> Answer:
+    found = _administered(owner, repo)
+    ruleset = _save(found.rulesets, found.full_name, _the(found.rulesets, ruleset_id))
+    _announce(found, "edited", ruleset)
+    return jsonify(ruleset_shape(shapes(), ruleset, found, viewer()))
+
+
+@endpoint("DELETE", f"{_OF_REPO}/<int:ruleset_id>")
+def _delete(owner: str, repo: str, ruleset_id: int) -> Answer:
+    found = _administered(owner, repo)
+    gone = _the(found.rulesets, ruleset_id)
+    del found.rulesets[ruleset_id]
+    _announce(found, "deleted", gone)
+    return "", 204
+
+
+@endpoint("GET", _OF_ORG)
+def _list_of_org(org: str) -> Answer:
+    rulesets = _organization(org)
+    return _listed(tuple(rulesets.values()), parameters("targets").get("targets", "branch,tag"))
+
+
+@endpoint("POST", _OF_ORG)
+def _create_of_org(org: str) -> Answer:
+    ruleset = _save(_organization(org), org, None)
+    return jsonify(ruleset_shape(shapes(), ruleset, None, viewer())), 201
+
+
+@endpoint("GET", f"{_OF_ORG}/<int:ruleset_id>")
+def _get_of_org(org: str, ruleset_id: int) -> Answer:
+    rulesets = _organization(org)
+    parameters()
+    return jsonify(ruleset_shape(shapes(), _the(rulesets, ruleset_id), None, viewer()))
+
+
+@endpoint("PUT", f"{_OF_ORG}/<int:ruleset_id>")
+def _edit_of_org(org: str, ruleset_id: int) -> Answer:
+    rulesets = _organization(org)
+    ruleset = _save(rulesets, org, _the(rulesets, ruleset_id))
+    return jsonify(ruleset_shape(shapes(), ruleset, None, viewer()))
+
+
+@endpoint("DELETE", f"{_OF_ORG}/<int:ruleset_id>")
+def _delete_of_org(org: str, ruleset_id: int) -> Answer:
+    rulesets = _organization(org)
+    _the(rulesets, ruleset_id)
+    del rulesets[ruleset_id]
+    return "", 204
+
+
+@endpoint("GET", "/repos/<owner>/<repo>/rules/branches/<path:branch>")
+def _rules_of_branch(owner: str, repo: str, branch: str) -> Answer:
+    """What the rulesets of all levels ask of a branch, be it there or not; readers see it too."""
+    found = the_repo(owner, repo)
+    parameters()
+    in_force = [(rs, rule) for rs in covering(found, f"refs/heads/{branch}") for rule in _with_news(found, rs)]
+    return paged(in_force, lambda pair: branch_rule_shape(*pair))
+
+
+def _with_news(found: Repo, ruleset: Ruleset) -> tuple[Rule, ...]:
+    """Its rules, and one of a kind that GitHub has not thought of yet (Q85)."""
+    future = world().faults.fires(FaultId.SCHEMA_FUTURE, found.full_name)
+    return ruleset.rules if future is None else (*ruleset.rules, Rule("phase_of_the_moon", {"waxing": True}))
+
+
+def _suites(found: Repo) -> Answer:
+    asked = parameters("ref", "actor_name", "rule_suite_result", "time_period")
+    result = chosen(asked.get("rule_suite_result", "all"), _RESULTS, "RuleSuite", "rule_suite_result")
+    tests: tuple[Callable[[RuleSuite], bool], ...] = (
+        lambda suite: result in ("all", suite.result),
+        lambda suite: asked.get("ref") in (None, suite.ref, suite.ref.split("/", 2)[2]),
+        lambda suite: asked.get("actor_name") in (None, suite.actor),
+    )
+    kept = [suite for suite in reversed(found.rule_suites) if all(test(suite) for test in tests)]
+    shown = shapes()
+    return paged(kept, lambda suite: suite_shape(shown, found, suite))
+
+
+@endpoint("GET", f"{_OF_REPO}/rule-suites")
+def _list_suites(owner: str, repo: str) -> Answer:
+    """Newest first; of whatever time, for nothing here is a month old."""
+    return _suites(_administered(owner, repo))
+
+
+@endpoint("GET", f"{_OF_REPO}/rule-suites/<int:rule_suite_id>")
+def _suite(owner: str, repo: str, rule_suite_id: int) -> Answer:
+    found = _administered(owner, repo)
+    parameters()
+    suite = next((suite for suite in found.rule_suites if suite.id == rule_suite_id), None)
+    if suite is None:
+        raise not_found()
+    return jsonify(suite_shape(shapes(), found, suite) | {"rule_evaluations": _evaluations(suite)})
+
+
+def _evaluations(suite: RuleSuite) -> list[Json]:
+    """One line for each sentence against the write."""
+    return [{"result": "fail", "enforcement": "active", "details": sentence} for sentence in suite.sentences]
