@@ -481,6 +481,21 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection)
             (admin, "configure merge or squash"),
             "Protection requires signatures, which rebase would lose.",
         ),
+        (
+            protection.is_locked,
+            ("a branch that is not locked", "the branch is locked"),
+            (admin, "unlock it in the settings of the repository"),
+            "The branch is locked.",
+        ),
+        (
+            bool(protection.unjudged) and pull.merge_state in {"BLOCKED", "UNKNOWN"},
+            (
+                f"GitHub's word that its own rules are met ({', '.join(protection.unjudged)})",
+                f"GitHub says {pull.merge_state.lower()}",
+            ),
+            ("depends on the rule", "see the merge box on GitHub"),
+            f"Rules of GitHub are not met: {', '.join(protection.unjudged)}.",
+        ),
     )
     return tuple(
         Reason(Clause.PROTECTION, needed, observed, who, remedy, items=(said,))

@@ -141,9 +141,11 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What GitHub's own rules demand of a branch, as far as mergeq holds itself to it without any bypass (D19).
+    """What GitHub's own rules demand of a branch, classic protection and rulesets together, as mergeq holds itself to
+    them without any bypass (D19).
 
-    `required` are names of contexts with the slug of the app they must come from, None for any.
+    `required` are names of contexts with the slug of the app they must come from, None for any. `unjudged` names rules
+    that only GitHub can judge: there its own verdict is awaited.
     """
 
     required: tuple[tuple[str, str | None], ...] = ()
@@ -154,6 +156,8 @@ class Protection:
     signatures: bool = False
     dismisses_stale: bool = False
     last_push_approval: bool = False
+    is_locked: bool = False
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class GitHub:
         variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None}
         pulls: list[PullRequest] = []
         gaps: list[str] = []
+        slugs: dict[int, str] = {}
         first: dict[str, Any] | None = None
         while True:
             node = self._read(documents.BRANCH, variables, str(branch))["repository"]
@@ -142,6 +143,7 @@ class GitHub:
                 raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
             first = first or node
             page = node["pullRequests"]
+            slugs |= parse.app_slugs(page["nodes"])
             for item in page["nodes"]:
                 if pull := parse.pull(item) if item else None:
                     pulls.append(pull)
@@ -153,12 +155,15 @@ class GitHub:
         blockers = parse.blockers(first)
         if blockers is None:
             gaps.append("the blocker issues")
+        protection = parse.protection(first, slugs)
+        if protection is None:
+            gaps.append("the rules of the branch")
         return BranchFacts(
             branch=branch,
             base_sha=first["ref"]["target"]["oid"],
             pulls=tuple(pulls),
             repository=parse.repository(first),
-            protection=parse.protection(first),
+            protection=protection or Protection(),
             blockers=blockers or (),
             partial=", ".join(gaps),
         )
@@ -170,10 +175,11 @@ class GitHub:
         if node is None or node["ref"] is None:
             raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
         item = node["pullRequest"]
+        protection = parse.protection(node, parse.app_slugs([item]))
         return LastLook(
-            pull=parse.pull(item) if item else None,
+            pull=parse.pull(item) if item and protection else None,
             repository=parse.repository(node),
-            protection=parse.protection(node),
+            protection=protection or Protection(),
             base_sha=node["ref"]["target"]["oid"],
             blockers=parse.blockers(node),
         )

@@ -29,7 +29,7 @@ fragment Rollup on StatusCheckRollup {
     totalCount
     nodes {
       __typename
-      ... on CheckRun { databaseId name status conclusion startedAt detailsUrl checkSuite { app { slug } } }
+      ... on CheckRun { databaseId name status conclusion startedAt detailsUrl checkSuite { app { slug databaseId } } }
       ... on StatusContext { context state description targetUrl createdAt }
     }
   }
@@ -44,7 +44,23 @@ fragment Settings on Repository {
     branchProtectionRule {
       requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { slug } }
       requiresApprovingReviews requiresLinearHistory requiresCommitSignatures requiresConversationResolution
-      dismissesStaleReviews requireLastPushApproval
+      dismissesStaleReviews requireLastPushApproval lockBranch
+    }
+    rules(first: 100) {
+      totalCount
+      nodes {
+        type
+        parameters {
+          __typename
+          ... on RequiredStatusChecksParameters {
+            strictRequiredStatusChecksPolicy requiredStatusChecks { context integrationId }
+          }
+          ... on PullRequestParameters {
+            requiredApprovingReviewCount requiredReviewThreadResolution dismissStaleReviewsOnPush
+            requireLastPushApproval requireCodeOwnerReview allowedMergeMethods
+          }
+        }
+      }
     }
   }
   issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {

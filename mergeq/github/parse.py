@@ -1,5 +1,7 @@
 """GitHub's answers read as core values. What is missing or unknown is never guessed (D8)."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +9,11 @@ from mergeq.core.pull import Blocker, Context, Mergeable, Method, Protection, Pu
 
 _PASSING = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
 _WRITERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+_LEFT_TO_GITHUB = frozenset(
+    {"CREATION", "UPDATE", "DELETION", "NON_FAST_FORWARD", "MERGE_QUEUE", "TAG_NAME_PATTERN", "BRANCH_NAME_PATTERN"}
+)
+"""Rules that no merge of a pull request breaks, or whose exceptions are meant for whoever merges."""
+
 _METHODS = {
     "mergeCommitAllowed": Method.MERGE,
     "squashMergeAllowed": Method.SQUASH,
@@ -145,14 +152,49 @@ def check_result(status: str | None, conclusion: str | None) -> Result:
 
 
 def repository(node: dict[str, Any]) -> Repository:
-    """The settings of a repository that limit merging."""
+    """The settings of a repository and the rules of the branch that was read, as far as they limit merging (spec of
+    effective policy: the methods are those that every level allows).
+    """
     allowed = frozenset(method for field, method in _METHODS.items() if node[field])
+    for rule in _rules(node["ref"]):
+        methods = (rule["parameters"] or {}).get("allowedMergeMethods")
+        if methods:
+            allowed &= frozenset(method for method in Method if method.value in {one.lower() for one in methods})
     return Repository(allowed, node["isArchived"])
 
 
-def protection(node: dict[str, Any]) -> Protection:
-    """What classic protection demands of the branch whose ref was read; nothing when there is no rule."""
-    rule = node["ref"].get("branchProtectionRule")
+def app_slugs(pulls: Iterable[dict[str, Any] | None]) -> dict[int, str]:
+    """The slugs of all Apps that have reported on the heads of pull requests, by their numbers: rulesets name Apps by
+    number.
+    """
+    found = {}
+    for pull in pulls:
+        rollup = (pull or {}).get("statusCheckRollup") or {"contexts": {"nodes": ()}}
+        for node in rollup["contexts"]["nodes"]:
+            app = ((node or {}).get("checkSuite") or {}).get("app") or {}
+            if app.get("databaseId"):
+                found[app["databaseId"]] = app["slug"]
+    return found
+
+
+def protection(node: dict[str, Any], slugs: Mapping[int, str]) -> Protection | None:
+    """What GitHub demands of the branch whose ref was read: its classic protection and all active rules together, the
+    stricter of both (Q49); None when not all could be read. An App that has never reported is nobody's.
+    """
+    ref = node["ref"]
+    if ref["rules"] is None or ref["rules"]["totalCount"] > len(ref["rules"]["nodes"]) or None in ref["rules"]["nodes"]:
+        return None
+    found = _classic(ref["branchProtectionRule"])
+    for rule in _rules(ref):
+        found = _stricter(found, rule, slugs)
+    return found
+
+
+def _rules(ref: dict[str, Any]) -> list[dict[str, Any]]:
+    return [rule for rule in (ref["rules"] or {"nodes": ()})["nodes"] if rule is not None]
+
+
+def _classic(rule: dict[str, Any] | None) -> Protection:
     if rule is None:
         return Protection()
     checks = rule["requiredStatusChecks"] or [] if rule["requiresStatusChecks"] else []
@@ -165,7 +207,41 @@ def protection(node: dict[str, Any]) -> Protection:
         signatures=rule["requiresCommitSignatures"],
         dismisses_stale=rule["requiresApprovingReviews"] and rule["dismissesStaleReviews"],
         last_push_approval=rule["requiresApprovingReviews"] and rule["requireLastPushApproval"],
+        is_locked=rule["lockBranch"],
     )
+
+
+def _stricter(known: Protection, rule: dict[str, Any], slugs: Mapping[int, str]) -> Protection:
+    """Protection with one rule more."""
+    kind, told = rule["type"], rule["parameters"] or {}
+    match kind:
+        case "REQUIRED_STATUS_CHECKS":
+            checks = [(one["context"], one["integrationId"]) for one in told["requiredStatusChecks"]]
+            apps = {number: slugs.get(number, f"App {number}") for _, number in checks if number}
+            required = ((name, apps.get(number)) for name, number in checks)
+            return replace(
+                known,
+                required=tuple(dict.fromkeys((*known.required, *required))),
+                up_to_date=known.up_to_date or told["strictRequiredStatusChecksPolicy"],
+            )
+        case "PULL_REQUEST":
+            asked = told["requiredApprovingReviewCount"] > 0 or told["requireCodeOwnerReview"]
+            return replace(
+                known,
+                reviews=known.reviews or asked,
+                conversations=known.conversations or told["requiredReviewThreadResolution"],
+                dismisses_stale=known.dismisses_stale or (asked and told["dismissStaleReviewsOnPush"]),
+                last_push_approval=known.last_push_approval or told["requireLastPushApproval"],
+            )
+        case "REQUIRED_LINEAR_HISTORY":
+            return replace(known, linear_history=True)
+        case "REQUIRED_SIGNATURES":
+            return replace(known, signatures=True)
+        case "LOCK_BRANCH":
+            return replace(known, is_locked=True)
+        case _ if kind in _LEFT_TO_GITHUB:
+            return known
+    return replace(known, unjudged=(*known.unjudged, kind.lower().replace("_", " ")))
 
 
 def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:

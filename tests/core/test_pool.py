@@ -443,6 +443,20 @@ def test_without_memory_no_approval_counts() -> None:
             LABELLED,
             id="signatures, by rebase",
         ),
+        pytest.param(
+            Protection(unjudged=("workflows",)),
+            {"merge_state": "BLOCKED"},
+            {"merge_state": "CLEAN"},
+            MergeMethods(),
+            id="rules that only GitHub can judge",
+        ),
+        pytest.param(
+            Protection(unjudged=("workflows",)),
+            {"merge_state": "UNKNOWN"},
+            {"merge_state": "UNSTABLE"},
+            MergeMethods(),
+            id="rules that only GitHub can judge, before it has",
+        ),
     ],
 )
 def test_what_protection_demands_keeps_out_until_it_is_met(
@@ -457,6 +471,12 @@ def test_what_protection_demands_keeps_out_until_it_is_met(
     assert all((found[0].needed, found[0].observed, found[0].who, found[0].remedy, found[0].items))
     assert judge(pr(**unmet), config=config).in_pool, "where nothing demands it"
     assert judge(pr(**met), config=config, protection=demand).in_pool
+
+
+def test_nothing_lands_on_a_locked_branch() -> None:
+    assert [reason.clause for reason in judge(pr(), protection=Protection(is_locked=True)).reasons] == [
+        Clause.PROTECTION
+    ]
 
 
 @pytest.mark.parametrize("label", ["m/squash", "m/rebase"])
