@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Followed, Settings
-from mergeq.core.pull import Branch
+from mergeq.core.pull import PullRequest
 from mergeq.github import App, Credentials, GitHub, NoCredentials, Pat, key_of
 from mergeq.github.auth import TOKENS
 from mergeq.processes import EmbeddedRedis
@@ -66,12 +66,12 @@ class Services:
         self.store.renew_pages()
         return self.config.digest != before
 
-    def link(self, branch: Branch, number: int) -> str:
-        """Where the status of a pull request links to: what is configured, else our own page, else nowhere (T1.16)."""
-        if configured := self.config.target_url(branch):
+    def link(self, pull: PullRequest) -> str:
+        """Where the status of a pull request links to: what is configured, else our own page, else nowhere."""
+        if configured := self.config.status_link(pull):
             return configured
         public = self.settings.public_url
-        return f"{public}/pr/{branch.full_repo}/{number}" if public else ""
+        return f"{public}/pr/{pull.org}/{pull.repo}/{pull.number}" if public else ""
 
 
 def services(

@@ -1,18 +1,18 @@
 """Carry out one action: look again, write down the intent, ask GitHub once, find out what happened, record it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Run
 from mergeq.core.history import HistoryRecord, Outcome
+from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
-from mergeq.core.pull import Branch, Method, PullRequest
+from mergeq.core.pull import Branch, Method, PullRequest, Repository
 from mergeq.core.status import Status, shown
-from mergeq.core.template import neutral
 from mergeq.github import Landing, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
-from mergeq.sync import remember, target_of
+from mergeq.sync import remember, squashed_commits, target_of
 
 _PARKED_SECONDS = 300.0
 _DOUBTED_SECONDS = 600.0  # after that an unknown outcome is recorded as unknown, and that pull request stands back
@@ -28,6 +28,15 @@ class _Landed:
     outcome: Outcome
     err: str = ""
     landing: Landing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A pull request as it was right before landing, its repository, and the tip of the base."""
+
+    pull: PullRequest
+    repository: Repository
+    base_sha: str
 
 
 def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
@@ -100,14 +109,16 @@ def _land_next(
         return _Landed(Outcome.STALE, "its labels ask for several merge methods")
     waits = iter(_RACE_WAITS)
     while True:
-        objection, base_sha = _objection(services, branch, saved, remaining, base)
-        if objection:
-            return _Landed(Outcome.STALE, objection)
+        seen = _objection(services, branch, saved, remaining, base)
+        if isinstance(seen, str):
+            return _Landed(Outcome.STALE, seen)
+        base_sha = seen.base_sha
+        message = _message(services, branch, seen, method)
         if problem := _announce(services, branch, chosen.pull):
             return _refused(services, lease, chosen, f"the status could not be set before merging: {problem}")
         services.store.extend(lease, services.now())
         services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
-        answer = services.github.merge(branch, number, head_sha=head, method=method, **_message(chosen.pull, method))
+        answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
         services.log.info("merge asked for", pull=str(chosen.pull), verdict=answer.verdict.value, answer=answer.text)
         match answer.verdict:
             case MergeVerdict.MERGED:
@@ -128,17 +139,14 @@ def _land_next(
                 return _refused(services, lease, chosen, answer.text)
 
 
-def _message(pull: PullRequest, method: Method) -> dict[str, str]:
-    """What to say instead of GitHub's default message, where that would carry a marker that silences CI (Q87)."""
-    title = neutral(pull.title)
-    if title == pull.title:
-        return {}
-    if method is Method.SQUASH:
-        return {"title": f"{title} (#{pull.number})"}
-    if method is Method.MERGE:
-        owner = pull.head_owner or pull.org
-        return {"title": f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}", "body": title}
-    return {}
+def _message(services: Services, branch: Branch, seen: _Seen, method: Method) -> Message:
+    """What to tell GitHub of the message; a template that fails is told to the log alone (T1.46)."""
+    template = services.config.commit_template(branch)
+    commits = () if template.title and template.body else squashed_commits(services, seen.pull, method)
+    message = to_ask_for(template, seen.pull, method, seen.repository, commits)
+    for why in message.failures:
+        services.log.warning("GitHub's default text is used", pull=str(seen.pull), why=why)
+    return message
 
 
 def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
@@ -147,52 +155,55 @@ def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
     mine = shown(pull.contexts or (), name)
     if mine is not None and mine.state == "success":
         return ""
-    link = services.link(branch, pull.number)
+    link = services.link(pull)
     return services.github.set_status(branch, pull.head_sha, name, Status("success", "In merge pool."), link)
 
 
 def _objection(
     services: Services, branch: Branch, saved: SavedPool, remaining: Sequence[Standing], base: str | None
-) -> tuple[str, str]:
-    """Why the first of `remaining` must not land now, and the tip of the base; an empty reason when it may (D23).
+) -> str | _Seen:
+    """Why the first of `remaining` must not land now, else what was seen of it (D23).
 
     `base`, where tested content lands, is where the tip of the base must be.
     """
-    tip = ""
+    looks: list[_Seen] = []
     for standing in remaining:
-        reason, tip = _last_look(services, branch, saved, standing)
-        if reason:
-            return reason if len(remaining) == 1 else f"#{standing.pull.number}: {reason}", tip
+        look = _last_look(services, branch, saved, standing)
+        if isinstance(look, str):
+            return look if len(remaining) == 1 else f"#{standing.pull.number}: {look}"
+        looks.append(look)
+    tip = looks[-1].base_sha
     if base is not None and tip != base:
-        return f"the base is at {tip[:7]}, not at the tested {base[:7]}", tip
-    return "", tip
+        return f"the base is at {tip[:7]}, not at the tested {base[:7]}"
+    return replace(looks[0], base_sha=tip)
 
 
-def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Standing) -> tuple[str, str]:
-    """Why one pull request must not land after all, and the tip of the base; an empty reason when it may."""
+def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Standing) -> str | _Seen:
+    """Why one pull request must not land after all, else what was seen of it."""
     services.follow()
     number = chosen.pull.number
     try:
         look = services.github.last_look(branch, number, services.config.blocker_label)
     except Unreadable as error:
-        return str(error), ""
-    tip = look.base_sha
+        return str(error)
     if halted := services.store.halted(branch):
-        return f"the branch is halted: {halted}", tip
+        return f"the branch is halted: {halted}"
     if look.pull is None or look.blockers is None:
-        return "it could not be read in full right before merging", tip
+        return "it could not be read in full right before merging"
     if look.pull.head_sha != chosen.pull.head_sha:
-        return f"its head is now {look.pull.head_sha[:7]}, not the {chosen.pull.head_sha[:7]} that was judged", tip
+        return f"its head is now {look.pull.head_sha[:7]}, not the {chosen.pull.head_sha[:7]} that was judged"
     if look.pull.branch != branch:
-        return f"its base is now {look.pull.base}", tip
+        return f"its base is now {look.pull.base}"
     if stopping := [blocker.number for blocker in look.blockers if blocker.applies_to(branch.name)]:
-        return "blocked by " + ", ".join(f"issue #{number}" for number in stopping), tip
+        return "blocked by " + ", ".join(f"issue #{number}" for number in stopping)
     settings = services.config.for_branch(branch)
     memory = remember(services, branch, settings, saved)
     standing = assess(look.pull, look.repository, look.protection, settings, memory, services.now())
     if standing.method is not chosen.method:
-        return f"its merge method is now {standing.method}, not {chosen.method}", tip
-    return "; ".join(f"needs {reason.needed}, but {reason.observed}" for reason in standing.reasons), tip
+        return f"its merge method is now {standing.method}, not {chosen.method}"
+    if standing.reasons:
+        return "; ".join(f"needs {reason.needed}, but {reason.observed}" for reason in standing.reasons)
+    return _Seen(look.pull, look.repository, look.base_sha)
 
 
 def _refused(services: Services, lease: Lease, chosen: Standing, text: str) -> _Landed:

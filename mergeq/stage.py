@@ -10,12 +10,12 @@ from dataclasses import replace
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Conflict, Member, Run, RunState, not_ours_to_update
 from mergeq.core.history import HistoryRecord, Outcome
+from mergeq.core.message import neutral, to_write
 from mergeq.core.pool import Standing
 from mergeq.core.pull import Branch, Method
-from mergeq.core.template import neutral
 from mergeq.github import Refused, Unreadable
 from mergeq.store import Lease, SavedPool
-from mergeq.sync import note_run, target_of
+from mergeq.sync import note_run, squashed_commits, target_of
 
 _SWEEP_SECONDS = 3600.0
 _HEX = frozenset("0123456789abcdef")
@@ -37,34 +37,34 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
     base, name = saved.pool.base_sha, _fresh_name(branch)
     members: list[Member] = []
-    trees: list[list[str]] = []
+    series: list[tuple[Standing, list[tuple[str, str]]]] = []
     facts: list[Conflict] = []
     with _scratch(services, branch, base, name) as (scratch, tip):
         for standing in chosen:
+            shas, messages = _to_stage(services, branch, standing)
             try:
-                tip, steps = _merge(services, branch, scratch, tip, standing)  # noqa: PLW2901 -- as far as it is built
+                tip, steps = _merge(services, branch, scratch, tip, shas)  # noqa: PLW2901 -- as far as it is built
             except _Conflicts:
                 facts.append(Conflict(base, tuple(member.head_sha for member in members), standing.pull.head_sha))
                 continue
             pull, method = standing.pull, standing.method or Method.MERGE
             members.append(Member(pull.number, pull.head_sha, method, len(steps)))
-            trees.append(steps)
+            series.append((standing, [*zip(steps, messages, strict=True)]))
     if facts:
         services.store.add_conflicts(lease, facts)
     if not members or (len(members) == 1 and len(chosen) > 1):
         return None
     services.store.extend(lease, services.now())
-    taken = [standing for standing in chosen if standing.pull.number in {member.number for member in members}]
-    staged = _series(services, branch, base, taken, trees)
+    staged = _series(services, branch, base, series)
     run = Run(
         id=name.rsplit("-", 1)[1],
         base_sha=base,
         members=tuple(members),
         ref=staging.prefix + name,
         staged_sha=staged,
-        trees=tuple(steps[-1] for steps in trees),
+        trees=tuple(steps[-1][0] for _, steps in series),
         started_at=services.now(),
-        targets=tuple(target_of(standing.pull) for standing in taken),
+        targets=tuple(target_of(standing.pull) for standing, _ in series),
     )
     services.store.save_run(lease, run)
     github.create_ref(branch, run.ref, staged)
@@ -231,14 +231,31 @@ def _scratch(services: Services, branch: Branch, base: str, name: str) -> Iterat
     github.delete_ref(branch, scratch)
 
 
-def _merge(services: Services, branch: Branch, scratch: str, tip: str, standing: Standing) -> tuple[str, list[str]]:
-    """Merge one pull request into the scratch ref by SHA; the new tip and the tree after each of its steps.
+def _to_stage(services: Services, branch: Branch, standing: Standing) -> tuple[list[str], list[str]]:
+    """The commits by which one pull request is staged, and the message that each will have: those of a rebase keep
+    theirs, else it is the one of its landing (D4). Raises Unreadable.
+    """
+    number, head = standing.pull.number, standing.pull.head_sha
+    if standing.method is Method.REBASE:
+        commits = services.github.commits(branch, number, head)
+        return [commit.sha for commit in commits], [neutral(commit.message) for commit in commits]
+    look = services.github.last_look(branch, number, "")
+    if look.pull is None or look.pull.head_sha != head:
+        raise Unreadable(f"{standing.pull} is another by now, or could not be read in full, right before it was staged")
+    method = standing.method or Method.MERGE
+    commits = squashed_commits(services, look.pull, method)
+    message = to_write(services.config.commit_template(branch), look.pull, method, look.repository, commits)
+    for why in message.failures:
+        services.log.warning("GitHub's default text is used", pull=str(look.pull), why=why)
+    return [head], [str(message)]
+
+
+def _merge(services: Services, branch: Branch, scratch: str, tip: str, shas: Sequence[str]) -> tuple[str, list[str]]:
+    """Merge the commits of one pull request into the scratch ref; the new tip and the tree after each of them.
 
     Raises _Conflicts with the ref where it was, also when the pull request adds nothing.
     """
-    github, pull = services.github, standing.pull
-    rebased = standing.method is Method.REBASE
-    shas = github.commits(branch, pull.number, pull.head_sha) if rebased else [pull.head_sha]
+    github = services.github
     at, trees = tip, []
     for sha in shas:
         merged = github.merge_into(branch, scratch, sha, _SCRATCH_MESSAGE)
@@ -254,13 +271,14 @@ def _merge(services: Services, branch: Branch, scratch: str, tip: str, standing:
 
 
 def _series(
-    services: Services, branch: Branch, base: str, taken: Sequence[Standing], trees: Sequence[Sequence[str]]
+    services: Services, branch: Branch, base: str, series: Sequence[tuple[Standing, Sequence[tuple[str, str]]]]
 ) -> str:
-    """Make the commits that will be tested, each with the tree that its landing must have; the last one's SHA."""
+    """Make the commits that will be tested, each with the tree and the message that its landing must have; the last
+    one's SHA.
+    """
     tip = base
-    for standing, steps in zip(taken, trees, strict=True):
-        pull = standing.pull
-        for tree in steps:
-            parents = [tip, pull.head_sha] if standing.method is Method.MERGE else [tip]
-            tip = services.github.create_commit(branch, tree, parents, f"{neutral(pull.title)} (#{pull.number})")
+    for standing, steps in series:
+        for tree, message in steps:
+            parents = [tip, standing.pull.head_sha] if standing.method is Method.MERGE else [tip]
+            tip = services.github.create_commit(branch, tree, parents, message)
     return tip

@@ -9,7 +9,7 @@ from mergeq.core.batch import Run, RunState, convictions, verdict
 from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
-from mergeq.core.pull import Branch, BranchFacts, PullRequest
+from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
 from mergeq.core.query import updated_between
 from mergeq.github import Unreadable
 from mergeq.store import Lease, SavedPool
@@ -115,15 +115,28 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
     written = 0
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
-        head, number = standing.pull.head_sha, standing.pull.number
+        head = standing.pull.head_sha
         if standing.pull.contexts is None or status.shown(standing.pull.contexts, settings.status_context) == wanted:
             continue
-        link = services.link(lease.branch, number)
+        link = services.link(standing.pull)
         if problem := services.github.set_status(lease.branch, head, settings.status_context, wanted, link):
             services.log.warning("status not written", pull=str(standing.pull), error=problem)
         else:
             written += 1
     return written
+
+
+def squashed_commits(services: Services, pull: PullRequest, method: Method | None) -> tuple[Commit, ...]:
+    """The commits that GitHub's own message of a squash speaks about; none for another method, and none where they
+    cannot all be read.
+    """
+    if method is not Method.SQUASH:
+        return ()
+    try:
+        return services.github.commits(pull.branch, pull.number, pull.head_sha)
+    except Unreadable as error:
+        services.log.warning("commits not read for the message", pull=str(pull), error=str(error))
+        return ()
 
 
 def _saved(services: Services, pool: Pool, decision: Decision, runs: Sequence[Run]) -> SavedPool:

@@ -2,22 +2,25 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mergeq.config.documents import ConfigError, Document, parse, read
 from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
 from mergeq.config.protection import BranchProtection, ProtectionSection, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
-from mergeq.config.tide import CommitTemplate, TideSection
+from mergeq.config.tide import TideSection
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
+from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings
-from mergeq.core.pull import Branch
+from mergeq.core.pull import Branch, PullRequest
 from mergeq.core.query import Query, applicable, merged, open_pull_searches
 from mergeq.core.queue import QueueValues, Retest
 
@@ -25,6 +28,8 @@ T = TypeVar("T")
 
 _MANUAL = "require_manually_triggered_jobs"
 _SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits", "in_repo_config")
+_NO_URL = re.compile(r"[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})|^(?![A-Za-z][A-Za-z0-9+.-]*:)[^/]*:")
+_NO_PAIR = re.compile(r"%(?![0-9A-Fa-f]{2})|;")
 IN_REPO = "its jobs are kept in the repository itself and not known here"
 
 
@@ -153,10 +158,13 @@ class Configuration:
         return most_specific(self.prioritize_existing_batches, branch, fallback=True)
 
     def commit_template(self, branch: Branch) -> CommitTemplate:
-        """The title and body of merge commits, as far as they can be used as they stand (T1.44)."""
+        """The templates for the title and body of merge commits (T1.44)."""
         templates = self.commit_templates
-        found = templates.get(branch.full_repo) or templates.get(branch.org) or CommitTemplate()
-        return found.static()
+        return templates.get(branch.full_repo) or templates.get(branch.org) or CommitTemplate()
+
+    def status_link(self, pull: PullRequest) -> str:
+        """What is configured for the link of a pull request's status; empty when nothing is (T6.30)."""
+        return self.target_url(pull.branch) or dashboard_link(self.pr_status_base_url(pull.branch), pull)
 
     def target_url(self, branch: Branch) -> str:
         """The configured link of a status, most specific first; empty when none is (T1.16)."""
@@ -165,6 +173,25 @@ class Configuration:
     def pr_status_base_url(self, branch: Branch) -> str:
         """The base of the link to the pull request dashboard, most specific first; empty when none is (T1.18)."""
         return most_specific(self.pr_status_base_urls, branch, "")
+
+
+def dashboard_link(base: str, pull: PullRequest) -> str:
+    """The link to a dashboard of pull requests that is to show this one: `base` with its `query` parameter set to a
+    search. Empty for no base, and for one that is no URL to Go's `net/url` (T6.30).
+    """
+    if not base or _NO_URL.search(base.partition("?")[0]):
+        return ""
+    try:
+        parts = urlsplit(base)
+        _ = parts.port
+    except ValueError:
+        return ""
+    author = pull.author.removesuffix("[bot]")
+    author = f"app/{author}" if pull.is_bot and not author.startswith("app/") else author
+    search = f"is:pr repo:{pull.org}/{pull.repo} author:{author} head:{pull.head_ref}"
+    given = "&".join(pair for pair in parts.query.split("&") if not _NO_PAIR.search(pair))
+    kept = [(name, value) for name, value in parse_qsl(given, keep_blank_values=True) if name != "query"]
+    return urlunsplit(parts._replace(query=urlencode(sorted([*kept, ("query", search)], key=lambda pair: pair[0]))))
 
 
 def load(paths: Iterable[Path]) -> Configuration:

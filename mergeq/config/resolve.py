@@ -191,7 +191,8 @@ def _tide(found: Configuration, places: _Places) -> Iterator[Setting]:
     speaks = next((key for key in (branch.full_repo, branch.org) if key in found.commit_templates), "")
     for part in ("title", "body"):
         where = places.of("tide", "merge_commit_template", speaks, part)
-        yield Setting(f"merge_commit_template.{part}", getattr(template, part), where)
+        chosen = getattr(template, part)
+        yield Setting(f"merge_commit_template.{part}", chosen.source if chosen else "", where)
     for key, value in (
         ("batch_size_limit", found.batch_size_limit(branch)),
         ("prioritize_existing_batches", found.prioritizes_existing_batches(branch)),

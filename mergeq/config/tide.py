@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot, compiled
 from mergeq.core.contexts import Broken, ContextOptions, ContextPolicy, Pattern
 from mergeq.core.merge_method import MergeMethods, NestedMethods
+from mergeq.core.message import CommitTemplate, templated
 from mergeq.core.pool import BlocksPolicy
-from mergeq.core.pull import Method
+from mergeq.core.pull import Method, PullRequest
 from mergeq.core.query import Query
+from mergeq.core.template import Template, Unparsable, parse
 
 QUERY_KEYS = {
     "orgs": "orgs",
@@ -37,16 +38,11 @@ _TEXTS = (*_LABELS, "blocker_label")
 _SUPPLEMENTAL = {"queries", "merge_method"}
 
 
-@dataclass(frozen=True, slots=True)
-class CommitTemplate:
-    """Title and body of a merge commit as configured (T1.44); what is empty is left to GitHub."""
-
-    title: str = ""
-    body: str = ""
-
-    def static(self) -> "CommitTemplate":
-        """What of it can be used as it stands: texts that are no Go templates."""
-        return CommitTemplate(*("" if "{{" in text else text for text in (self.title, self.body)))
+_ORDINARY = PullRequest(
+    org="org", repo="repo", number=1, base="main", head_sha="1" * 40, head_ref="topic", title="title", author="author",
+    labels=("one", "two"), contexts=(), milestone="milestone", review_decision="APPROVED", body="body",
+)  # fmt: skip
+"""A pull request that has everything a template may ask for."""
 
 
 class TideSection:
@@ -169,24 +165,29 @@ class TideSection:
 
     def _templates(self, _: str, value: Any, path: Path_) -> None:
         templates: dict[str, CommitTemplate] = {}
-        unused: list[Path_] = []
         for key, entry in value.items() if self._reading.expect(value, dict, path) else ():
             spot = (*path, key)
             parts = self._reading.tidy(entry, ("title", "body"), spot) if entry is not None else {}
-            texts = {part: self._template(part, text, (*spot, part)) for part, text in parts.items()}
-            templates[key] = CommitTemplate(**texts)
-            unused += [(*spot, part) for part, text in texts.items() if "{{" in text]
+            parsed = {part: self._template(part, text, (*spot, part)) for part, text in parts.items()}
+            templates[key] = CommitTemplate(**parsed)
         self.settings["commit_templates"] = templates
-        if unused:
-            more = f", nor are {len(unused) - 1} more below it" if len(unused) > 1 else ""
-            self._reading.warn(unused[0], f"is a template and not applied yet{more}", "GitHub's default text is used")
 
-    def _template(self, part: str, text: Any, path: Path_) -> str:
-        if text is None or not self._reading.expect(text, str, path):
-            return ""
-        if "{{" in text and "}}" not in text.rpartition("{{")[2]:
-            self._reading.problem(path, f"parsing template for commit {part}: unclosed action", "close it by }}")
-        return str(text)
+    def _template(self, part: str, text: Any, path: Path_) -> Template | None:
+        """A template, None for no text (T1.24). One that fails even where nothing is missing would never be used."""
+        if text is None or not self._reading.expect(text, str, path) or not text:
+            return None
+        try:
+            template = parse(text)
+        except Unparsable as error:
+            what = f"parsing template for commit {part}: {error}"
+            self._reading.problem(
+                path, what, "mend it; it is a Go template, of which policies/README.md says what is known"
+            )
+            return None
+        for failure in templated(CommitTemplate(title=template), _ORDINARY).failures:
+            what = failure.replace("commit title", f"commit {part}")
+            self._reading.warn(path, what, "GitHub's default text is used where it fails")
+        return template
 
     def _gerrit(self, _: str, _value: Any, path: Path_) -> None:
         self._reading.warn(path, "is not applied", "mergeq serves GitHub alone")

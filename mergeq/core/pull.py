@@ -83,7 +83,8 @@ class PullRequest:
     `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded
     from them (D8). `labels` keep GitHub's spelling. `label_times` says, by label in lower case, when each was last put
     on. `approvers` approved exactly this head. `by_writer`: the author may write to the repository. `paths` are the
-    changed files, None when not all were read. `steps` counts its commits; `was_forced` unless it is
+    changed files, None when not all were read. `body` is read only right before it is needed, and empty until then.
+    `is_bot`: the author is a GitHub App. `steps` counts its commits; `was_forced` unless it is
     certain that the head was never force-pushed. `head_owner` is empty when the head's repository is gone (Q24);
     `maintainer_can_modify` is about forks. `was_found` unless a search is known not to have returned it, which
     only Tide minds (D11, D20). Times are seconds since the epoch.
@@ -121,6 +122,8 @@ class PullRequest:
     was_forced: bool = True
     maintainer_can_modify: bool = False
     was_found: bool = True
+    body: str = ""
+    is_bot: bool = False
 
     @property
     def branch(self) -> Branch:
@@ -132,11 +135,28 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of a pull request; `login` is its author's on GitHub, empty when GitHub knows nobody by that address."""
+
+    sha: str
+    message: str
+    name: str = ""
+    email: str = ""
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
-    """The settings of a repository that limit merging."""
+    """The settings of a repository that limit merging, and those for the messages of what is merged, as GitHub's
+    GraphQL API spells them ("Repository", `mergeCommitTitle` and the like).
+    """
 
     allowed_methods: frozenset[Method] = frozenset(Method)
     is_archived: bool = False
+    merge_title: str = "MERGE_MESSAGE"
+    merge_message: str = "PR_TITLE"
+    squash_title: str = "COMMIT_OR_PR_TITLE"
+    squash_message: str = "COMMIT_MESSAGES"
 
 
 @dataclass(frozen=True, slots=True)

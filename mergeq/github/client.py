@@ -16,7 +16,8 @@ from gql.transport.exceptions import TransportError, TransportQueryError, Transp
 from gql.transport.requests import RequestsHTTPTransport
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from mergeq.core.pull import Blocker, Branch, BranchFacts, Context, Method, Protection, PullRequest, Repository
+from mergeq.core.message import Message
+from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.query import scope_owner
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
@@ -224,7 +225,7 @@ class GitHub:
             for found, sha in zip(objects, shas, strict=True)
         ]
 
-    def commits(self, branch: Branch, number: int, head_sha: str) -> list[str]:
+    def commits(self, branch: Branch, number: int, head_sha: str) -> tuple[Commit, ...]:
         """The commits of a pull request, oldest first, as a rebase would replay them: merges are left out.
 
         Raises Unreadable when there are too many, or the head is another by now.
@@ -238,27 +239,24 @@ class GitHub:
             or pull["commits"]["totalCount"] > len(pull["commits"]["nodes"])
         ):
             raise Unreadable(f"{what} could not be read in full")
-        found = [one["commit"] for one in pull["commits"]["nodes"]]
-        return [commit["oid"] for commit in found if commit["parents"]["totalCount"] < 2]
+        return parse.commits(pull["commits"]["nodes"])
 
     # writes: sent once, whatever happens
 
-    def merge(
-        self, branch: Branch, number: int, *, head_sha: str, method: Method, title: str = "", body: str = ""
-    ) -> MergeAnswer:
-        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent here.
-
-        `title` and `body` replace GitHub's default message; what is empty does not.
+    def merge(self, branch: Branch, number: int, *, head_sha: str, method: Method, message: Message) -> MergeAnswer:
+        """Ask GitHub to merge exactly `head_sha` (Pull requests REST page, "Merge a pull request"). Never re-sent
+        here.
         """
-        body_ = {"sha": head_sha, "merge_method": method.value, "commit_title": title, "commit_message": body}
+        said = {"commit_title": message.title, "commit_message": message.body}
+        body = {"sha": head_sha, "merge_method": method.value, **{key: text for key, text in said.items() if text}}
         path = f"/repos/{branch.full_repo}/pulls/{number}/merge"
         try:
-            done = self._write("PUT", path, {key: value for key, value in body_.items() if value}) or {}
+            done = self._write("PUT", path, body) or {}
         except Refused as error:
             return _answer(error.status, error.text)
         if done.get("merged") is not True:
-            said = done.get("message", "nothing")
-            return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {said}")
+            why = done.get("message", "nothing")
+            return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {why}")
         return MergeAnswer(MergeVerdict.MERGED, done.get("message", ""), done.get("sha"))
 
     def create_ref(self, branch: Branch, name: str, sha: str) -> None:

@@ -39,6 +39,7 @@ fragment Rollup on StatusCheckRollup {
 _REPOSITORY = """
 fragment Settings on Repository {
   isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
+  mergeCommitTitle mergeCommitMessage squashMergeCommitTitle squashMergeCommitMessage
   ref(qualifiedName: $ref) {
     target { oid }
     branchProtectionRule {
@@ -110,7 +111,7 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
   rateLimit { cost remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
-    pullRequest(number: $number) { ...Pull }
+    pullRequest(number: $number) { ...Pull body }
   }
 }
 """
@@ -145,7 +146,10 @@ query Commits($owner: String!, $name: String!, $number: Int!) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       headRefOid
-      commits(first: 100) { totalCount nodes { commit { oid message parents(first: 2) { totalCount } } } }
+      commits(first: 100) {
+        totalCount
+        nodes { commit { oid message author { name email user { login } } parents(first: 2) { totalCount } } }
+      }
     }
   }
 }

@@ -5,7 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from mergeq.core.pull import Blocker, Context, Mergeable, Method, Protection, PullRequest, Repository, Result, blocker
+from mergeq.core.pull import (
+    Blocker,
+    Commit,
+    Context,
+    Mergeable,
+    Method,
+    Protection,
+    PullRequest,
+    Repository,
+    Result,
+    blocker,
+)
 
 _PASSING = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
 _WRITERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -65,6 +76,8 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             was_forced=_was_forced(node["timelineItems"]),
             head_owner=login(node["headRepositoryOwner"]) if node["headRepositoryOwner"] else "",
             maintainer_can_modify=node["maintainerCanModify"],
+            body=node.get("body") or "",
+            is_bot=(node["author"] or {}).get("__typename") == "Bot",
         )
     except (KeyError, TypeError):
         return None
@@ -160,7 +173,31 @@ def repository(node: dict[str, Any]) -> Repository:
         methods = (rule["parameters"] or {}).get("allowedMergeMethods")
         if methods:
             allowed &= frozenset(method for method in Method if method.value in {one.lower() for one in methods})
-    return Repository(allowed, node["isArchived"])
+    return Repository(
+        allowed,
+        node["isArchived"],
+        merge_title=node["mergeCommitTitle"],
+        merge_message=node["mergeCommitMessage"],
+        squash_title=node["squashMergeCommitTitle"],
+        squash_message=node["squashMergeCommitMessage"],
+    )
+
+
+def commits(nodes: list[dict[str, Any]]) -> tuple[Commit, ...]:
+    """The commits of a pull request as a rebase would replay them: merges are left out."""
+    found = [node["commit"] for node in nodes]
+    authors = [commit["author"] or {} for commit in found]
+    return tuple(
+        Commit(
+            commit["oid"],
+            commit["message"],
+            author.get("name") or "",
+            author.get("email") or "",
+            (author.get("user") or {}).get("login", ""),
+        )
+        for commit, author in zip(found, authors, strict=True)
+        if commit["parents"]["totalCount"] < 2
+    )
 
 
 def app_slugs(pulls: Iterable[dict[str, Any] | None]) -> dict[int, str]:

@@ -38,6 +38,12 @@ _METHODS = {
     "allow_squash_merge": Method.SQUASH,
     "allow_rebase_merge": Method.REBASE,
 }
+_WORDING = {
+    "merge_commit_title": "merge_title",
+    "merge_commit_message": "merge_message",
+    "squash_merge_commit_title": "squash_title",
+    "squash_merge_commit_message": "squash_message",
+}
 _PLAIN = {
     "isDraft": "is_draft",
     "url": "url",
@@ -115,7 +121,9 @@ def pull_json(read: PullRequest) -> dict[str, Any]:
     return {
         "number": read.number,
         "title": read.title,
+        "body": read.body,
         "author": {"login": read.author},
+        "authorMetadata": {"__typename": "Bot" if read.is_bot else "User"},
         "baseRef": {"name": read.base, "prefix": "refs/heads/"},
         "headRefName": read.head_ref,
         "headRefOid": read.head_sha,
@@ -188,6 +196,7 @@ def world_json(situations: Iterable[Situation], config: Iterable[ConfigFile]) ->
         "repos": {
             one.facts.branch.full_repo: {
                 **{key: method in one.facts.repository.allowed_methods for key, method in _METHODS.items()},
+                **{key: getattr(one.facts.repository, name) for key, name in _WORDING.items()},
                 "archived": one.facts.repository.is_archived,
             }
             for one in situations
@@ -263,6 +272,8 @@ def _pull(node: JSON, reports: JSON | None, paths: tuple[str, ...] | None) -> Pu
         is_open=node.get("state", "OPEN") == "OPEN",
         updated_at=parse.seconds(node.get("updatedAt")),
         created_at=parse.seconds(node.get("createdAt")),
+        body=node.get("body") or "",
+        is_bot=(node.get("authorMetadata") or {}).get("__typename") == "Bot",
         paths=paths,
         **{name: node[key] for key, name in _PLAIN.items() if key in node},
         **{name: getattr(ours, name) for name in _OURS},
@@ -366,7 +377,11 @@ def _facts(document: JSON, branch: Branch, pulls: tuple[PullRequest, ...], extra
         branch,
         document["refs"][f"{branch.full_repo} heads/{branch.name}"],
         pulls,
-        Repository(frozenset(methods), bool((allowed or {}).get("archived"))),
+        Repository(
+            frozenset(methods),
+            bool((allowed or {}).get("archived")),
+            **{name: allowed[key] for key, name in _WORDING.items() if allowed and key in allowed},
+        ),
         msgspec.convert(extra.get("protection") or {}, Protection),
         tuple(issues),
         "the issues that may block it" if unread else extra.get("partial", ""),

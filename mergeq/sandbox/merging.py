@@ -175,6 +175,10 @@ def _message(
         owner = pull.head_repo.partition("/")[0]
         default = f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}", pull.title
     else:
-        listed = "\n\n".join(f"* {info.message.strip()}" for info in commits) if len(commits) > 1 else ""
-        default = f"{pull.title} (#{pull.number})", listed
+        listed = "\n\n".join(f"* {info.message.strip()}" for info in commits)
+        body = listed if len(commits) > 1 else "".join(info.body for info in commits)
+        people = dict.fromkeys(info.author for info in commits if info.author != person(pull.author))
+        trailers = "\n".join(f"Co-authored-by: {one.name} <{one.email}>" for one in people)
+        between = "\n\n---------\n\n" if body and trailers else ""
+        default = f"{pull.title} (#{pull.number})", f"{body}{between}{trailers}"
     return title or default[0], (message or default[1]).strip()

@@ -10,12 +10,14 @@ import pytest
 from mergeq import shipped
 from mergeq.config import ConfigError, Configuration, Settings, load
 from mergeq.config.documents import Document, read
-from mergeq.config.tide import CommitTemplate
 from mergeq.core.contexts import ContextPolicy
+from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch, Method
 from mergeq.core.query import Query
 from mergeq.core.queue import Drafts, Order, QueueValues
+from mergeq.core.template import parse
+from tests.builders import pr
 
 MAIN = Branch("acme", "rocket", "main")
 QUERY = "  queries: [{orgs: [acme]}]\n"
@@ -587,7 +589,7 @@ def test_one_base_url_is_for_everybody(loaded: Load) -> None:
         ),
         pytest.param(
             "merge_commit_template: {acme: {title: '{{ .Title'}}",
-            "parsing template for commit title: unclosed action",
+            "parsing template for commit title: 1: unclosed action",
             id="T1.24",
         ),
     ],
@@ -632,30 +634,78 @@ tide:
 """
     )
 
-    assert found.commit_template(MAIN) == CommitTemplate("from the repository", "")
-    assert found.commit_template(Branch("acme", "other", "main")) == CommitTemplate("from the org", "a body")
+    assert found.commit_template(MAIN) == CommitTemplate(parse("from the repository"))
+    assert found.commit_template(Branch("acme", "other", "main")) == CommitTemplate(
+        parse("from the org"), parse("a body")
+    )
     assert found.commit_template(Branch("acme", "quiet", "main")) == CommitTemplate()
     assert found.commit_template(Branch("other", "x", "main")) == CommitTemplate()
 
 
-def test_a_template_is_kept_but_not_used_and_that_is_told(loaded: Load, warned: Refuse) -> None:
-    text = "tide:\n  merge_commit_template:\n    acme: {body: plain, title: '{{ .Title }}'}\n"
-    found = loaded(text)
+@pytest.mark.parametrize("part", ["title", "body"])
+def test_a_template_that_cannot_be_understood_is_refused_where_it_stands(refused: Refuse, part: str) -> None:
+    """T11.76, T1.47."""
+    (line,) = refused(f"tide:\n  merge_commit_template:\n    acme: {{{part}: '{{{{ .Title | upper }}}}'}}\n")
 
-    assert found.commit_template(MAIN) == CommitTemplate("", "plain")
-    assert found.commit_templates["acme"].title == "{{ .Title }}"
-    (line,) = warned(text)
     assert line.startswith(
-        "config.yaml:3:32: tide.merge_commit_template.acme.title: is a template and not applied yet; "
+        f"config.yaml:3:{len(part) + 14}: tide.merge_commit_template.acme.{part}: parsing template for commit {part}: "
+        "1: function 'upper' not defined; "
     )
 
 
-def test_many_templates_are_told_in_one_line(warned: Refuse) -> None:
-    entries = "{a: {title: '{{.A}}', body: '{{.B}}'}, b: {title: '{{.C}}', body: x}}"
+def test_a_template_that_asks_for_what_there_is_not_is_told(loaded: Load, warned: Refuse) -> None:
+    """Prow takes it, and every time falls back on GitHub's text (T1.46)."""
+    text = "tide:\n  merge_commit_template:\n    acme: {body: '{{ .Author.Login }}', title: '{{ .Title }}'}\n"
 
-    (line,) = warned(f"tide: {{merge_commit_template: {entries}}}\n")
+    assert loaded(text).commit_template(MAIN).body == parse("{{ .Author.Login }}")
+    (line,) = warned(text)
+    assert line == (
+        "config.yaml:3:18: tide.merge_commit_template.acme.body: the template for the commit body failed: "
+        "can't evaluate field Author in a struct; GitHub's default text is used where it fails"
+    )
 
-    assert "tide.merge_commit_template.a.title: is a template and not applied yet, nor are 2 more below it; " in line
+
+# Links of statuses
+
+
+@pytest.mark.parametrize(
+    ("keys", "link"),
+    [
+        ("target_urls: {'*': https://a, acme: https://b}, pr_status_base_url: https://c", "https://b"),
+        (
+            "pr_status_base_urls: {'*': 'https://c/pr?x=1&a=%2F', acme/other: https://d}",
+            "https://c/pr?a=%2F&query=is%3Apr+repo%3Aacme%2Frocket+author%3Aana+head%3Apatch-1&x=1",
+        ),
+        (
+            "target_urls: {acme/other: https://a}, pr_status_base_url: c.example",
+            "c.example?query=is%3Apr+repo%3Aacme%2Frocket+author%3Aana+head%3Apatch-1",
+        ),
+        ("pr_status_base_url: 'https://c?query=old#part'",
+         "https://c?query=is%3Apr+repo%3Aacme%2Frocket+author%3Aana+head%3Apatch-1#part"),
+        ("pr_status_base_url: 'localhost:80/pr?a;b&c=%&d'",
+         "localhost:80/pr?d=&query=is%3Apr+repo%3Aacme%2Frocket+author%3Aana+head%3Apatch-1"),
+        ("target_urls: {acme/other: https://a}", ""),
+        ("pr_status_base_url: 'https://c:port/pr'", ""),
+        ("pr_status_base_url: 'https://c/%zz'", ""),
+        ("pr_status_base_url: '127.0.0.1:80/pr'", ""),
+        ("blocker_label: x", ""),
+    ],
+)  # fmt: skip
+def test_a_status_links_to_what_is_configured(loaded: Load, keys: str, link: str) -> None:
+    """T1.16, T1.18, T6.30."""
+    assert loaded(f"tide: {{{keys}}}\n").status_link(pr(1)) == link
+
+
+def test_the_search_for_a_bots_pull_request_names_it_as_searches_do(loaded: Load) -> None:
+    """T11.284."""
+    found = loaded("tide: {pr_status_base_url: pr.status.com}\n")
+    head = "dependabot/github_actions/actions/cache-4.0.0"
+
+    for author in ("dependabot[bot]", "dependabot", "app/dependabot"):
+        assert found.status_link(pr(1, author=author, is_bot=True, head_ref=head)) == (
+            "pr.status.com?query=is%3Apr+repo%3Aacme%2Frocket+author%3Aapp%2Fdependabot"
+            "+head%3Adependabot%2Fgithub_actions%2Factions%2Fcache-4.0.0"
+        )
 
 
 @pytest.mark.parametrize("text", ["", "tide: {}\n", "plank: {}\n"], ids=["empty", "empty tide", "no tide"])

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from tests.vectors import configs, pools, queries
+from tests.vectors import configs, merging, pools, queries
 from tests.vectors.frame import Line, Op
 
-_AREAS = (configs, pools, queries)
+_AREAS = (configs, merging, pools, queries)
 
 OPS: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.OPS.items()}
 GO: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.GO.items()}

@@ -13,7 +13,7 @@ from mergeq.config.tide import CONTEXT_KEYS
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.description import base_sha_of, skips_retest, with_base_sha
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pull import Branch, Method, blocker
+from mergeq.core.pull import Branch, blocker
 from tests.vectors.frame import Line, Op, configuration, differences
 from tests.vectors.queries import as_json as query_json
 
@@ -21,7 +21,6 @@ JSON = dict[str, Any]
 
 _NOT_OURS = ("gerrit", "target_url", "pr_status_base_url")
 """Keys of Tide's section that are not compared: Gerrit's, and two that end up in the maps beside them (T1.15)."""
-_NO_METHOD = "ifNecessary"
 _SETS = (*CONTEXT_KEYS, "optional-regex-contexts")
 
 
@@ -44,7 +43,8 @@ def _tide(found: Configuration) -> JSON:
         "github_merge_blocks_policy": {key: policy.value for key, policy in found.blocks_policies.items()},
         "priority": [{"labels": list(labels)} for labels in found.priority],
         "merge_commit_template": {
-            key: {"title": template.title, "body": template.body} for key, template in found.commit_templates.items()
+            key: {part: one.source if (one := getattr(template, part)) else "" for part in ("title", "body")}
+            for key, template in found.commit_templates.items()
         },
         "context_options": _context_options(found),
     }
@@ -163,26 +163,26 @@ def _compare_counted(expected: JSON, got: JSON) -> Iterator[str]:
     yield from differences(_as_sets({"targets": targets}), _as_sets(got))
 
 
-def _written(sections: JSON) -> Configuration:
+def written(sections: JSON) -> Configuration:
     """The configuration with sections as JSON, which is YAML."""
     return configuration({"config_yaml": json.dumps(sections)})
 
 
 def _policy_of(line: Line) -> ContextPolicy:
     asked = line["input"]["policy"]
-    return _written({"tide": {"context_options": asked}}).context_options.everyone
+    return written({"tide": {"context_options": asked}}).context_options.everyone
 
 
 def _parsed_options(line: Line) -> JSON:
     asked = line["input"]
-    options = _written({"tide": {"context_options": asked["context_options"]}}).context_options
+    options = written({"tide": {"context_options": asked["context_options"]}}).context_options
     return policy_json(options.for_branch(asked["org"], asked["repo"], asked["branch"]))
 
 
 def _context_policy(line: Line) -> JSON:
     asked = line["input"]
     branch = Branch(asked["org"], asked["repo"], asked["branch"])
-    found = _written(
+    found = written(
         {
             "tide": {"context_options": asked["context_options"]},
             "branch-protection": asked["branch_protection"],
@@ -213,7 +213,7 @@ def _job_contexts(line: Line) -> JSON:
     """What jobs demand; they are given as they are, also without the context that loading would give them."""
     asked = line["input"]
     raw = asked["presubmits"] or ()
-    jobs = _written({"presubmits": {"org/repo": [{**job, "name": "job"} for job in raw]}}).presubmits["org/repo"]
+    jobs = written({"presubmits": {"org/repo": [{**job, "name": "job"} for job in raw]}}).presubmits["org/repo"]
     jobs = tuple(replace(job, context=one.get("context", "")) for job, one in zip(jobs, raw, strict=True))
     contexts = contexts_of(jobs, asked["branch"], manual_required=bool(asked["require_manually_triggered_jobs"]))
     return {name: sorted(getattr(contexts, name)) for name in ("required", "required_if_present", "optional")}
@@ -225,20 +225,8 @@ def _compare_job_contexts(expected: JSON, got: JSON) -> Iterator[str]:
 
 def _blocks_policy(line: Line) -> str:
     asked = line["input"]
-    found = _written({"tide": {"github_merge_blocks_policy": asked["map"] or {}}})
+    found = written({"tide": {"github_merge_blocks_policy": asked["map"] or {}}})
     return found.for_branch(Branch(asked["org"], asked["repo"], "main")).blocks_policy.value
-
-
-def _merge_method(line: Line) -> str:
-    """The method of a branch. Some tables have a method that there is not; another stands for it, by which none of
-    them is harmed.
-    """
-    asked = json.dumps(line["input"])
-    unused = next((method.value for method in Method if method.value not in asked), _NO_METHOD)
-    asked = json.loads(asked.replace(_NO_METHOD, unused))
-    methods = _written({"tide": {"merge_method": asked["merge_method"] or {}}}).methods
-    found = methods.for_branch(Branch(asked["org"], asked["repo"], asked["branch"])).value
-    return _NO_METHOD if found == unused else found
 
 
 def blocked(line: Line) -> JSON:
@@ -297,5 +285,4 @@ GO: Mapping[str, Op] = {
     "Config.GetTideContextPolicy": Op(_context_policy, _compare_policies),
     "BranchRequirements": Op(_job_contexts, _compare_job_contexts),
     "Tide.GitHubMergeBlocksPolicy": Op(_blocks_policy),
-    "Tide.OrgRepoBranchMergeMethod": Op(_merge_method),
 }
