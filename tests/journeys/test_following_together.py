@@ -7,7 +7,7 @@ import pytest
 import redis
 import requests
 
-from tests.journeys.test_processes_together import CONFIG, children_of, eventually, knows, running, sandbox
+from tests.journeys.test_processes_together import CONFIG, PATIENCE, children_of, eventually, knows, running, sandbox
 
 pytestmark = pytest.mark.journey
 BROKEN = "tide:\n  queries:\n    - orgs: acme\n"
@@ -52,7 +52,7 @@ def test_run_follows_changes_keeps_the_last_good_one_and_survives_hangups(tmp_pa
             assert child.poll() is None
             assert len(family & children_of(child.pid)) >= 4
             child.send_signal(signal.SIGINT)
-            said = child.communicate(timeout=30)[1]
+            said = child.communicate(timeout=PATIENCE)[1]
             assert child.returncode == 130, said
             assert "Traceback" not in said
             assert "configuration not taken up" in said
@@ -87,7 +87,7 @@ def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis
             child.kill()
         else:
             child.send_signal(signal.SIGTERM)
-            assert child.wait(30) == 0
+            assert child.wait(PATIENCE) == 0
 
 
 def waits_for_work(redis_url: str) -> bool:
