@@ -39,6 +39,7 @@ _PARTS = ("web", "worker", "tick")
 _UP_SECONDS = 120.0
 _SETTLE_SECONDS = 300.0
 _LAST_WORDS = 10  # lines of a log
+_CI_SECONDS = {True: 0.3, False: 3.0}  # quick when only the end counts, slow enough to be watched when not
 _NOT_YET = "Not mergeable. "
 
 _config_option = click.option(
@@ -176,7 +177,7 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
             state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
         )
         github = stack.enter_context(Sandbox(_unused(home / "github")))
-        stage = Rehearsal(github, samples, exact_searches(config)) if config else Demo(github)
+        stage = Rehearsal(github, samples, exact_searches(config)) if config else Demo(github, _CI_SECONDS[once])
         settings = _bindable(
             Settings(
                 github_token=github.token,

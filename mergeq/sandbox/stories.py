@@ -270,9 +270,10 @@ class _Played:
 
 @dataclass(slots=True)
 class Demo:
-    """Plays the stories in a sandbox and judges them."""
+    """Plays the stories in a sandbox and judges them; its CI takes `ci_seconds` where pull requests are tested again."""
 
     sandbox: Sandbox
+    ci_seconds: float = 0.3
     _played: list[_Played] = field(default_factory=list)
 
     @property
@@ -284,7 +285,7 @@ class Demo:
         for repo, files in _FILES.items():
             branches = {"release-1": {"VERSION": "1\n"}} if repo == LAUNCHPAD else {}
             kind = CiKind.CHECK_RUN if repo == LAUNCHPAD else CiKind.STATUS
-            delay = 0.3 if repo in STAGED | UPDATED else 0.0
+            delay = self.ci_seconds if repo in STAGED | UPDATED else 0.0
             self._world.create_repo(repo, files=files, branches=branches, ci=CiConfig(kind=kind, delay=delay))
         self._world.users.set_role("mallory", "read")
         self._world.users.set_role("eve", "read")

@@ -43,7 +43,7 @@ def test_the_queue_page_shows_every_open_pull_request_in_the_words_of_its_status
     page = busy.web.get("/tide").text
 
     assert "acme/rocket" in page
-    assert "Not mergeable. Needs approved label." in page
+    assert '<span class="soft">Not mergeable.</span> Needs approved label.' in page
     assert "no pull request is ready" in page
 
 
