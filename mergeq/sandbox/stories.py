@@ -270,7 +270,7 @@ class _Played:
 
 @dataclass(slots=True)
 class Demo:
-    """Plays the stories in a sandbox and judges them; its CI takes `ci_seconds` where pull requests are tested again."""
+    """Plays the stories in a sandbox and judges them; CI takes `ci_seconds` where what lands is tested first."""
 
     sandbox: Sandbox
     ci_seconds: float = 0.3

@@ -282,7 +282,7 @@ def test_a_pull_request_that_landed_says_so_whatever_was_recorded_after(mergeq: 
     record(mergeq.store, lease, 1.0)
     record(mergeq.store, lease, 2.0, landed_sha=None, action="TRIGGER", outcome=Outcome.ABANDONED, err="it has landed")
 
-    assert "No longer open: landed as ccccccc" in text(mergeq.web.get("/pr/acme/rocket/7").text)
+    assert "Landed as ccccccc" in text(mergeq.web.get("/pr/acme/rocket/7").text)
 
 
 def test_contexts_are_listed_with_their_link_and_whether_they_count(mergeq: Mergeq) -> None:
