@@ -1,6 +1,7 @@
 """The demonstration, watched as a stranger would: what it says is held against its repositories and its GitHub."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from mergeq import shipped
-from tests.journeys.test_processes_together import PATIENCE, children_of, eventually, git, run, running
+from tests.journeys.test_processes_together import PATIENCE, children_of, eventually, git, is_alive, run, running
 
 pytestmark = pytest.mark.journey
 STAGED = {"acme/rocket", "acme/launchpad"}
@@ -106,7 +107,7 @@ def test_a_stranger_watches_the_demo_looks_into_its_github_and_stops_it(tmp_path
         assert "Traceback" not in said
         assert "\x1b" not in said
         assert "acme/rocket#6" in said
-        assert eventually(lambda: not {pid for pid in family if Path(f"/proc/{pid}").exists()})
+        assert eventually(lambda: not {pid for pid in family if is_alive(pid)})
 
 
 def is_green(github: str, repo: str, commit: str) -> bool:
@@ -129,4 +130,24 @@ def test_the_demo_stops_in_the_middle_without_a_table_and_leaves_nothing_behind(
         assert child.stdout is not None
         assert child.stdout.read() == ""
         assert child.stderr.read().splitlines()[-1] == "stopped before every story had ended"
-        assert eventually(lambda: not {pid for pid in family if Path(f"/proc/{pid}").exists()})
+        assert eventually(lambda: not {pid for pid in family if is_alive(pid)})
+
+
+def test_a_part_that_ends_by_itself_is_named_after_what_it_said_last(tmp_path: Path) -> None:
+    with running("demo", "--port", "0", "--state", str(tmp_path)) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline().startswith("the pages")
+        assert eventually((log := tmp_path / "mergeq.log").read_text)
+        (tick,) = (pid for pid in children_of(child.pid) if arguments_of(pid)[-1] == "tick")
+
+        os.kill(tick, signal.SIGKILL)
+
+        assert child.wait(PATIENCE) == 1
+        said = child.stderr.read().splitlines()
+        assert said[-1] == "Error: mergeq tick ended by itself (exit -9); its last words are above"
+        assert said[-2] in log.read_text().splitlines()
+
+
+def arguments_of(pid: int) -> list[str]:
+    """How a process was called."""
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1] or [""]

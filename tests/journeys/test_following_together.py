@@ -38,17 +38,17 @@ def test_run_follows_changes_keeps_the_last_good_one_and_survives_hangups(tmp_pa
 
             rewrite(config, CONFIG.replace("[lgtm, approved]", "[lgtm, really]"))
             child.send_signal(signal.SIGHUP)
-            assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=5).text)
+            assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=PATIENCE).text)
 
             rewrite(config, BROKEN)
             child.send_signal(signal.SIGHUP)
-            assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=5).text)
+            assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=PATIENCE).text)
             labels = curl.post(f"{where['api']}/repos/acme/rocket/issues/1/labels", json={"labels": ["really"]})
 
             assert labels.status_code == 200, labels.text
             assert eventually(lambda: curl.get(f"{where['api']}/repos/acme/rocket/pulls/1").json()["merged"])
             rewrite(config, CONFIG)
-            assert eventually(lambda: "is not in force" not in requests.get(f"{page}/tide", timeout=5).text)
+            assert eventually(lambda: "is not in force" not in requests.get(f"{page}/tide", timeout=PATIENCE).text)
             assert child.poll() is None
             assert len(family & children_of(child.pid)) >= 4
             child.send_signal(signal.SIGINT)

@@ -132,22 +132,22 @@ def test_run_lands_what_somebody_labels_with_curl_in_another_process(tmp_path: P
             git("clone", "--quiet", f"{where['url']}/acme/rocket.git", str(tmp_path / "clone"))
             assert git("-C", str(tmp_path / "clone"), "rev-parse", "HEAD") == pull["merge_commit_sha"]
             assert (tmp_path / "clone" / "shield.txt").exists()
-            assert eventually(lambda: requests.get(f"{page}/tide-history.json", timeout=5).json()["History"])
-            assert where["token"] not in requests.get(f"{page}/tide", timeout=5).text
+            assert eventually(lambda: requests.get(f"{page}/tide-history.json", timeout=PATIENCE).json()["History"])
+            assert where["token"] not in requests.get(f"{page}/tide", timeout=PATIENCE).text
 
             family = children_of(child.pid)
             assert len(family) >= 5
             child.send_signal(signal.SIGINT)
             said = child.communicate(timeout=PATIENCE)[1]
             assert child.returncode == 130, said
-            assert not {pid for pid in family if Path(f"/proc/{pid}").exists()}
+            assert eventually(lambda: not {pid for pid in family if is_alive(pid)})
             assert where["token"] not in said
             assert "Traceback" not in said
 
 
 def knows(page: str, repo: str, number: int) -> bool:
     try:
-        return requests.get(f"{page}/pr/{repo}/{number}.json", timeout=5).status_code == 200
+        return requests.get(f"{page}/pr/{repo}/{number}.json", timeout=PATIENCE).status_code == 200
     except requests.RequestException:
         return False
 
