@@ -78,7 +78,7 @@ def cli() -> None:
 @cli.command()
 @_config_option
 def run(paths: tuple[Path, ...]) -> None:
-    """Run everything: pages and webhooks, a worker, the timer, and a Redis if none is configured."""
+    """Run everything: pages, webhooks, a worker, the timer, a Redis."""
     with _stopping() as (stopping, caught), ExitStack() as stack:
         settings = _bindable(_settings(paths))
         env = dict(os.environ)
@@ -114,7 +114,7 @@ def worker(paths: tuple[Path, ...]) -> None:
 @cli.command()
 @_config_option
 def tick(paths: tuple[Path, ...]) -> None:
-    """Keep time: start sweeps, and send again for branches that were forgotten."""
+    """Keep time: start sweeps, remind of branches that were forgotten."""
     ready = services(_settings(paths))
     with _stopping() as (stopping, _), _at_hangup(ready.followed.force):
         jobs.tick(ready, stopping)
@@ -129,8 +129,8 @@ def tick(paths: tuple[Path, ...]) -> None:
 )
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep the repositories in this folder.")
 def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
-    """Run a GitHub of your own, offline: real git repositories behind GitHub's HTTP API."""
-    with _stopping() as (stopping, caught), Sandbox(state and _unused(state / "github")) as github:
+    """Run only the demo's GitHub: real git behind GitHub's HTTP API."""
+    with _stopping() as (stopping, caught), _github(state and state / "github") as github:
         if seed:
             try:
                 github.load(json.loads(seed.read_bytes()))
@@ -161,7 +161,9 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
 @click.option("--prs", type=click.IntRange(1, 500), default=20, help="With --config: how many pull requests to open.")
 @_config_option
 def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, paths: tuple[Path, ...]) -> None:
-    """Watch pull requests land: mergeq on a GitHub of its own, with real git, CI, Redis and worker.
+    """Watch pull requests land, on a GitHub of its own, offline.
+
+    Git, CI, Redis, worker and pages are real ones.
 
     With --config it plays your own configuration instead of the stories: the repositories and branches that it names,
     and sample pull requests against them.
@@ -176,7 +178,7 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
         home = (
             state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
         )
-        github = stack.enter_context(Sandbox(_unused(home / "github")))
+        github = stack.enter_context(_github(home / "github"))
         stage = Rehearsal(github, samples, exact_searches(config)) if config else Demo(github, _CI_SECONDS[once])
         settings = _bindable(
             Settings(
@@ -236,7 +238,7 @@ def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
 @click.option("--why", required=True, help="What was done about it; kept in the log.")
 @_config_option
 def resume(branch: str, why: str, paths: tuple[Path, ...]) -> None:
-    """Let BRANCH, given as ORG/REPO:BRANCH, go on after a pause or a halt."""
+    """Let BRANCH, ORG/REPO:BRANCH, go on after a pause or a halt."""
     target = _branch(branch)
     with _ready(paths) as ready:
         if not ready.store.resume(target):
@@ -392,11 +394,15 @@ def _ready(paths: tuple[Path, ...]) -> Iterator[Services]:
         yield services(settings)
 
 
-def _unused(folder: Path) -> Path:
-    """A folder for repositories; refused when it holds an earlier run's, which would be taken for this one's."""
-    if folder.is_dir() and any(folder.iterdir()):
+def _github(folder: Path | None) -> Sandbox:
+    """A sandbox with its repositories in a folder; refused when that holds an earlier run's, or there is no git."""
+    if shutil.which("git") is None:
+        raise click.ClickException(
+            "git is missing, and the sandbox's repositories are real; install it: apt-get install git"
+        )
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise click.ClickException(f"{folder}: holds repositories already; remove it, or choose another --state")
-    return folder
+    return Sandbox(folder)
 
 
 def _settings(paths: tuple[Path, ...]) -> Settings:
@@ -525,13 +531,13 @@ def _health(settings: Settings) -> dict[str, Any] | None:
 
 
 class Screen:
-    """Where the demo tells what happens: a line for each thing that does, and on a terminal a last line that is drawn
-    over again and says how far it is.
+    """Where the demo tells what happens: a line for each thing that does unless it is to be `quiet`, and on a terminal
+    a last line that is drawn over again and says how far it is.
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream, self._quiet = stream, quiet
-        self._redraws = not quiet and stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+        self._redraws = stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
         self._shown = ""
 
     def say(self, line: str) -> None:

@@ -148,6 +148,27 @@ def test_a_part_that_ends_by_itself_is_named_after_what_it_said_last(tmp_path: P
         assert said[-2] in log.read_text().splitlines()
 
 
+@pytest.mark.parametrize("command", ["demo", "sandbox"])
+def test_without_git_there_is_one_line_and_no_traceback(tmp_path: Path, command: str) -> None:
+    done = run(command, "--port", "0", PATH=str(tmp_path))
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: git is missing, and the sandbox's repositories are real; install it: apt-get install git"
+    ]
+
+
+def test_a_configuration_that_names_no_repository_is_not_played(tmp_path: Path) -> None:
+    (config := tmp_path / "config.yaml").write_text("tide: {}\n")
+
+    done = run("demo", "--once", "--port", "0", "--config", str(config))
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: no query of this configuration names a repo or an org, so nothing can be played"
+    ]
+
+
 def arguments_of(pid: int) -> list[str]:
     """How a process was called."""
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1] or [""]
