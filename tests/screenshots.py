@@ -20,7 +20,7 @@ tide:
       missingLabels: [do-not-merge/hold]
   context_options: {required-contexts: [ci/test, e2e]}
 mergeq:
-  queue: {retest: staging}
+  queue: {retest: staging, batch_size_limit: 8}
 """
 README_HEIGHT = 960
 

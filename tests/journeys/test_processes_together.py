@@ -53,7 +53,7 @@ def running(*arguments: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
         finally:
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
-            child.communicate(timeout=PATIENCE)
+            print(*child.communicate(timeout=PATIENCE))  # noqa: T201 -- shown with a journey that failed
 
 
 @contextmanager

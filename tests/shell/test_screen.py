@@ -66,12 +66,14 @@ def test_a_file_gets_lines() -> None:
     assert file.getvalue() == "#1 landed\n#2 landed\n"
 
 
-def test_where_a_document_is_asked_for_nothing_is_told() -> None:
+def test_where_a_document_is_asked_for_only_a_terminal_sees_how_far_it_is(terminal: tuple[TextIO, int]) -> None:
     file = io.StringIO()
 
     tell(Screen(file, quiet=True))
+    tell(Screen(terminal[0], quiet=True))
 
     assert file.getvalue() == ""
+    assert shown_on(terminal) == "1 of 2\r\x1b[2K"
 
 
 WHY = "Not mergeable. Job ci/test is not green together with the base."

@@ -103,7 +103,7 @@ def test_nothing_is_cut_off_refused_by_the_policy_or_left_without_a_name(
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("path", ["/tide", "/tide-history", "/pr/acme/rocket/32"])
+@pytest.mark.parametrize("path", ["/tide", "/tide-history", "/pr/acme/rocket/32", "/nowhere"])
 @pytest.mark.usefixtures("crowd")
 def test_every_text_stands_out_from_what_is_behind_it(browser: Browser, site: str, path: str, dark: bool) -> None:
     """WCAG 2.2, 1.4.3: a contrast of at least 4.5, computed from what the browser itself would draw."""
