@@ -40,6 +40,9 @@ def test_run_follows_changes_keeps_the_last_good_one_and_survives_hangups(tmp_pa
             child.send_signal(signal.SIGHUP)
             assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=PATIENCE).text)
 
+            before = sweeps(page)  # the worker looks when a job begins, so one that ended may have begun before
+            assert eventually(lambda: sweeps(page) >= before + 2)
+
             rewrite(config, BROKEN)
             child.send_signal(signal.SIGHUP)
             assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=PATIENCE).text)
@@ -88,6 +91,12 @@ def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis
         else:
             child.send_signal(signal.SIGTERM)
             assert child.wait(PATIENCE) == 0
+
+
+def sweeps(page: str) -> float:
+    """How many sweeps have been finished."""
+    lines = requests.get(f"{page}/metrics", timeout=PATIENCE).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("tidesyncheartbeat"))
 
 
 def waits_for_work(redis_url: str) -> bool:
