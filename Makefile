@@ -1,6 +1,6 @@
 # The front door. `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast check soak clean
+.PHONY: help setup demo test fast check soak screenshots clean
 
 PY ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ ROUNDS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mergeq needs Python 3.11 or newer; name one, for example: make PY=python3.12"; exit 1; }
@@ -52,6 +52,9 @@ soak: $(VENV)/.develop ## the sandbox and the shells, as often as ROUNDS says (R
 	  echo "round $$round of $(ROUNDS)"; \
 	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell $(ARGS) || exit 1; \
 	done
+
+screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium
+	@$(BIN)/python -m tests.screenshots build/screenshots
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build

@@ -8,10 +8,13 @@ import signal
 import socket
 import sys
 import tempfile
+import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.error import URLError
@@ -33,8 +36,11 @@ from mergeq.sandbox.stories import Demo
 from mergeq.web.documents import explanation_json
 
 _PARTS = ("web", "worker", "tick")
-_UP_SECONDS = 30.0
-_SETTLE_SECONDS = 120.0
+_UP_SECONDS = 120.0
+_SETTLE_SECONDS = 300.0
+_LAST_WORDS = 10  # lines of a log
+_CI_SECONDS = {True: 0.3, False: 3.0}  # quick when only the end counts, slow enough to be watched when not
+_NOT_YET = "Not mergeable. "
 
 _config_option = click.option(
     "--config",
@@ -72,7 +78,7 @@ def cli() -> None:
 @cli.command()
 @_config_option
 def run(paths: tuple[Path, ...]) -> None:
-    """Run everything: pages and webhooks, a worker, the timer, and a Redis if none is configured."""
+    """Run everything: pages, webhooks, a worker, the timer, a Redis."""
     with _stopping() as (stopping, caught), ExitStack() as stack:
         settings = _bindable(_settings(paths))
         env = dict(os.environ)
@@ -81,11 +87,11 @@ def run(paths: tuple[Path, ...]) -> None:
         ready = services(settings)
         for warning in ready.config.warnings:
             click.echo(f"warning: {warning}", err=True)
-        children = _start_parts(settings, env)
-        stack.callback(stop, list(children.values()))
-        stack.enter_context(_at_hangup(lambda: _pass_on(signal.SIGHUP, children)))
+        parts = _Parts(_start_parts(settings, env))
+        stack.callback(stop, list(parts.children.values()))
+        stack.enter_context(_at_hangup(lambda: parts.pass_on(signal.SIGHUP)))
         click.echo(f"mergeq: http://{settings.host}:{settings.port}/tide  (Ctrl-C stops it)", err=True)
-        _watched(children, stopping)
+        parts.watch(stopping)
     _exit_for(caught)
 
 
@@ -108,7 +114,7 @@ def worker(paths: tuple[Path, ...]) -> None:
 @cli.command()
 @_config_option
 def tick(paths: tuple[Path, ...]) -> None:
-    """Keep time: start sweeps, and send again for branches that were forgotten."""
+    """Keep time: start sweeps, remind of branches that were forgotten."""
     ready = services(_settings(paths))
     with _stopping() as (stopping, _), _at_hangup(ready.followed.force):
         jobs.tick(ready, stopping)
@@ -123,8 +129,8 @@ def tick(paths: tuple[Path, ...]) -> None:
 )
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep the repositories in this folder.")
 def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
-    """Run a GitHub of your own, offline: real git repositories behind GitHub's HTTP API."""
-    with _stopping() as (stopping, caught), Sandbox(state and _unused(state / "github")) as github:
+    """Run only the demo's GitHub: real git behind GitHub's HTTP API."""
+    with _stopping() as (stopping, caught), _github(state and state / "github") as github:
         if seed:
             try:
                 github.load(json.loads(seed.read_bytes()))
@@ -155,7 +161,9 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
 @click.option("--prs", type=click.IntRange(1, 500), default=20, help="With --config: how many pull requests to open.")
 @_config_option
 def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, paths: tuple[Path, ...]) -> None:
-    """Watch pull requests land: mergeq on a GitHub of its own, with real git, CI, Redis and worker.
+    """Watch pull requests land, on a GitHub of its own, offline.
+
+    Git, CI, Redis, worker and pages are real ones.
 
     With --config it plays your own configuration instead of the stories: the repositories and branches that it names,
     and sample pull requests against them.
@@ -163,12 +171,15 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
     if as_json and not once:
         raise click.UsageError("--json needs --once")
     config = load(paths) if paths else None
+    samples = sample(config, prs) if config else []
+    if config and not samples:
+        raise click.ClickException("no query of this configuration names a repo or an org, so nothing can be played")
     with _stopping() as (stopping, caught), ExitStack() as stack:
         home = (
             state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
         )
-        github = stack.enter_context(Sandbox(_unused(home / "github")))
-        stage = Rehearsal(github, sample(config, prs), exact_searches(config)) if config else Demo(github)
+        github = stack.enter_context(_github(home / "github"))
+        stage = Rehearsal(github, samples, exact_searches(config)) if config else Demo(github, _CI_SECONDS[once])
         settings = _bindable(
             Settings(
                 github_token=github.token,
@@ -184,23 +195,26 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
         stage.open()
         github.world.add_hook(f"{settings.public_url}/webhooks/github", github.webhook_secret)
         log = stack.enter_context((home / "mergeq.log").open("ab"))
-        children = _start_parts(settings, dict(os.environ), log=log.fileno())
-        stack.callback(stop, list(children.values()))
-        _await_up(settings, children, stopping)
+        parts = _Parts(_start_parts(settings, dict(os.environ), log=log.fileno()), home / "mergeq.log")
+        stack.callback(stop, list(parts.children.values()))
+        _await_up(settings, parts, stopping)
         screen = stack.enter_context(closing(Screen(sys.stderr, quiet=as_json)))
-        example = stage.verdict()["prs"][0]["pr"].partition("#")[0]
-        screen.say(f"GitHub (a sandbox):  {github.url}   e.g. git clone {github.url}/{example}.git")
-        screen.say(f"mergeq:              {settings.public_url}/tide")
-        ended = _settle(stage, settings, children, stopping, screen)
+        example = next(iter(github.world.repos())).full_name
+        screen.say(f"the pages      {settings.public_url}/tide")
+        screen.say(f"their GitHub   {github.url}   (try: git clone {github.url}/{example}.git)\n")
+        ended = _settle(stage, settings, parts, stopping, screen)
         screen.close()
         verdict = stage.verdict()
-        if as_json:
+        if stopping.is_set():
+            click.echo("stopped before every story had ended", err=True)
+        elif as_json:
             click.echo(json.dumps(verdict))
         else:
-            _print_table(verdict)
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+            click.echo("\n" + "\n".join(table(verdict, width)))
         if not once and not stopping.is_set():
             click.echo(f"\nThe pages stay up: {settings.public_url}/tide  (Ctrl-C stops everything)")
-            _watched(children, stopping)
+            parts.watch(stopping)
         elif not (ended and verdict["ok"]) and not stopping.is_set():
             raise click.ClickException("not every story ended as expected")
     _exit_for(caught)
@@ -224,7 +238,7 @@ def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
 @click.option("--why", required=True, help="What was done about it; kept in the log.")
 @_config_option
 def resume(branch: str, why: str, paths: tuple[Path, ...]) -> None:
-    """Let BRANCH, given as ORG/REPO:BRANCH, go on after a pause or a halt."""
+    """Let BRANCH, ORG/REPO:BRANCH, go on after a pause or a halt."""
     target = _branch(branch)
     with _ready(paths) as ready:
         if not ready.store.resume(target):
@@ -380,11 +394,15 @@ def _ready(paths: tuple[Path, ...]) -> Iterator[Services]:
         yield services(settings)
 
 
-def _unused(folder: Path) -> Path:
-    """A folder for repositories; refused when it holds an earlier run's, which would be taken for this one's."""
-    if folder.is_dir() and any(folder.iterdir()):
+def _github(folder: Path | None) -> Sandbox:
+    """A sandbox with its repositories in a folder; refused when that holds an earlier run's, or there is no git."""
+    if shutil.which("git") is None:
+        raise click.ClickException(
+            "git is missing, and the sandbox's repositories are real; install it: apt-get install git"
+        )
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise click.ClickException(f"{folder}: holds repositories already; remove it, or choose another --state")
-    return folder
+    return Sandbox(folder)
 
 
 def _settings(paths: tuple[Path, ...]) -> Settings:
@@ -431,59 +449,76 @@ def _start_parts(settings: Settings, env: Mapping[str, str], *, log: int | None 
     return {part: start([*program, part], env=told, output=log, death=signal.SIGKILL) for part in _PARTS}
 
 
-def _watched(children: Mapping[str, Any], stopping: threading.Event) -> None:
-    if ended := watch(children, stopping):
-        raise click.ClickException(
-            f"mergeq {ended} ended by itself (exit {children[ended].returncode}); its last words are above"
-        )
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The children that do the work, and the file they log to unless that is our own output."""
 
+    children: Mapping[str, Any]
+    log: Path | None = None
 
-def _await_up(settings: Settings, children: Mapping[str, Any], stopping: threading.Event) -> None:
-    waited = 0.0
-    while not stopping.wait(0.1):
-        if _health(settings) is not None:
-            return
-        waited += 0.1
-        for name, child in children.items():
+    def watch(self, stopping: threading.Event) -> None:
+        """Wait until `stopping` is set; raises ClickException when a child ends by itself."""
+        if watch(self.children, stopping):
+            self.check()
+
+    def check(self) -> None:
+        """Raises ClickException when a child has ended, after what it said last."""
+        for name, child in self.children.items():
             if child.poll() is not None:
+                if self.log is not None:
+                    words = self.log.read_text(errors="replace").splitlines()
+                    click.echo("\n".join(words[-_LAST_WORDS:]), err=True)
                 raise click.ClickException(
-                    f"mergeq {name} did not start (exit {child.returncode}); its last words are above"
+                    f"mergeq {name} ended by itself (exit {child.returncode}); its last words are above"
                 )
-        if waited > _UP_SECONDS:
+
+    def pass_on(self, number: signal.Signals) -> None:
+        """Send a signal to all."""
+        for child in self.children.values():
+            child.send_signal(number)
+
+
+def _await_up(settings: Settings, parts: _Parts, stopping: threading.Event) -> None:
+    deadline = time.monotonic() + _UP_SECONDS
+    while not stopping.wait(0.1) and _health(settings) is None:
+        parts.check()
+        if time.monotonic() > deadline:
             raise click.ClickException(
                 f"mergeq did not answer on {settings.host}:{settings.port} within {_UP_SECONDS:.0f} s"
             )
 
 
 def _settle(
-    stage: Demo | Rehearsal,
-    settings: Settings,
-    children: Mapping[str, Any],
-    stopping: threading.Event,
-    screen: "Screen",
+    stage: Demo | Rehearsal, settings: Settings, parts: _Parts, stopping: threading.Event, screen: "Screen"
 ) -> bool:
     """Wait until every story has ended and nothing moves any more; False when that takes too long."""
     told: dict[str, str] = {}
-    waited, quiet = 0.0, 0
-    while quiet < 3 and waited < _SETTLE_SECONDS and not stopping.wait(0.25):
-        waited += 0.25
-        for name, child in children.items():
-            if child.poll() is not None:
-                raise click.ClickException(
-                    f"mergeq {name} ended by itself (exit {child.returncode}); its last words are above"
-                )
+    began, quiet = time.monotonic(), 0
+    while quiet < 3 and (passed := time.monotonic() - began) < _SETTLE_SECONDS and not stopping.wait(0.25):
+        parts.check()
         stage.step()
         verdict = stage.verdict()
         for row in verdict["prs"]:
-            line = f"{row['pr']:<28} {row['outcome']:<7} {'; '.join(row['reasons'])}"
-            if told.get(row["pr"]) != line:
-                told[row["pr"]] = line
-                screen.say(line)
+            news = _news(row, is_first=row["pr"] not in told)
+            if news and told.get(row["pr"]) != news:
+                told[row["pr"]] = news
+                screen.say(f"{passed:5.1f} s  {row['pr']:<18}{news}")
         done = sum(row["outcome"] == row["expected"] for row in verdict["prs"])
-        screen.progress(f"{done} of {len(verdict['prs'])} as expected so far, {waited:.0f} s")
+        screen.progress(f"{passed:5.0f} s  {done} of {len(verdict['prs'])} as they should end")
         health = _health(settings)
         quiet = quiet + 1 if verdict["ok"] and stage.is_quiet() and health and health["idle"] else 0
     return quiet >= 3
+
+
+def _news(row: Mapping[str, Any], *, is_first: bool) -> str:
+    """What there is to tell of a pull request now; empty while its newest head has no status."""
+    says = "; ".join(row["reasons"])
+    if row["landed_sha"] is not None:
+        return f"landed  {_told(row)}"
+    if is_first:
+        return f"opened  {row['story']}"
+    what = "waits" if says.startswith(_NOT_YET) else row["outcome"]
+    return f"{what:<8}{says.removeprefix(_NOT_YET)}" if says else ""
 
 
 def _health(settings: Settings) -> dict[str, Any] | None:
@@ -496,13 +531,13 @@ def _health(settings: Settings) -> dict[str, Any] | None:
 
 
 class Screen:
-    """Where the demo tells what happens: a line for each thing that does, and on a terminal a last line that is drawn
-    over again and says how far it is.
+    """Where the demo tells what happens: a line for each thing that does unless it is to be `quiet`, and on a terminal
+    a last line that is drawn over again and says how far it is.
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream, self._quiet = stream, quiet
-        self._redraws = not quiet and stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+        self._redraws = stream.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
         self._shown = ""
 
     def say(self, line: str) -> None:
@@ -529,23 +564,36 @@ class Screen:
         return "\r\x1b[2K" if self._shown else ""
 
 
-def _print_table(verdict: Mapping[str, Any]) -> None:
+def table(verdict: Mapping[str, Any], width: int) -> list[str]:
+    """Every pull request, its story, what happened and why. Lines keep to `width` characters; 0 is any length."""
     header = ("PULL REQUEST", "STORY", "HAPPENED", "WHY")
-    rows = [(row["pr"], row["story"], row["outcome"], _told(row)) for row in verdict["prs"]]
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(3)]
-    click.echo()
+    rows = [(row["pr"], row["story"], _happened(row), _told(row)) for row in verdict["prs"]]
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(4)]
+    if width:
+        left = max(width - widths[0] - widths[2] - 6, 40)
+        widths[1] = min(widths[1], left // 2)
+        widths[3] = min(widths[3], left - widths[1])
+    lines = []
     for line in (header, *rows):
-        click.echo("  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]]))
-    click.echo(f"\n{'as expected' if verdict['ok'] else 'NOT as expected'}: {len(rows)} stories")
+        cells = [textwrap.wrap(text, room) or [""] for text, room in zip(line, widths, strict=True)]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = (part.ljust(room) for part, room in zip(parts, widths, strict=True))
+            lines += ["  ".join(padded).rstrip()]
+    landed = sum(row["outcome"] == "landed" for row in verdict["prs"])
+    judgement = "as expected" if verdict["ok"] else "NOT as expected"
+    return [*lines, "", f"{judgement}: {len(rows)} stories, {landed} landed"]
+
+
+def _happened(row: Mapping[str, Any]) -> str:
+    ended: str = row["outcome"]
+    return ended if ended == row["expected"] else f"{ended}, NOT {row['expected']}"
 
 
 def _told(row: Mapping[str, Any]) -> str:
     """Why a pull request is where it is: what it landed as, else what its status says."""
     if row["landed_sha"] is None:
         return "; ".join(row["reasons"])
-    tested = (
-        "the tree that was tested" if row["tested_tree"] == row["landed_tree"] else "on the strength of its own head"
-    )
+    tested = "the tree that was tested" if row["tested_tree"] == row["landed_tree"] else "green on its own head"
     return f"as {row['landed_sha'][:7]}, {tested}"
 
 
@@ -574,11 +622,6 @@ def _at_hangup(act: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def _pass_on(number: signal.Signals, children: Mapping[str, Any]) -> None:
-    for child in children.values():
-        child.send_signal(number)
 
 
 def _exit_for(caught: list[int]) -> None:

@@ -18,7 +18,7 @@ from typing import Self
 
 from mergeq.config import ConfigError
 
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _SOCKET_LIMIT = 100  # bytes; Linux allows 107 and macOS 103 for a socket's path
 

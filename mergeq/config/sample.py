@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 
 from mergeq.config.policy import Configuration
 from mergeq.core.pull import Branch
@@ -26,7 +26,9 @@ class Proposed:
 
 
 def sample(config: Configuration, count: int) -> list[Proposed]:
-    """At most `count` pull requests, spread over the queries, their repositories and what may be lacking."""
+    """`count` pull requests, spread over the queries, their repositories and what may be lacking; none if no query can
+    match.
+    """
     return list(islice(_interleaved([_of_query(config, query, n) for n, query in enumerate(config.queries)]), count))
 
 
@@ -50,7 +52,7 @@ def _of_query(config: Configuration, query: Query, offset: int) -> Iterator[Prop
     kinds = ["nothing", "nothing", "a label", "a green context", "a clean label"]
     repos = [*query.repos, *(f"{org}/{name}" for org in query.orgs for name in ("example", "sample"))]
     served = [repo for repo in repos if repo not in query.excluded_repos]
-    for number, repo in enumerate(served * len(kinds)):
+    for number, repo in enumerate(cycle(served)):
         org, name = repo.split("/")
         base = next(iter(query.included_branches), "main")
         if base in query.excluded_branches:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from mergeq.sandbox import Sandbox
     from mergeq.sandbox.world import World
 
-ROCKET, LAUNCHPAD, GUIDEBOOK = "acme/rocket", "acme/launchpad", "acme/guidebook"
+ROCKET, LAUNCHPAD, TELEMETRY, GUIDEBOOK = "acme/rocket", "acme/launchpad", "acme/telemetry", "acme/guidebook"
 READY = ("lgtm", "approved", "dco-signoff: yes")
-STAGED = frozenset({ROCKET, LAUNCHPAD})
+STAGED, UPDATED = frozenset({ROCKET, LAUNCHPAD}), frozenset({TELEMETRY})
 
 _CI = """echo "checking $(ls *.txt | wc -l) parts"
 if grep -l BROKEN *.txt; then exit 1; fi
@@ -23,6 +23,7 @@ if test -f pump.txt -a -f tank.txt; then echo "the pump bursts the light tank"; 
 _FILES = {
     ROCKET: {"ci.sh": _CI, "README.md": "# Rocket\n", "engine.txt": "one engine\n", "hull.txt": "a hull\n"},
     LAUNCHPAD: {"ci.sh": _CI, "README.md": "# Launchpad\n", "tower.txt": "a tower\n", "countdown.txt": "3 2 1\n"},
+    TELEMETRY: {"ci.sh": _CI, "README.md": "# Telemetry\n", "speed.txt": "a speedometer\n"},
     GUIDEBOOK: {"ci.sh": _CI, "README.md": "# Guidebook\n", "safety.txt": "stand back\n"},
 }
 
@@ -212,6 +213,21 @@ STORIES = (
         fork="mallory",
     ),
     Story(
+        TELEMETRY,
+        "first of two where each is tested on its own branch",
+        "Measure the height",
+        {"height.txt": "an altimeter\n"},
+        "landed",
+    ),
+    Story(
+        TELEMETRY,
+        "second of the two: behind now, brought up to date, tested again",
+        "Measure the heat",
+        {"heat.txt": "a thermometer\n"},
+        "landed",
+        author="ben",
+    ),
+    Story(
         GUIDEBOOK,
         "an issue blocks the branch, then is closed",
         "Explain the countdown",
@@ -254,9 +270,10 @@ class _Played:
 
 @dataclass(slots=True)
 class Demo:
-    """Plays the stories in a sandbox and judges them."""
+    """Plays the stories in a sandbox and judges them; CI takes `ci_seconds` where what lands is tested first."""
 
     sandbox: Sandbox
+    ci_seconds: float = 0.3
     _played: list[_Played] = field(default_factory=list)
 
     @property
@@ -265,11 +282,11 @@ class Demo:
 
     def open(self) -> None:
         """Make the repositories and open the pull requests."""
-        kinds = {ROCKET: CiKind.STATUS, LAUNCHPAD: CiKind.CHECK_RUN, GUIDEBOOK: CiKind.STATUS}
         for repo, files in _FILES.items():
             branches = {"release-1": {"VERSION": "1\n"}} if repo == LAUNCHPAD else {}
-            delay = 0.3 if repo in STAGED else 0.0
-            self._world.create_repo(repo, files=files, branches=branches, ci=CiConfig(kind=kinds[repo], delay=delay))
+            kind = CiKind.CHECK_RUN if repo == LAUNCHPAD else CiKind.STATUS
+            delay = self.ci_seconds if repo in STAGED | UPDATED else 0.0
+            self._world.create_repo(repo, files=files, branches=branches, ci=CiConfig(kind=kind, delay=delay))
         self._world.users.set_role("mallory", "read")
         self._world.users.set_role("eve", "read")
         for story in STORIES:
@@ -313,7 +330,7 @@ class Demo:
         right = all(
             row["outcome"] == row["expected"]
             and (row["outcome"] == "landed" or any(said.startswith(one.story.because) for said in row["reasons"]))
-            and (row["tested_tree"] == row["landed_tree"] or one.story.repo not in STAGED)
+            and (row["tested_tree"] == row["landed_tree"] or one.story.repo not in STAGED | UPDATED)
             for row, one in zip(rows, self._played, strict=True)
         )
         return {"prs": rows, "ok": right}
@@ -337,9 +354,14 @@ class Demo:
         }
 
     def _tested(self, pull: Pull) -> set[str]:
-        """The trees of every staged series that CI found good: of the commit that it tested, and of each step to it."""
+        """The trees of every staged series that CI found good: of the commit that it tested, and of each step to it.
+
+        Where pull requests are brought up to date, it is the tree of the head if CI found that good.
+        """
         repo = self._world.repo(pull.repo)
         trees: set[str] = set()
+        if pull.repo in UPDATED and self._passed(pull.repo, pull.head_sha):
+            trees.add(repo.git.commit(pull.head_sha).tree)
         for name, sha in repo.git.branches().items():
             if name.startswith("mergeq/") and self._passed(pull.repo, sha):
                 commit = repo.git.commit(sha)

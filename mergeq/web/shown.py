@@ -33,7 +33,7 @@ from mergeq.web.views import (
 
 _FEW = 6  # branches, or pull requests beside a pool, that are shown without being asked for
 
-_LANDING = "landing now"
+_LANDING, _TESTED = "landing now", "being tested"
 _DOING = {
     "MERGE": _LANDING,
     "MERGE_BATCH": _LANDING,
@@ -47,6 +47,12 @@ _PEOPLE = frozenset(
     }
 )
 _CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS, Clause.STAGED})
+_STOPPED = frozenset(
+    {
+        *(Clause.CONFLICT, Clause.METHOD_LABELS, Clause.REBASE, Clause.METHOD_DISALLOWED, Clause.GITHUB_BLOCKED),
+        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION),
+    }
+)
 _AWAITED = {
     Clause.LABELS: "labels",
     Clause.FORBIDDEN_LABELS: "a label to go",
@@ -89,7 +95,7 @@ class Views:
             for pool in shown
         ]
         return QueueView(
-            pools=tuple(folded),
+            pools=tuple(sorted(folded, key=lambda pool: not pool.is_open)),
             asked=asked,
             known=len(pools),
             in_pool=sum(len(pool.members) for pool in shown),
@@ -118,7 +124,7 @@ class Views:
             runs=tuple(self._run(run, saved, settings) for run in saved.runs),
             members=tuple(_pull(member, saved, settings, place) for place, member in enumerate(members, 1)),
             others=tuple(_pull(standing, saved, settings, 0) for standing in others),
-            awaited=tuple(sorted(awaited.items(), key=lambda item: (-item[1], item[0]))),
+            awaited=_most_first(awaited),
         )
 
     def pull(self, branch: Branch, number: int, saved: SavedPool | None, records: Sequence[HistoryRecord]) -> PullPage:
@@ -221,18 +227,32 @@ def said(standing: Standing, saved: SavedPool, settings: BranchSettings) -> stat
 
 def _pull(standing: Standing, saved: SavedPool, settings: BranchSettings, place: int) -> PullView:
     """One pull request, with the very text of its commit status."""
-    words = said(standing, saved, settings)
+    words, number = said(standing, saved, settings), standing.pull.number
+    is_tested = any(number in {member.number for member in run.members} for run in saved.runs if not run.ended)
+    doing = _DOING.get(saved.action, "") if number in saved.targets else ""
     return PullView(
         pull=standing.pull,
         url=_link(standing.pull.url),
         method=standing.method.value if standing.method else "",
         place=place,
         entered_at=when(standing.entered_at) if standing.entered_at else "",
-        state=words.state,
+        tone="testing" if is_tested and words.state == "pending" else _tone(words.state, standing),
         text=words.description,
         reasons=standing.reasons,
-        doing=_DOING.get(saved.action, "") if standing.pull.number in saved.targets else "",
+        doing=doing or (_TESTED if is_tested and standing.in_pool else ""),
     )
+
+
+def _tone(state: str, standing: Standing) -> str:
+    """How a status feels: a state of its own for what nobody but a change can help, and for what rests on purpose."""
+    first = _first(standing.reasons, frozenset(Clause))
+    if first is None:
+        return state
+    bad = {Result.FAILURE, Result.ERROR}
+    failed = {context.name for context in latest(standing.pull.contexts or ()) if context.result in bad}
+    if state == "error" or first.clause in _STOPPED or (first.clause is Clause.CONTEXTS and failed & {*first.items}):
+        return "failure"
+    return "rest" if first.clause is Clause.DRAFT else state
 
 
 def _narrowed(pool: PoolView, asked: str) -> PoolView | None:
@@ -247,7 +267,11 @@ def _narrowed(pool: PoolView, asked: str) -> PoolView | None:
     if not members and not others:
         return None
     awaited = Counter(_awaited(view.reasons) for view in others)
-    return replace(pool, members=members, others=others, awaited=tuple(sorted(awaited.items())))
+    return replace(pool, members=members, others=others, awaited=_most_first(awaited))
+
+
+def _most_first(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _first(reasons: Iterable[Reason], clauses: frozenset[Clause]) -> Reason | None:
@@ -324,11 +348,13 @@ def _queue_steps(view: PullView, pool: PoolView) -> tuple[StepView, StepView]:
     landing = StepView("Landing", "ahead", f"onto {pool.branch.name}")
     if view.doing == _LANDING:
         landing = StepView("Landing", "now", f"being landed onto {pool.branch.name}")
+    elif view.doing == _TESTED:
+        landing = StepView("Landing", "now", view.text.removeprefix("Not mergeable. "))
     elif pool.halted:
         landing = StepView("Landing", "stop", "the branch is halted")
     elif stopping:
         landing = StepView("Landing", "stop", f"the branch is blocked by {stopping}")
-    elif view.in_pool and view.state != "success":
+    elif view.in_pool and view.tone != "success":
         landing = StepView("Landing", "ahead", view.text.removeprefix("Not mergeable. "))
     elif view.in_pool:
         landing = StepView("Landing", "ahead", "next" if view.place == 1 else f"after {view.place - 1} before it")

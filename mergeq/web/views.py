@@ -23,8 +23,10 @@ class Mark:
 class PullView:
     """One pull request on a page: where it stands, in the words of its status, and every reason.
 
-    `place` is its turn among the members of its pool, 1 is served next, 0 is outside. `doing` is
-    what the branch's action does to it now, empty when it is no target. `url` leads to GitHub.
+    `place` is its turn among the members of its pool, 1 is served next, 0 is outside. `doing` is what the branch's
+    action or a run does to it now, empty when neither is about it. `tone` is what its dot says: success, testing,
+    pending (people or CI are awaited), failure (nothing moves until somebody changes something) or rest. `url` leads
+    to GitHub.
     """
 
     pull: PullRequest
@@ -32,7 +34,7 @@ class PullView:
     method: str
     place: int
     entered_at: str
-    state: str
+    tone: str
     text: str
     reasons: tuple[Reason, ...]
     doing: str

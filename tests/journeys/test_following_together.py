@@ -7,7 +7,7 @@ import pytest
 import redis
 import requests
 
-from tests.journeys.test_processes_together import CONFIG, children_of, eventually, knows, running, sandbox
+from tests.journeys.test_processes_together import CONFIG, PATIENCE, children_of, eventually, knows, running, sandbox
 
 pytestmark = pytest.mark.journey
 BROKEN = "tide:\n  queries:\n    - orgs: acme\n"
@@ -38,21 +38,24 @@ def test_run_follows_changes_keeps_the_last_good_one_and_survives_hangups(tmp_pa
 
             rewrite(config, CONFIG.replace("[lgtm, approved]", "[lgtm, really]"))
             child.send_signal(signal.SIGHUP)
-            assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=5).text)
+            assert eventually(lambda: "really" in requests.get(f"{page}/pr/acme/rocket/1.json", timeout=PATIENCE).text)
+
+            before = sweeps(page)  # the worker looks when a job begins, so one that ended may have begun before
+            assert eventually(lambda: sweeps(page) >= before + 2)
 
             rewrite(config, BROKEN)
             child.send_signal(signal.SIGHUP)
-            assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=5).text)
+            assert eventually(lambda: "is not in force" in requests.get(f"{page}/tide", timeout=PATIENCE).text)
             labels = curl.post(f"{where['api']}/repos/acme/rocket/issues/1/labels", json={"labels": ["really"]})
 
             assert labels.status_code == 200, labels.text
             assert eventually(lambda: curl.get(f"{where['api']}/repos/acme/rocket/pulls/1").json()["merged"])
             rewrite(config, CONFIG)
-            assert eventually(lambda: "is not in force" not in requests.get(f"{page}/tide", timeout=5).text)
+            assert eventually(lambda: "is not in force" not in requests.get(f"{page}/tide", timeout=PATIENCE).text)
             assert child.poll() is None
             assert len(family & children_of(child.pid)) >= 4
             child.send_signal(signal.SIGINT)
-            said = child.communicate(timeout=30)[1]
+            said = child.communicate(timeout=PATIENCE)[1]
             assert child.returncode == 130, said
             assert "Traceback" not in said
             assert "configuration not taken up" in said
@@ -87,7 +90,13 @@ def test_each_part_by_itself_takes_a_hangup_for_what_it_is(tmp_path: Path, redis
             child.kill()
         else:
             child.send_signal(signal.SIGTERM)
-            assert child.wait(30) == 0
+            assert child.wait(PATIENCE) == 0
+
+
+def sweeps(page: str) -> float:
+    """How many sweeps have been finished."""
+    lines = requests.get(f"{page}/metrics", timeout=PATIENCE).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("tidesyncheartbeat"))
 
 
 def waits_for_work(redis_url: str) -> bool:

@@ -59,7 +59,7 @@ def test_pygithub_writes_statuses_refs_labels_and_comments(served: Sandbox, gith
 def test_gql_talks_to_the_application_without_a_port(sandbox: Sandbox) -> None:
     sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
     headers = {"Authorization": f"bearer {sandbox.token}"}
-    transport = RequestsHTTPTransport(url=f"{BASE}/graphql", headers=headers, timeout=30, retries=0)
+    transport = RequestsHTTPTransport(url=f"{BASE}/graphql", headers=headers, timeout=180, retries=0)
     client = Client(transport=transport, fetch_schema_from_transport=False, execute_timeout=None)
     session = client.connect_sync()  # type: ignore[no-untyped-call]
     transport.session.mount(BASE, WsgiAdapter(sandbox.app))  # type: ignore[union-attr]

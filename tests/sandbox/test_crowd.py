@@ -20,11 +20,11 @@ def test_many_people_at_once_lose_nothing_and_break_nothing(served: Sandbox) -> 
         pull = world.open_pull("acme/busy", title="Add", files={f"{number}.txt": "x\n"}, head=f"b{number}", fork=fork)
         with requests.Session() as session:
             session.headers["Authorization"] = f"token {served.token}"
-            looked = session.post(f"{served.url}/graphql", json={"query": LOOK}, timeout=30).json()
+            looked = session.post(f"{served.url}/graphql", json={"query": LOOK}, timeout=180).json()
             assert "errors" not in looked
             method = {"merge_method": METHODS[number % 3]}
             url = f"{served.url}/repos/acme/busy/pulls/{pull.number}/merge"
-            return session.put(url, json=method, timeout=30).status_code
+            return session.put(url, json=method, timeout=180).status_code
 
     with ThreadPoolExecutor(6) as people:
         codes = list(people.map(land, range(12)))

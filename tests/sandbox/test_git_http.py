@@ -56,7 +56,7 @@ def test_a_push_without_a_token_is_refused(served: Sandbox, tmp_path: Path) -> N
     git("clone", "-q", address(served), "here", cwd=tmp_path)
     commit(tmp_path / "here", "a.txt", "a\n")
 
-    answer = requests.get(address(served) + "/info/refs?service=git-receive-pack", timeout=10)
+    answer = requests.get(address(served) + "/info/refs?service=git-receive-pack", timeout=180)
     said = git("push", "-q", "origin", "main", cwd=tmp_path / "here", ok=False)
 
     assert answer.status_code == 401
@@ -135,7 +135,7 @@ def test_a_compressed_request_is_understood(served: Sandbox) -> None:
         address(served) + "/git-upload-pack",
         data=gzip.compress(wanted),
         headers={"Content-Type": "application/x-git-upload-pack-request", "Content-Encoding": "gzip"},
-        timeout=10,
+        timeout=180,
     )
 
     assert answer.status_code == 200
@@ -156,7 +156,7 @@ def test_closing_ends_every_thread_even_with_connections_open() -> None:
     with Sandbox() as sandbox, requests.Session() as session:
         sandbox.world.create_repo("acme/rocket", files={"ci.sh": "true\n"})
         sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
-        session.get(sandbox.serve() + "/api/v3/repos/acme/rocket", timeout=10)
+        session.get(sandbox.serve() + "/api/v3/repos/acme/rocket", timeout=180)
         root = sandbox.root
         assert sandbox.settle()
         assert set(threading.enumerate()) > before

@@ -258,7 +258,7 @@ def test_many_threads_that_look_at_once_read_a_change_once(file: Path) -> None:
     together, news = threading.Barrier(8), list[bool]()
 
     def look() -> None:
-        together.wait(10)
+        together.wait(180)
         news.append(followed.refresh())
 
     threads = [threading.Thread(target=look) for _ in range(8)]

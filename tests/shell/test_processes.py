@@ -18,7 +18,7 @@ from mergeq.processes import EmbeddedRedis, start, stop, watch
 WAIT = threading.Event()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 180.0) -> bool:
     for _ in range(int(seconds / 0.05)):
         if true():
             return True
@@ -120,12 +120,15 @@ def test_a_child_that_ends_by_itself_is_named() -> None:
 
 
 def test_a_child_that_will_not_listen_is_ended_all_the_same() -> None:
-    deaf = start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], output=None)
+    reader, writer = os.pipe()
+    deaf = start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], output=writer)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert said.readline() == "ready\n"
     stopping = threading.Event()
     stopping.set()
 
     assert watch({"deaf": deaf}, stopping) == ""
-    WAIT.wait(0.3)
     stop([deaf], patience=0.2)
 
     assert deaf.returncode == -signal.SIGKILL

@@ -43,7 +43,7 @@ def test_the_queue_page_shows_every_open_pull_request_in_the_words_of_its_status
     page = busy.web.get("/tide").text
 
     assert "acme/rocket" in page
-    assert "Not mergeable. Needs approved label." in page
+    assert '<span class="soft">Not mergeable.</span> Needs approved label.' in page
     assert "no pull request is ready" in page
 
 
@@ -90,7 +90,7 @@ def test_the_page_of_a_landed_pull_request_says_what_was_done(busy: Mergeq) -> N
     landed = busy.history()[0].landed_sha
 
     page = busy.web.get("/pr/acme/rocket/1").text
-    assert re.search(rf'landed as <a href="http://[^"]*/acme/rocket/commit/{landed}"', page)
+    assert re.search(rf'Landed as <a href="http://[^"]*/acme/rocket/commit/{landed}"', page)
     document = valid(busy.web.get("/pr/acme/rocket/1.json"), "pr")
     assert document["open"] is False
     assert document["history"][0]["landed_sha"] == landed

@@ -87,6 +87,40 @@ def test_a_run_shows_its_members_its_commit_and_what_its_contexts_say(mergeq: Me
     assert [one["Number"] for one in pool["BatchPending"]] == [1, 2]
 
 
+def test_those_under_test_are_told_from_those_that_wait_for_their_turn(mergeq: Mergeq) -> None:
+    member = (Member(1, f"{1:040x}", Method.MERGE),)
+    run = Run("r1", "b" * 40, member, "mergeq/main-1", "5" * 40, (), 1_767_603_500.0, ())
+    save(mergeq.store, MAIN, standing(1), standing(2), runs=(run, replace(run, id="r2", ended=RunState.RED)))
+
+    page = mergeq.web.get("/tide").text
+
+    assert re.findall(r'<li id="pull-acme/rocket#(\d)" class="(\w+)">', page) == [("1", "tested"), ("2", "member")]
+    assert text(page).count("being tested") == 1
+    assert steps(mergeq.web.get("/pr/acme/rocket/1").text)[3][0] == "now"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "changes", "tone"),
+    [
+        ((), {}, "success"),
+        ((LABEL,), {}, "pending"),
+        ((RED,), {"contexts": (context("ci/test", Result.PENDING),)}, "pending"),
+        ((RED,), {"contexts": (context("ci/test", Result.FAILURE),)}, "failure"),
+        ((CONFLICT, LABEL), {}, "failure"),
+        ((Reason(Clause.DRAFT, "to be ready", "it is a draft", "the author", "mark it"),), {}, "rest"),
+    ],
+    ids=["in the pool", "people are awaited", "CI is awaited", "CI failed", "a conflict", "a draft"],
+)
+def test_a_dot_tells_what_waits_from_what_nothing_but_a_change_will_help(
+    mergeq: Mergeq, reasons: tuple[Reason, ...], changes: dict[str, Any], tone: str
+) -> None:
+    save(mergeq.store, MAIN, standing(1, *reasons, **changes))
+
+    row = mergeq.web.get("/tide").text.split('id="pull-acme/rocket#1"')[1]
+
+    assert re.findall(r'<span class="dot (\w+)"', row)[0] == tone
+
+
 def test_a_halted_branch_says_why_and_counts_as_blocked(mergeq: Mergeq) -> None:
     lease = save(mergeq.store, MAIN, standing(1))
     saved = mergeq.store.pool(MAIN)
@@ -145,14 +179,16 @@ def test_the_filter_looks_at_branches_and_at_pull_requests(mergeq: Mergeq, asked
     assert ("Nothing here contains" in page) == (not found)
 
 
-def test_of_many_branches_only_those_with_members_are_open(mergeq: Mergeq) -> None:
+def test_of_many_branches_only_those_with_members_are_open_and_they_come_first(mergeq: Mergeq) -> None:
     for number in range(20):
-        outside = () if number < 3 else (LABEL,)
+        outside = () if number >= 17 else (LABEL,)
         save(mergeq.store, Branch("acme", f"repo-{number:02}", "main"), standing(number + 1, *outside))
 
     page = mergeq.web.get("/tide").text
 
     assert len(re.findall(r'<details class="branch" [^>]* open>', page)) == 3
+    names = re.findall(r'id="branch-acme/(repo-\d+)', page)
+    assert names == [f"repo-{number:02}" for number in (17, 18, 19, *range(17))]
     assert len(re.findall(r'<details class="branch"', page)) == 20
 
 
@@ -246,7 +282,7 @@ def test_a_pull_request_that_landed_says_so_whatever_was_recorded_after(mergeq: 
     record(mergeq.store, lease, 1.0)
     record(mergeq.store, lease, 2.0, landed_sha=None, action="TRIGGER", outcome=Outcome.ABANDONED, err="it has landed")
 
-    assert "No longer open: landed as ccccccc" in text(mergeq.web.get("/pr/acme/rocket/7").text)
+    assert "Landed as ccccccc" in text(mergeq.web.get("/pr/acme/rocket/7").text)
 
 
 def test_contexts_are_listed_with_their_link_and_whether_they_count(mergeq: Mergeq) -> None:
