@@ -362,14 +362,13 @@ class Demo:
         trees: set[str] = set()
         if pull.repo in UPDATED and self._passed(pull.repo, pull.head_sha):
             trees.add(repo.git.commit(pull.head_sha).tree)
+        tip = repo.git.tip(pull.base_ref) or ""
         for name, sha in repo.git.branches().items():
             if name.startswith("mergeq/") and self._passed(pull.repo, sha):
-                commit = repo.git.commit(sha)
-                for _ in range(20):
+                while not repo.git.is_ancestor(sha, tip):
+                    commit = repo.git.commit(sha)
                     trees.add(commit.tree)
-                    if not commit.parents or "(#" not in commit.message:
-                        break
-                    commit = repo.git.commit(commit.parents[0])
+                    sha = commit.parents[0]  # noqa: PLW2901 -- down the series, to the base it was cut from
         return trees
 
     def _passed(self, full_name: str, sha: str) -> bool:
@@ -400,7 +399,11 @@ def _says(world: World, pull: Pull, text: str) -> bool:
 
 
 def _is_staged(world: World, pull: Pull) -> bool:
-    """Whether a staging ref holds this pull request."""
+    """Whether a staging ref holds this pull request last: its head is a parent, its number or its own words are there."""
     git = world.repo(pull.repo).git
-    staged = (sha for name, sha in git.branches().items() if name.startswith("mergeq/"))
-    return any(f"(#{pull.number})" in git.commit(sha).message for sha in staged)
+    staged = [git.commit(sha) for name, sha in git.branches().items() if name.startswith("mergeq/")]
+    head = git.commit(pull.head_sha)
+    return any(
+        pull.head_sha in one.parents or f"(#{pull.number})" in one.message or one.message == head.message
+        for one in staged
+    )
