@@ -30,6 +30,10 @@ _MANUAL = "require_manually_triggered_jobs"
 _SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits", "in_repo_config")
 _NO_URL = re.compile(r"[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})|^(?![A-Za-z][A-Za-z0-9+.-]*:)[^/]*:")
 _NO_PAIR = re.compile(r"%(?![0-9A-Fa-f]{2})|;")
+
+_NO_JOBS = {"disabled_clusters", "periodics", "postsubmits"}
+"""Sections of Prow's that are only about jobs (T13.4)."""
+
 IN_REPO = "its jobs are kept in the repository itself and not known here"
 
 
@@ -39,6 +43,7 @@ class Configuration:
 
     Durations are seconds. What differs between branches is asked of the methods; a plain mapping has the keys ``*``,
     ``org`` and ``org/repo``. `query_places` has for each query where it stands, once per entry it was made of.
+    `not_applied` has what `mergeq:` says and nothing follows from yet, by its path there.
     """
 
     queries: tuple[Query, ...] = ()
@@ -62,6 +67,7 @@ class Configuration:
     priority: tuple[tuple[str, ...], ...] = ()
     status_context: str = "tide"
     queue: Mapping[str, Mapping[Leaf, object]] = field(default_factory=dict)
+    not_applied: Mapping[Leaf, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     digest: str = ""
 
@@ -140,7 +146,9 @@ class Configuration:
 
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
-        jobs = self.presubmits.get(branch.full_repo, ())
+        jobs = self.presubmits.get(branch.full_repo)
+        if not jobs:
+            return JobContexts()
         return contexts_of(jobs, branch.name, manual_required=self._wants_manual(branch))
 
     def _wants_manual(self, branch: Branch) -> bool:
@@ -250,6 +258,8 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
         presubmits.read_in_repo(sections.get("in_repo_config"))
+        for key in _NO_JOBS & document.value.keys():
+            reading.warn((key,), "is not applied", "mergeq runs no jobs; nothing else needs it here")
     queries = merged([query for query, _ in tide.queries])
     found = Configuration(
         queries=tuple(query for query, _ in queries),
@@ -261,6 +271,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         jobs_in_repo=presubmits.in_repo,
         status_context=ours.status_context or Configuration().status_context,
         queue=ours.levels,
+        not_applied=ours.not_applied,
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )
@@ -336,7 +347,10 @@ def _contradictions(configuration: Configuration, options: Mapping[str, Spot]) -
         branch = _branch_of(scope)
         spots = [spots[scope] for spots in (options, configuration.protection.spots) if scope in spots]
         resolved = configuration.context_options.for_branch(branch.org, branch.repo, branch.name)
-        if resolved.from_branch_protection and scope in configuration.protection.spots:
+        protected = resolved.from_branch_protection and scope in configuration.protection.spots
+        if not protected and scope not in options and branch.full_repo not in configuration.presubmits:
+            continue  # what holds there is what holds one level up
+        if protected:
             problem = configuration.protection.of(branch, configuration.job_contexts(branch))[1]
             if problem:
                 yield spots[-1].line(problem, "until then no context of it is required")

@@ -217,7 +217,9 @@ def test_merge_keys_bring_in_what_is_not_there(write: Write, text: str, merged: 
         pytest.param(
             "[" * 200 + "]" * 200, "config.yaml:1:62: nests too deeply; keep below 60 levels", id="too deep a nesting"
         ),
-        pytest.param("a: 1 #" + "x" * 8_000_000, "config.yaml: is 8000006 bytes; split it", id="too long a file"),
+        pytest.param(
+            "a: 1 #" + "x" * 8_000_000, "config.yaml: is more than 8000000 bytes; split it", id="too long a file"
+        ),
     ],
 )
 def test_what_is_not_one_plain_document_is_refused_in_one_line(refused: Refuse, text: str | bytes, line: str) -> None:
@@ -504,7 +506,7 @@ def test_keys_in_another_case_are_read_as_go_reads_them(loaded: Load, warned: Re
 
 def test_a_complaint_about_a_key_in_another_case_has_its_place(refused: Refuse) -> None:
     assert refused("tide:\n  Blocker_Label: 7\n") == [
-        "config.yaml:2:18: tide.blocker_label: must be text, but is 7; mend the value"
+        "config.yaml:2:18: tide.blocker_label: must be text, but is 7; put it in quotes"
     ]
 
 
@@ -730,11 +732,11 @@ WRONG_TYPES = [
     ),
     (
         "tide: {queries: [{orgs: [a, 7]}]}\n",
-        "config.yaml:1:29: tide.queries.0.orgs.1: must be text, but is 7; mend the value",
+        "config.yaml:1:29: tide.queries.0.orgs.1: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {queries: [{orgs: [a], author: 7}]}\n",
-        "config.yaml:1:38: tide.queries.0.author: must be text, but is 7; mend the value",
+        "config.yaml:1:38: tide.queries.0.author: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {queries: [{orgs: [a], reviewApprovedRequired: 1}]}\n",
@@ -744,15 +746,15 @@ WRONG_TYPES = [
         "tide: {blocker_label: [x]}\n",
         'config.yaml:1:23: tide.blocker_label: must be text, but is ["x"]; mend the value',
     ),
-    ("tide: {squash_label: 7}\n", "config.yaml:1:22: tide.squash_label: must be text, but is 7; mend the value"),
-    ("tide: {target_url: 7}\n", "config.yaml:1:20: tide.target_url: must be text, but is 7; mend the value"),
+    ("tide: {squash_label: 7}\n", "config.yaml:1:22: tide.squash_label: must be text, but is 7; put it in quotes"),
+    ("tide: {target_url: 7}\n", "config.yaml:1:20: tide.target_url: must be text, but is 7; put it in quotes"),
     (
         "tide: {target_urls: x}\n",
         'config.yaml:1:21: tide.target_urls: must be a mapping, but is "x"; mend the value',
     ),
     (
         "tide: {target_urls: {a: 7}}\n",
-        "config.yaml:1:25: tide.target_urls.a: must be text, but is 7; mend the value",
+        "config.yaml:1:25: tide.target_urls.a: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {github_merge_blocks_policy: block}\n",
@@ -798,7 +800,7 @@ WRONG_TYPES = [
     ),
     (
         "tide: {merge_commit_template: {a: {title: 7}}}\n",
-        "config.yaml:1:43: tide.merge_commit_template.a.title: must be text, but is 7; mend the value",
+        "config.yaml:1:43: tide.merge_commit_template.a.title: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {merge_commit_template: {a: x}}\n",
@@ -818,7 +820,7 @@ WRONG_TYPES = [
     ),
     (
         "tide: {context_options: {optional-regex-contexts: [7]}}\n",
-        "config.yaml:1:52: tide.context_options.optional-regex-contexts.0: must be text, but is 7; mend the value",
+        "config.yaml:1:52: tide.context_options.optional-regex-contexts.0: must be text, but is 7; put it in quotes",
     ),
     (
         "tide:\n context_options:\n  skip-unknown-contexts: 0\n",
@@ -1335,44 +1337,6 @@ def test_tide_may_be_set_in_one_main_file_only(refused: Refuse) -> None:
     (line,) = refused(a="tide: {sync_period: 1m}\n", b="tide: {blocker_label: x}\n")
 
     assert line == "b.yaml:1:7: tide: stands in a.yaml too; keep `tide:` in one main file"
-
-
-def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
-    found = loaded(
-        tide=f"tide:\n{QUERY}",
-        ours="mergeq: {status_context: queue, queue: {order: number}}\n",
-        more="mergeq: {queue: {drafts: include, orgs: {acme: {order: entered}}}}\n",
-    )
-
-    settings = found.for_branch(MAIN)
-    assert settings.status_context == "queue"
-    assert settings.queue == QueueValues(drafts=Drafts.INCLUDE)
-    assert found.for_branch(Branch("other", "x", "main")).queue.order is Order.NUMBER
-
-
-@pytest.mark.parametrize(
-    ("section", "place", "what"),
-    [
-        ("queue: {order: number}", "1:25", "order is set in two files for *"),
-        (
-            "queue: {orgs: {acme: {repos: {rocket: {order: number}}}}}",
-            "1:56",
-            "order is set in two files for acme/rocket",
-        ),
-    ],
-    ids=["for everyone", "for a repository"],
-)
-def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, what: str) -> None:
-    (line,) = refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n")
-
-    assert line.startswith(f"b.yaml:{place}: mergeq.queue.")
-    assert line.endswith(f"{what}; keep one")
-
-
-def test_the_status_context_may_not_differ_between_files(refused: Refuse) -> None:
-    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: z}\n") == [
-        "b.yaml:1:26: mergeq.status_context: is set in two files; keep one"
-    ]
 
 
 def test_the_digest_names_the_content_and_not_the_form(loaded: Load) -> None:
