@@ -325,7 +325,7 @@ def _demanded(configuration: Configuration, scope: str, mode: Retest) -> frozens
     """The contexts that must be green on what is tested (T0.6), as far as a level can tell; for a repository those of
     all its branches.
     """
-    branch = _branch_of(scope)
+    branch = branch_of(scope)
     queue = configuration.queue_values(branch)
     jobs = () if branch.name else configuration.presubmits.get(branch.full_repo, ())
     required = configuration.contexts(branch).required.union(job.context for job in jobs if job.is_required)
@@ -344,7 +344,7 @@ def _contradictions(configuration: Configuration, options: Mapping[str, Spot]) -
         yield options[first].line(what, "give the file that has it too, or remove `from-branch-protection`")
     told: set[str] = set()
     for scope in ("*", *_scopes(configuration)):
-        branch = _branch_of(scope)
+        branch = branch_of(scope)
         spots = [spots[scope] for spots in (options, configuration.protection.spots) if scope in spots]
         resolved = configuration.context_options.for_branch(branch.org, branch.repo, branch.name)
         protected = resolved.from_branch_protection and scope in configuration.protection.spots
@@ -380,7 +380,7 @@ def _scopes(configuration: Configuration) -> Iterable[str]:
     )
 
 
-def _branch_of(scope: str) -> Branch:
+def branch_of(scope: str) -> Branch:
     """A branch that no narrower level speaks about than `scope` does."""
     if scope == "*":
         return Branch("", "", "")
