@@ -156,7 +156,8 @@ class ProtectionSection:
 
     def _level(self, key: str, node: Any, path: Path_, below: tuple[str, ...], twice: str) -> dict[str, Any]:
         """Take in the policy of a level, and give what stands there."""
-        values = self._reading.tidy({} if node is None else node, (*_FIELDS, *below), path)
+        known = (*below, *_FIELDS)
+        values = self._reading.tidy({} if node is None else node, known, path, below=next(iter(below), ""))
         policy = self._fields({name: value for name, value in values.items() if name not in below}, path, _FIELDS)
         before = self._levels.get(key, {})
         if _says_something(policy) and _says_something(before):

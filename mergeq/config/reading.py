@@ -21,8 +21,8 @@ _LONGEST = 2**63 / 1e9
 
 _NEVER_IN_A_BRANCH = re.compile(r"[*?\[\\^~:\s]|\.\.|^[./]|[./]$")
 _MAX_GUESSED = 100
-_ALIKE = 0.75
-_LEVELS = ("orgs", "repos", "branches")
+_ALIKE = 0.8
+_LEVELS = {"orgs", "repos", "branches"}
 _KINDS = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", int: "a whole number"}
 
 
@@ -66,15 +66,14 @@ class Reading:
     def warn(self, path: Path_, what: str, remedy: str) -> None:
         self.warnings.append(self.spot(path).line(what, remedy))
 
-    def guess(self, key: str, known: Collection[str], value: Any = None) -> str:
-        """What to do about a key that is not known. A mapping that is like no known key may be a name that stands one
-        level too high. Guessing ends after a hundred keys, since it takes time.
+    def guess(self, key: str, known: Collection[str], misplaced: str = "") -> str:
+        """What to do about a key that is not known; `misplaced` names the key under which it may belong as a name.
+        Guessing ends after a hundred keys, since it takes time.
         """
         self._guessed += 1
         near = get_close_matches(key, known, n=1) if self._guessed <= _MAX_GUESSED else ()
-        level = next((name for name in _LEVELS if name in known), "")
-        if level and key not in _LEVELS and isinstance(value, dict) and not get_close_matches(key, near, cutoff=_ALIKE):
-            return f"if it is a name, put it under `{level}`"
+        if misplaced and not get_close_matches(key, near, cutoff=_ALIKE):
+            return f"if it is a name, put it under `{misplaced}`"
         return f"did you mean {near[0]!r}?" if near else "remove it"
 
     def branch_names(self, names: Iterable[str], path: Path_) -> None:
@@ -84,9 +83,12 @@ class Reading:
             what = f"{odd[0]!r}{more} is taken for the whole name of a branch, and none can be called so"
             self.warn(path, what, "write names in full, patterns have no effect here")
 
-    def tidy(self, node: Any, known: Collection[str], path: Path_, *, others: bool = False) -> dict[str, Any]:
+    def tidy(
+        self, node: Any, known: Collection[str], path: Path_, *, below: str = "", others: bool = False
+    ) -> dict[str, Any]:
         """A mapping with its keys as they are known. Another case will do, as in Go, with a warning; so will a key that
         is not known, which is left out, unless there may be `others`. Anything but a mapping is a problem, and empty.
+        `below` is the key under which there are mappings by name.
         """
         if not self.expect(node, dict, path):
             return {}
@@ -95,8 +97,9 @@ class Reading:
             meant = key if key in known else next((name for name in known if name.lower() == key.lower()), None)
             if meant is None:
                 if not others:
-                    what, remedy = "is not a key that is known here, so it has no effect", self.guess(key, known, value)
-                    self.warn((*path, key), what, remedy)
+                    misplaced = below if isinstance(value, dict) and key not in _LEVELS else ""
+                    what = "is not a key that is known here, so it has no effect"
+                    self.warn((*path, key), what, self.guess(key, known, misplaced))
             elif meant == key:
                 tidied[key] = value
             elif meant not in node:

@@ -243,7 +243,7 @@ class TideSection:
         known = (*_CONTEXT_KNOWN, *((below,) if below else ()))
         values = {
             key: value
-            for key, value in reading.tidy({} if node is None else node, known, path).items()
+            for key, value in reading.tidy({} if node is None else node, known, path, below=below).items()
             if value is not None
         }
         lists = {
