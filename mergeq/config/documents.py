@@ -78,10 +78,10 @@ class Document:
 
 
 def one_line(text: str) -> str:
-    """A complaint as one line of bounded length, whatever the names and values are that it quotes."""
+    """A complaint as one line of bounded length, its end kept, whatever the names and values are that it quotes."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}…"
+    return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 300]}…{text[-299:]}"
 
 
 def read(file: Path) -> Document:
