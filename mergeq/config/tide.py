@@ -162,7 +162,7 @@ class TideSection:
         for index, entry in enumerate(value if self._reading.expect(value, list, path) else ()):
             spot = (*path, index)
             labels = self._reading.tidy(entry, ("labels",), spot).get("labels")
-            entries.append(self._reading.names(labels or [], (*spot, "labels")))
+            entries.append(() if labels is None else self._reading.names(labels, (*spot, "labels")))
         self.settings[key] = tuple(entries)
 
     def _templates(self, _: str, value: Any, path: Path_) -> None:

@@ -47,7 +47,7 @@ PIECES = [
     b"[", b"]", b"{", b"}", b"- ", b": ", b"? ", b"#", b"~", b"'", b'"', b'"\\n"', b"| ", b"> ", b"\t", b"\r", b"\n  ",
     b"\n---\n", b"\n...\n", b"%YAML 9\n", b"9" * 5000, b".nan", b"-.inf", b"0x", b"1:30", b"\xe2\x80\xa8",
 ]  # fmt: skip
-ODD = [
+ODD: list[Any] = [
     None, True, -1, 10**30, 1.5, float("nan"), "", "a\nb", "\u2028", "\x07", "*", "(", "@", ":", "/", "release-*",
     "acme/rocket@", "1m\n", "9" * 5000 + "h", "x" * 5000, [], [None], [[[]]], {}, {"": {}}, {"a\nb": 1},
     {"orgs": {"acme": None}},
