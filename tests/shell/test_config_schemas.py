@@ -159,3 +159,17 @@ def test_a_schema_is_named_after_its_file_and_has_a_title(file: Any) -> None:
     assert found["$id"] == file.name
     assert found["title"]
     jsonschema.Draft202012Validator.check_schema(found)
+
+
+def test_the_example_names_the_schema_that_it_is_checked_by() -> None:
+    first = (shipped("policies") / "config.yaml").read_text(encoding="utf-8").splitlines()[0]
+    file = shipped("policies") / first.removeprefix("# yaml-language-server: $schema=")
+
+    assert file.resolve() == shipped("schemas") / "config.schema.json"
+    assert first in (shipped("schemas") / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_schema_is_in_the_readme() -> None:
+    text = (shipped("schemas") / "README.md").read_text(encoding="utf-8")
+
+    assert [file.name for file in shipped("schemas").glob("*.json") if f"`{file.name}`" not in text] == []
