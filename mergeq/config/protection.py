@@ -78,11 +78,11 @@ class BranchProtection:
             if self.flags.get("protect-tested-repos"):
                 tested["protect"] = True
             policy = applied(policy, tested)
-        disabled = policy.get("protect") is False and _is_defined(key for key in policy if key != "protect")
+        disabled = policy.get("protect") is False and is_defined(key for key in policy if key != "protect")
         if disabled and not self.flags.get("allow_disabled_policies"):
             whom = f"{branch.full_repo}={branch.name}".rstrip("=/")
             return None, f"{whom} defines a policy, which requires protect: true"
-        return (policy, "") if _is_defined(policy) else (None, "")
+        return (policy, "") if is_defined(policy) else (None, "")
 
 
 def applied(parent: Policy, child: Policy) -> Policy:
@@ -106,7 +106,7 @@ def required_contexts(policy: Policy | None) -> frozenset[str]:
     return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
 
 
-def _is_defined(keys: Iterable[str]) -> bool:
+def is_defined(keys: Iterable[str]) -> bool:
     """Whether any of the fields is one that makes a policy (P2.18)."""
     return any(key not in _NOT_DEFINING for key in keys)
 

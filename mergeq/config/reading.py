@@ -33,6 +33,10 @@ class Spot:
     place: str
     path: Path_
 
+    def below(self, key: str) -> "Spot":
+        """The same place, for what is under a key there."""
+        return Spot(self.place, (*self.path, key))
+
     def line(self, what: str, remedy: str) -> str:
         """A line for a person."""
         return one_line(f"{self.place}: {'.'.join(map(str, self.path))}: {what}; {remedy}".replace(": : ", ": "))

@@ -22,6 +22,10 @@ IN_REPO = (
 )
 UNKNOWN = "is not a key that is known here, so it has no effect"
 NO_JOBS = "is not applied; mergeq runs no jobs; nothing else needs it here"
+INCLUDED = (
+    "include and exclude are both in force here, and exclude is not looked at; "
+    "keep one of them on the way from everyone to here"
+)
 KINDS = (
     UNKNOWN,
     NO_JOBS,
@@ -33,11 +37,17 @@ KINDS = (
     "no file has that section",
     "is a Kubernetes ConfigMap",
     "has no `tide.queries`",
+    INCLUDED,
+    "has no effect, since `protect` is set neither here nor at any level above or below",
+    "has no required_approving_review_count, so no review is required at all",
 )
 CLOUDFOUNDRY = "branch-protection.orgs.cloudfoundry.repos"
 WARNINGS = {  # everything that is said of some of them, the line of the file it is about in front
     "kubernetes__test-infra/config__prow__config.yaml": [],
-    "knative__infra/prow__config.yaml": [],
+    "knative__infra/prow__config.yaml": [
+        f"270:7: branch-protection.orgs.knative-extensions: {INCLUDED}",
+        f"287:7: branch-protection.orgs.knative: {INCLUDED}",
+    ],
     "kcp-dev__infra/prow__config.yaml": [f"187:5: {IN_REPO}"],
     "metal3-io__project-infra/prow__config__config.yaml": [],
     "kubevirt__project-infra/github__ci__prow-deploy__kustom__base__configs__current__config__config.yaml": [],
