@@ -264,7 +264,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
         presubmits.read_in_repo(sections.get("in_repo_config"))
-        for key in _NO_JOBS & document.value.keys():
+        for key in sorted(_NO_JOBS & document.value.keys()):
             reading.warn((key,), "is not applied", "mergeq runs no jobs; nothing else needs it here")
     queries = merged([query for query, _ in tide.queries])
     found = Configuration(

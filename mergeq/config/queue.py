@@ -61,7 +61,7 @@ class MergeqSection:
             return
         for key in sorted(ours.keys() - {"status_context", "queue"}):
             self._reading.warn(("mergeq", key), "is not applied yet", "remove it, or know that it has no effect")
-        for leaf, value in leaves(ours):
+        for leaf, value in _leaves(ours):
             spot = self._reading.spot(("mergeq", *leaf))
             if (other := self._seen.setdefault(leaf, spot)) is not spot:
                 self._reading.problem(spot.path, f"is set in {other.place} too", "keep one")
@@ -125,11 +125,11 @@ def keys_of(branch: Branch) -> tuple[str, str, str, str]:
     return ("*", branch.org, branch.full_repo, str(branch))
 
 
-def leaves(node: Mapping[str, Any]) -> Iterator[tuple[Leaf, Any]]:
+def _leaves(node: Mapping[str, Any]) -> Iterator[tuple[Leaf, Any]]:
     """Every value of nested mappings, lists as they are, under its path."""
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from (((key, *leaf), below) for leaf, below in leaves(value))
+            yield from (((key, *leaf), below) for leaf, below in _leaves(value))
         else:
             yield (key,), value
 
