@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mergeq.config.documents import ConfigError, Document, Path_
+from mergeq.config.documents import ConfigError, Document, Path_, one_line
 from mergeq.config.policy import Configuration, configuration_of, documents_of
 from mergeq.config.protection import Policy
 from mergeq.config.tide import CONTEXT_KEYS
@@ -341,7 +341,7 @@ def spoken(value: Any) -> str:
             return _duration(value)
         case None:
             return "not set"
-    return str(value) if isinstance(value, int) or value else "none"
+    return one_line(str(value)) if isinstance(value, int) or value else "none"
 
 
 def _duration(seconds: float) -> str:

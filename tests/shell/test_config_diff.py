@@ -208,6 +208,12 @@ def test_another_order_and_an_empty_list_are_said_in_words(diff: Diff) -> None:
     assert "  protection.restrictions.users  not set → none" in empty.stdout
 
 
+def test_a_text_of_several_lines_stays_in_its_row(diff: Diff) -> None:
+    done = diff(QUERY, 'tide: {queries: [{orgs: [acme], labels: [lgtm]}], blocker_label: "a\\nb"}\n')
+
+    assert "  tide.blocker_label  none → a\\nb  new.yaml:1:66" in done.stdout.splitlines()
+
+
 def test_what_is_wrong_with_either_is_told_and_it_is_not_a_change(mergeq: Run, tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text("tide: [1]\n")
     (tmp_path / "new.yaml").write_text("tide: {sync_period: soon}\n")
