@@ -24,7 +24,8 @@ import click
 
 from mergeq import __version__, jobs, replay, shipped, sync, web
 from mergeq.bootstrap import Services, embedded_redis, services
-from mergeq.config import ConfigError, Settings, load, resolve
+from mergeq.config import ConfigError, Settings, load, resolve, schemas
+from mergeq.config.changes import changes
 from mergeq.config.sample import exact_searches, sample
 from mergeq.core.compat import Compat
 from mergeq.core.explain import lines
@@ -52,7 +53,7 @@ _config_option = click.option(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 ok, 1 failed or invalid, 64 usage, 130 interrupted."""
+    """Run the command line. Exit codes: 0 ok, 1 failed or invalid, 2 changes pending, 64 usage, 130 interrupted."""
     try:
         cli.main(standalone_mode=False)
     except click.UsageError as error:
@@ -340,15 +341,26 @@ def config_check(paths: tuple[Path, ...], *, as_json: bool) -> None:
 @config_group.command("queries")
 @_config_option
 @_json_option
-def config_queries(paths: tuple[Path, ...], *, as_json: bool) -> None:
-    """Print the searches that nominate pull requests, each as it is sent to GitHub, under the query it comes from."""
-    found = resolve.queries_of(load(_settings(paths).config_paths))
+@click.option("--compat", type=click.Choice(["tide"]), help="The searches that Tide sends, to compare with.")
+def config_queries(paths: tuple[Path, ...], *, as_json: bool, compat: str | None) -> None:
+    """Print the searches that nominate pull requests, each as it is sent to GitHub, under the query it comes from.
+
+    With --compat tide: what Tide sends, with a token all in one, and as a GitHub App one for each organisation.
+    """
+    config = load(_settings(paths).config_paths)
+    now = time.time()  # noqa: TID251 -- a window of time in a text for people
+    found = resolve.queries_of_tide(config, now) if compat else resolve.queries_of(config)
     if as_json:
         click.echo(json.dumps(found))
         return
     for query in found["queries"]:
         click.echo(f"# query {query['index']}, {', '.join(query['from'])}")
-        click.echo("\n".join(query["searches"]))
+        if compat:
+            click.echo(query["search"])
+        if compat and len(query["searches"]) > 1:
+            click.echo("# the same as a GitHub App")
+        if not compat or len(query["searches"]) > 1:
+            click.echo("\n".join(query["searches"]))
 
 
 @config_group.command("resolve")
@@ -359,6 +371,39 @@ def config_resolve(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> No
     """Show everything that is in force on BRANCH, given as ORG/REPO:BRANCH, and where each value stands."""
     found = resolve.resolve(_settings(paths).config_paths, _branch(branch))
     click.echo(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
+
+
+@config_group.command("diff")
+@click.argument("old")
+@click.argument("new")
+@_json_option
+def config_diff(old: str, new: str, *, as_json: bool) -> None:
+    """Show what changes in effect when the configuration NEW takes the place of OLD; exit 2 if anything does.
+
+    Each is a file or a folder, or several of them joined as in MERGEQ_CONFIG.
+    """
+    found = changes(*([Path(path) for path in side.split(os.pathsep) if path] for side in (old, new)))
+    click.echo(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
+    if found.pending:
+        sys.exit(2)
+
+
+@config_group.command("schema")
+@click.argument("name", required=False)
+@_json_option
+def config_schema(name: str | None, *, as_json: bool) -> None:
+    """Print the JSON Schema called NAME, in one piece; without one, list what there is."""
+    if name:
+        try:
+            click.echo(json.dumps(schemas.schema(name), indent=2, ensure_ascii=False))
+        except LookupError as error:
+            raise click.UsageError(str(error.args[0])) from error
+        return
+    found = schemas.titles()
+    if as_json:
+        click.echo(json.dumps({"schemas": [{"name": one, "title": title} for one, title in found.items()]}))
+    for one, title in found.items() if not as_json else ():
+        click.echo(f"{one:<{max(map(len, found))}}  {title}")
 
 
 def _branch(text: str) -> Branch:

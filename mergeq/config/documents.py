@@ -3,7 +3,6 @@
 Built on the C parser's events: unlike PyYAML's own loaders it takes the repeated anchors of real Prow files.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +16,7 @@ _TAGS = {None, "!"} | {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "map", "seq")
 }
 _GO_BOOLEANS = {"y": True, "Y": True, "n": False, "N": False}
+_MAX_LINE = 1000
 
 Path_ = tuple[str | int, ...]
 
@@ -77,20 +77,29 @@ class Document:
         return path
 
 
+def one_line(text: str) -> str:
+    """A complaint as one line of bounded length, its end kept, whatever the names and values are that it quotes."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 300]}…{text[-299:]}"
+
+
 def read(file: Path) -> Document:
     """Read one YAML file. Raises ConfigError with one line for anything that cannot be read as one plain document."""
     name = str(file)
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        why = f"{name}: cannot be read ({error.strerror}); check the path and its permissions"
+        raise ConfigError(one_line(why)) from error
     return parse(raw, name)
 
 
 def parse(raw: bytes, name: str) -> Document:
     """As `read`, for bytes that are already there."""
     if len(raw) > _MAX_BYTES:
-        raise ConfigError(f"{name}: is {len(raw)} bytes; split it, the limit is {_MAX_BYTES}")
+        raise ConfigError(f"{name}: is more than {_MAX_BYTES} bytes; split it")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -104,15 +113,16 @@ def parse(raw: bytes, name: str) -> Document:
 
 
 def _document(text: str, name: str) -> Document:
-    builder = _Builder(name, yaml.parse(text, Loader=yaml.CSafeLoader))
     try:
+        builder = _Builder(name, text)
         value = builder.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         spot = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"{spot}: is not YAML: {error.problem or error.context}; mend the syntax there") from error
+        why = f"{spot}: is not YAML: {error.problem or error.context}; mend the syntax there"
+        raise ConfigError(one_line(why)) from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: is not YAML: {str(error).splitlines()[0]}; mend the syntax") from error
+        raise ConfigError(one_line(f"{name}: is not YAML: {str(error).splitlines()[0]}; mend the syntax")) from error
     return Document(name, value, builder.marks, tuple(builder.notes), builder.links)
 
 
@@ -132,14 +142,15 @@ def _inside_config_map(document: Document, text: str) -> str | None:
 class _Builder:
     """Turns events into values. Aliases share the value they name; what they would expand to is counted and bounded."""
 
-    def __init__(self, name: str, events: Iterator[Any]) -> None:
+    def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.events = events
+        self.events = iter(yaml.CSafeLoader(text).get_event, None)
         self.marks: dict[Path_, tuple[int, int]] = {}
         self.links: dict[Path_, Path_] = {}
         self.notes: list[str] = []
         self._anchors: dict[str, tuple[Any, int, Path_]] = {}
         self._resolver: Any = yaml.SafeLoader("")
+        self._plain: dict[str, Any] = {}
         self._nodes = 0
 
     def document(self) -> Any:
@@ -159,26 +170,24 @@ class _Builder:
         """One node and how many nodes it expands to."""
         if len(path) > _MAX_DEPTH:
             self._fail(event, "nests too deeply", f"keep below {_MAX_DEPTH} levels")
-        self.marks[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
-        self.links.pop(path, None)
-        match event:
-            case yaml.AliasEvent():
-                if event.anchor not in self._anchors:
-                    self._fail(
-                        event, f"the alias *{event.anchor} names nothing above it", f"define &{event.anchor} first"
-                    )
-                value, size, home = self._anchors[event.anchor]
-                if home != path:
-                    self.links[path] = home
-                self._count(event, size)
-                return value, size
-            case yaml.ScalarEvent():
-                built = self._scalar(event), 1
-            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
-                self._check_tag(event, event.tag)
-                built = self._sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(path)
-            case _:
-                self._fail(event, f"unexpected {type(event).__name__}", "mend the syntax")
+        mark = event.start_mark
+        self.marks[path] = (mark.line + 1, mark.column + 1)
+        if self.links:
+            self.links.pop(path, None)
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            if event.anchor not in self._anchors:
+                self._fail(event, f"the alias *{event.anchor} names nothing above it", f"define &{event.anchor} first")
+            value, size, home = self._anchors[event.anchor]
+            if home != path:
+                self.links[path] = home
+            self._count(event, size)
+            return value, size
+        if kind is yaml.ScalarEvent:
+            built = self._scalar(event), 1
+        else:
+            self._check_tag(event, event.tag)
+            built = self._sequence(path) if kind is yaml.SequenceStartEvent else self._mapping(path)
         self._count(event, 1)
         if event.anchor:
             self._anchors[event.anchor] = (*built, path)
@@ -201,6 +210,9 @@ class _Builder:
             if not isinstance(event, yaml.ScalarEvent):
                 self._fail(event, "a key must be plain text", "write the key as a word or a quoted string")
             key = event.value
+            self._check_tag(event, event.tag)
+            if event.anchor:
+                self._anchors[event.anchor] = (key, 1, path)
             value, expanded = self._node(next(self.events), (*path, key))
             size += 1 + expanded
             if key == "<<" and not event.style:
@@ -225,17 +237,24 @@ class _Builder:
                         self.links[(*path, key)] = (*home, key)
 
     def _scalar(self, event: Any) -> Any:
-        tag = event.tag
-        if tag is None or tag == "!":
-            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+        """The value of a scalar: a plain one by its form, a quoted one as it stands, a tagged one as its tag says."""
+        text, tag = event.value, event.tag
+        if tag is None:
+            if not event.implicit[0]:
+                return text
+            if text not in self._plain:
+                plain = self._resolver.resolve(yaml.ScalarNode, text, event.implicit)
+                self._plain[text] = self._constructed(event, plain) if text not in _GO_BOOLEANS else _GO_BOOLEANS[text]
+            return self._plain[text]
         self._check_tag(event, tag)
-        if event.implicit[0] and event.value in _GO_BOOLEANS:
-            return _GO_BOOLEANS[event.value]
-        if tag.endswith((":timestamp", ":merge")):
-            return event.value
+        return text if tag == "!" else self._constructed(event, tag)
+
+    def _constructed(self, event: Any, tag: str) -> Any:
+        if tag.endswith((":str", ":timestamp", ":merge", ":value")) or (event.tag is None and ":" in event.value):
+            return event.value  # as in Go, to which 1:30 is no number of base 60
         try:
             return self._resolver.construct_object(yaml.ScalarNode(tag, event.value), deep=True)
-        except (ValueError, yaml.YAMLError):
+        except (ValueError, LookupError, yaml.YAMLError):
             self._fail(event, f"{event.value!r} does not fit its tag {tag}", "quote it, or mend the value")
 
     def _check_tag(self, event: Any, tag: str | None) -> None:
@@ -248,8 +267,9 @@ class _Builder:
             self._fail(event, f"expands to more than {_MAX_NODES} values", "use fewer aliases")
 
     def _note(self, event: Any, said: str) -> None:
-        self.notes.append(f"{self.name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}: {said}")
+        mark = event.start_mark
+        self.notes.append(one_line(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {said}"))
 
     def _fail(self, event: Any, what: str, remedy: str) -> NoReturn:
         mark = event.start_mark
-        raise ConfigError(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {what}; {remedy}")
+        raise ConfigError(one_line(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {what}; {remedy}"))

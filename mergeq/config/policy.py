@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mergeq.config.documents import ConfigError, Document, parse, read
 from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
-from mergeq.config.protection import BranchProtection, ProtectionSection, required_contexts
+from mergeq.config.protection import BranchProtection, ProtectionSection, is_defined, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
@@ -30,6 +30,10 @@ _MANUAL = "require_manually_triggered_jobs"
 _SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits", "in_repo_config")
 _NO_URL = re.compile(r"[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})|^(?![A-Za-z][A-Za-z0-9+.-]*:)[^/]*:")
 _NO_PAIR = re.compile(r"%(?![0-9A-Fa-f]{2})|;")
+
+_NO_JOBS = {"disabled_clusters", "periodics", "postsubmits"}
+"""Sections of Prow's that are only about jobs (T13.4)."""
+
 IN_REPO = "its jobs are kept in the repository itself and not known here"
 
 
@@ -39,6 +43,7 @@ class Configuration:
 
     Durations are seconds. What differs between branches is asked of the methods; a plain mapping has the keys ``*``,
     ``org`` and ``org/repo``. `query_places` has for each query where it stands, once per entry it was made of.
+    `not_applied` has what `mergeq:` says and nothing follows from yet, by its path there.
     """
 
     queries: tuple[Query, ...] = ()
@@ -62,6 +67,7 @@ class Configuration:
     priority: tuple[tuple[str, ...], ...] = ()
     status_context: str = "tide"
     queue: Mapping[str, Mapping[Leaf, object]] = field(default_factory=dict)
+    not_applied: Mapping[Leaf, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     digest: str = ""
 
@@ -118,18 +124,24 @@ class Configuration:
         """Which contexts count on a branch: `context_options`, what the jobs of `presubmits` report, and with
         `from-branch-protection` what the configuration's own protection requires (T1.60, T1.63).
         """
+        return self.contexts_told(branch)[0]
+
+    def contexts_told(self, branch: Branch) -> tuple[ContextPolicy, str]:
+        """As `contexts`, with why what protection requires cannot be told, and is not required then (T1.60)."""
         options = self.context_options.for_branch(branch.org, branch.repo, branch.name)
         jobs = self.job_contexts(branch)
-        required = options.required | jobs.required
+        required, problem = options.required | jobs.required, ""
         if options.from_branch_protection:
-            required |= required_contexts(self.protection.of(branch, jobs)[0])
-        return replace(
+            policy, problem = self.protection.of(branch, jobs)
+            required |= required_contexts(policy)
+        contexts = replace(
             options,
             required=required,
             required_if_present=options.required_if_present | jobs.required_if_present,
             optional=options.optional | jobs.optional,
             from_branch_protection=None,
         )
+        return contexts, problem
 
     def contexts_refusal(self, branch: Branch) -> str:
         """Why Tide would not act on the contexts of a branch: they contradict themselves (T1.61), or it could not read
@@ -140,7 +152,9 @@ class Configuration:
 
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
-        jobs = self.presubmits.get(branch.full_repo, ())
+        jobs = self.presubmits.get(branch.full_repo)
+        if not jobs:
+            return JobContexts()
         return contexts_of(jobs, branch.name, manual_required=self._wants_manual(branch))
 
     def _wants_manual(self, branch: Branch) -> bool:
@@ -250,6 +264,8 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
         presubmits.read_in_repo(sections.get("in_repo_config"))
+        for key in sorted(_NO_JOBS & document.value.keys()):
+            reading.warn((key,), "is not applied", "mergeq runs no jobs; nothing else needs it here")
     queries = merged([query for query, _ in tide.queries])
     found = Configuration(
         queries=tuple(query for query, _ in queries),
@@ -261,6 +277,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         jobs_in_repo=presubmits.in_repo,
         status_context=ours.status_context or Configuration().status_context,
         queue=ours.levels,
+        not_applied=ours.not_applied,
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )
@@ -268,8 +285,8 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
     if problems:
         raise ConfigError(*problems)
     nothing = f"{whose}: has no `tide.queries`, so nothing will ever merge; add a query"
-    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *(() if found.queries else (nothing,)))
-    return replace(found, warnings=warnings)
+    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *_inert(found.protection))
+    return replace(found, warnings=warnings if found.queries else (*warnings, nothing))
 
 
 def most_specific(values: Mapping[str, T], branch: Branch, fallback: T) -> T:
@@ -314,7 +331,7 @@ def _demanded(configuration: Configuration, scope: str, mode: Retest) -> frozens
     """The contexts that must be green on what is tested (T0.6), as far as a level can tell; for a repository those of
     all its branches.
     """
-    branch = _branch_of(scope)
+    branch = branch_of(scope)
     queue = configuration.queue_values(branch)
     jobs = () if branch.name else configuration.presubmits.get(branch.full_repo, ())
     required = configuration.contexts(branch).required.union(job.context for job in jobs if job.is_required)
@@ -333,19 +350,46 @@ def _contradictions(configuration: Configuration, options: Mapping[str, Spot]) -
         yield options[first].line(what, "give the file that has it too, or remove `from-branch-protection`")
     told: set[str] = set()
     for scope in ("*", *_scopes(configuration)):
-        branch = _branch_of(scope)
+        branch = branch_of(scope)
         spots = [spots[scope] for spots in (options, configuration.protection.spots) if scope in spots]
         resolved = configuration.context_options.for_branch(branch.org, branch.repo, branch.name)
-        if resolved.from_branch_protection and scope in configuration.protection.spots:
-            problem = configuration.protection.of(branch, configuration.job_contexts(branch))[1]
-            if problem:
-                yield spots[-1].line(problem, "until then no context of it is required")
-        overlap = configuration.contexts(branch).overlap()
+        protected = resolved.from_branch_protection and scope in configuration.protection.spots
+        if not protected and scope not in options and branch.full_repo not in configuration.presubmits:
+            continue  # what holds there is what holds one level up
+        contexts, problem = configuration.contexts_told(branch)
+        if protected and problem:
+            yield spots[-1].line(problem, "until then no context of it is required")
+        overlap = contexts.overlap()
         if overlap and not any(f"{key}: {overlap}" in told for key in keys_of(branch)):
             told.add(f"{scope}: {overlap}")
             jobs = [job.spot for job in configuration.presubmits.get(branch.full_repo, ())]
             remedy = "name each context once, until then what is required is required"
             yield from (spot.line(f"{scope}: {overlap}", remedy) for spot in (*spots, *jobs)[:1])
+
+
+def _inert(protection: BranchProtection) -> Iterator[str]:
+    """What a level of protection sets to no effect, or to another than it seems, together with those above (P1.30)."""
+    chains = {key: keys_of(branch_of(key)) for key in protection.levels}
+    deciding = {key for key, level in protection.levels.items() if level.keys() & {"protect", "unmanaged"}}
+    decided = {one for key in deciding for one in chains[key]}
+    for key, level in protection.levels.items():
+        spot = protection.spots[key]
+        undecided = key not in decided and deciding.isdisjoint(chains[key]) and ":" not in key
+        if undecided and is_defined(level) and not protection.flags.get("protect-tested-repos"):
+            what = "has no effect, since `protect` is set neither here nor at any level above or below"
+            yield spot.line(what, "set it")
+        if "required_pull_request_reviews" in level:
+            reviews = protection.merged(branch_of(key)).get("required_pull_request_reviews", {})
+            if "required_approving_review_count" not in reviews:
+                what = "has no required_approving_review_count, so no review is required at all"
+                yield spot.below("required_pull_request_reviews").line(what, "give it one, or 0")
+        if level.get("include") or level.get("exclude"):
+            policy = protection.merged(branch_of(key))
+            if ":" in key:
+                yield spot.line("include and exclude have no effect on a branch that is named", "remove them")
+            elif policy.get("include") and policy.get("exclude"):
+                what = "include and exclude are both in force here, and exclude is not looked at"
+                yield spot.line(what, "keep one of them on the way from everyone to here")
 
 
 def _context_levels(configuration: Configuration) -> Iterable[tuple[str, ContextPolicy]]:
@@ -366,7 +410,7 @@ def _scopes(configuration: Configuration) -> Iterable[str]:
     )
 
 
-def _branch_of(scope: str) -> Branch:
+def branch_of(scope: str) -> Branch:
     """A branch that no narrower level speaks about than `scope` does."""
     if scope == "*":
         return Branch("", "", "")

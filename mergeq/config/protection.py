@@ -6,7 +6,8 @@ from typing import Any
 
 from mergeq.config.documents import Path_
 from mergeq.config.presubmits import JobContexts
-from mergeq.config.reading import Reading, Spot
+from mergeq.config.reading import Reading, Spot, compiled
+from mergeq.core.contexts import Broken
 from mergeq.core.pull import Branch
 
 Policy = Mapping[str, Any]
@@ -57,7 +58,8 @@ class BranchProtection:
         """The levels of a branch, the narrower applied to the broader (P2.1-P2.7)."""
         policy: Policy = {}
         for key in ("*", branch.org, branch.full_repo, str(branch)):
-            policy = applied(policy, self.levels.get(key, {}))
+            if level := self.levels.get(key):
+                policy = applied(policy, level)
         return policy
 
     def of(self, branch: Branch, jobs: JobContexts) -> tuple[Policy | None, str]:
@@ -76,11 +78,11 @@ class BranchProtection:
             if self.flags.get("protect-tested-repos"):
                 tested["protect"] = True
             policy = applied(policy, tested)
-        disabled = policy.get("protect") is False and _is_defined(key for key in policy if key != "protect")
+        disabled = policy.get("protect") is False and is_defined(key for key in policy if key != "protect")
         if disabled and not self.flags.get("allow_disabled_policies"):
             whom = f"{branch.full_repo}={branch.name}".rstrip("=/")
             return None, f"{whom} defines a policy, which requires protect: true"
-        return (policy, "") if _is_defined(policy) else (None, "")
+        return (policy, "") if is_defined(policy) else (None, "")
 
 
 def applied(parent: Policy, child: Policy) -> Policy:
@@ -104,7 +106,7 @@ def required_contexts(policy: Policy | None) -> frozenset[str]:
     return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
 
 
-def _is_defined(keys: Iterable[str]) -> bool:
+def is_defined(keys: Iterable[str]) -> bool:
     """Whether any of the fields is one that makes a policy (P2.18)."""
     return any(key not in _NOT_DEFINING for key in keys)
 
@@ -146,13 +148,16 @@ class ProtectionSection:
             for repo, in_repo in reading.children(org_level, "repos", at_org).items():
                 name, at_repo = f"{org}/{repo}", (*at_org, "repos", repo)
                 repo_level = self._level(name, in_repo, at_repo, ("branches",), f"define a policy for repo {name}")
-                for branch, in_branch in reading.children(repo_level, "branches", at_repo).items():
+                branches = reading.children(repo_level, "branches", at_repo)
+                reading.branch_names(branches, (*at_repo, "branches"))
+                for branch, in_branch in branches.items():
                     twice = f"define a policy for branch {branch} in repo {name}"
                     self._level(f"{name}:{branch}", in_branch, (*at_repo, "branches", branch), (), twice)
 
     def _level(self, key: str, node: Any, path: Path_, below: tuple[str, ...], twice: str) -> dict[str, Any]:
         """Take in the policy of a level, and give what stands there."""
-        values = self._reading.tidy({} if node is None else node, (*_FIELDS, *below), path)
+        known = (*below, *_FIELDS)
+        values = self._reading.tidy({} if node is None else node, known, path, below=next(iter(below), ""))
         policy = self._fields({name: value for name, value in values.items() if name not in below}, path, _FIELDS)
         before = self._levels.get(key, {})
         if _says_something(policy) and _says_something(before):
@@ -174,9 +179,19 @@ class ProtectionSection:
                     policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind)
             elif kind is list:
                 policy[key] = list(self._reading.names(value, spot))
+                if key in {"include", "exclude"}:
+                    self._expressions(policy[key], spot)
             elif self._reading.expect(value, kind, spot):
                 policy[key] = value
+                if kind is int and not 0 <= value <= 6:
+                    self._reading.warn(spot, f"{value} is not a number that GitHub takes", "use 0 to 6")
         return policy
+
+    def _expressions(self, texts: list[str], path: Path_) -> None:
+        """Warn about what does not compile: in Prow it stops each repository that it is about (P1.27)."""
+        for index, text in enumerate(texts):
+            if isinstance(found := compiled(text), Broken):
+                self._reading.warn((*path, index), f'regex "{text}" is not valid: {found.why}', "mend it; it is RE2's")
 
 
 def _says_something(policy: Policy) -> bool:

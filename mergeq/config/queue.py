@@ -1,16 +1,11 @@
-"""Our own `mergeq:` section: checked against its schema, and the values of its levels brought together."""
+"""Our own `mergeq:` section: checked against its schema, and the values of the queue's levels brought together."""
 
-import functools
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jsonschema
-
-from mergeq import shipped
 from mergeq.config.documents import Path_
-from mergeq.config.reading import Reading, Spot, guess, seconds_of
+from mergeq.config.reading import Reading, Spot, seconds_of
+from mergeq.config.schemas import validator
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
@@ -18,7 +13,6 @@ from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest
 Leaf = tuple[str, ...]
 """A key of `mergeq.queue` below its level: ``("slots",)``, ``("staging", "prefix")``, ``("context_apps", "e2e")``."""
 
-_BELOW = {"orgs", "repos", "branches"}
 _KINDS: Mapping[Leaf, Any] = {
     ("retest",): Retest,
     ("update_method",): UpdateMethod,
@@ -38,8 +32,7 @@ _KINDS: Mapping[Leaf, Any] = {
     ("staging", "sensitive_paths"): tuple,
 }
 _NOT_YET = {"overtake", "landings_per_cycle", "settle"}
-"""Keys that are read and from which nothing follows yet."""
-
+"""Keys of the queue that are read and from which nothing follows yet."""
 
 _REFUSED = {
     ("update_method", UpdateMethod.REBASE.value): "choose merge",
@@ -48,59 +41,61 @@ _REFUSED = {
 """Values that ask for more safety than this version can give, by key and value, and what to choose instead."""
 
 
-@functools.cache
-def _validator() -> Any:
-    return jsonschema.Draft202012Validator(json.loads((shipped("schemas") / "mergeq.schema.json").read_bytes()))
-
-
 class MergeqSection:
     """What the documents say under `mergeq:`. `levels` has the queue's leaves that are set at ``*``, an org,
-    ``org/repo`` or ``org/repo:branch``, as written; `spots` has where each stands.
+    ``org/repo`` or ``org/repo:branch``, as written; `spots` has where each stands; `not_applied` has the leaves of the
+    sections from which nothing follows yet.
     """
 
     def __init__(self, reading: Reading) -> None:
         self.status_context = ""
         self.levels: dict[str, dict[Leaf, Any]] = {}
         self.spots: dict[tuple[str, Leaf], Spot] = {}
+        self.not_applied: dict[Leaf, Any] = {}
+        self._seen: dict[Leaf, Spot] = {}
         self._reading = reading
 
     def read(self, ours: Any) -> None:
         """Read one document's section. It may stand in several as long as no setting is in two of them."""
         if ours is None or not self._is_valid(ours):
             return
-        if (name := ours.get("status_context")) is not None:
-            if self.status_context and self.status_context != name:
-                self._reading.problem(("mergeq", "status_context"), "is set in two files", "keep one")
-            self.status_context = name
-        for key, node, path in _levels_of(ours.get("queue", {})):
-            self._level(key, node, path)
+        for key in sorted(ours.keys() - {"status_context", "queue"}):
+            self._reading.warn(("mergeq", key), "is not applied yet", "remove it, or know that it has no effect")
+        for leaf, value in _leaves(ours):
+            spot = self._reading.spot(("mergeq", *leaf))
+            if (other := self._seen.setdefault(leaf, spot)) is not spot:
+                self._reading.problem(spot.path, f"is set in {other.place} too", "keep one")
+            elif leaf[0] == "queue":
+                self._queue(*_level_of(leaf[1:]), value, spot)
+            elif leaf[0] == "status_context":
+                self.status_context = value
+            else:
+                self.not_applied[leaf] = value
 
     def _is_valid(self, ours: Any) -> bool:
-        errors = sorted(_validator().iter_errors(ours), key=lambda error: [str(part) for part in error.path])
-        kinds = {tuple(error.path)[:-1] for error in errors if tuple(error.path)[-2:] == ("trigger", "kind")}
+        errors = sorted(validator("mergeq").iter_errors(ours), key=lambda error: [str(part) for part in error.path])
+        kinds = {tuple(error.path)[:-1] for error in errors if tuple(error.path)[-1:] == ("kind",)}
         for error in errors:
             path: Path_ = ("mergeq", *error.absolute_path)
             if error.validator != "additionalProperties":
                 hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-                self._reading.problem(path, _said(error), hint.rstrip(".") or "see schemas/README.md")
-            elif tuple(error.path) not in kinds:  # else the kind of trigger is the complaint
+                self._reading.problem(path, str(error.message), hint.rstrip(".") or "see schemas/README.md")
+            elif tuple(error.path) not in kinds:  # else the kind is the complaint
                 known = error.schema.get("properties", {})
                 for key in (key for key in error.instance if key not in known):
-                    self._reading.problem((*path, key), "is not a key that is known here", guess(key, known))
+                    what, remedy = "is not a key that is known here", self._reading.guess(key, known)
+                    self._reading.problem((*path, key), what, remedy)
         return not errors
 
-    def _level(self, key: str, node: dict[str, Any], path: Path_) -> None:
-        level = self.levels.setdefault(key, {})
-        for leaf, value in _leaves(node):
-            spot = self._reading.spot((*path, *leaf))
-            if leaf in level:
-                self._reading.problem(spot.path, f"{leaf[-1]} is set in two files for {key}", "keep one")
-            level[leaf] = value
-            self.spots[key, leaf] = spot
-            if (said := _REFUSED.get((leaf[0], str(value)))) is not None:
-                self._reading.problem(spot.path, f"{value!r} is not available in this version", said)
-            elif leaf[0] in _NOT_YET and _value(leaf, value) != getattr(QueueValues(), leaf[0]):
-                self._reading.warn(spot.path, "is not applied yet", "remove it, or know that it has no effect")
+    def _queue(self, key: str, leaf: Leaf, value: Any, spot: Spot) -> None:
+        if key not in self.levels and ":" in key:
+            self._reading.branch_names([key.partition(":")[2]], spot.path[: -len(leaf)])
+        self.levels.setdefault(key, {})[leaf] = value
+        self.spots[key, leaf] = spot
+        if (said := _REFUSED.get((leaf[0], str(value)))) is not None:
+            self._reading.problem(spot.path, f"{value!r} is not available in this version", said)
+        elif leaf[0] in _NOT_YET and _value(leaf, value) != getattr(QueueValues(), leaf[0]):
+            self._reading.warn(spot.path, "is not applied yet", "remove it, or know that it has no effect")
 
 
 def queue_values(levels: Mapping[str, Mapping[Leaf, Any]], branch: Branch) -> QueueValues:
@@ -130,31 +125,21 @@ def keys_of(branch: Branch) -> tuple[str, str, str, str]:
     return ("*", branch.org, branch.full_repo, str(branch))
 
 
-def _levels_of(queue: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any], Path_]]:
-    path: Path_ = ("mergeq", "queue")
-    yield "*", queue, path
-    for org, in_org in queue.get("orgs", {}).items():
-        at_org = (*path, "orgs", org)
-        yield org, in_org, at_org
-        for repo, in_repo in in_org.get("repos", {}).items():
-            at_repo = (*at_org, "repos", repo)
-            yield f"{org}/{repo}", in_repo, at_repo
-            for branch, in_branch in in_repo.get("branches", {}).items():
-                yield f"{org}/{repo}:{branch}", in_branch, (*at_repo, "branches", branch)
-
-
-def _leaves(node: dict[str, Any]) -> Iterable[tuple[Leaf, Any]]:
+def _leaves(node: Mapping[str, Any]) -> Iterator[tuple[Leaf, Any]]:
+    """Every value of nested mappings, lists as they are, under its path."""
     for key, value in node.items():
-        if key in _BELOW:
-            continue
         if isinstance(value, dict):
-            yield from (((key, name), below) for name, below in value.items())
+            yield from (((key, *leaf), below) for leaf, below in _leaves(value))
         else:
             yield (key,), value
 
 
-def _said(error: Any) -> str:
-    """What a validator found, without the expression it used."""
-    if error.validator == "pattern":
-        return f"{error.instance!r} is not written as it must be"
-    return re.sub(r"\s+", " ", str(error.message))
+def _level_of(leaf: Leaf) -> tuple[str, Leaf]:
+    """The level that a path below `queue` speaks about, and what is left of the path there."""
+    key = "*"
+    for below, joint in (("orgs", ""), ("repos", "/"), ("branches", ":")):
+        if leaf[0] != below:
+            break
+        key = f"{key}{joint}{leaf[1]}" if joint else leaf[1]
+        leaf = leaf[2:]
+    return key, leaf

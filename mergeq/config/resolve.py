@@ -2,19 +2,25 @@
 force on one branch with the place it comes from.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mergeq.config.documents import ConfigError, Document, Path_
+from mergeq.config.documents import ConfigError, Document, Path_, one_line
 from mergeq.config.policy import Configuration, configuration_of, documents_of
 from mergeq.config.protection import Policy
 from mergeq.config.tide import CONTEXT_KEYS
 from mergeq.core.pull import Branch
+from mergeq.core.query import updated_between
 
-_FLAGS = {"skip-unknown-contexts": "skip_unknown", "from-branch-protection": "from_branch_protection"}
+_FLAGS = {
+    "skip-unknown-contexts": "skip_unknown",
+    "from-branch-protection": "from_branch_protection",
+    "overwrite-pending-contexts": "overwrite_pending",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,17 @@ class Resolved:
         """The same for a person."""
         yield str(self.branch)
         yield from (f"  problem: {problem}" for problem in self.problems)
-        yield "queries:" if self.queries else "queries: none speaks about this repository, so nothing will merge"
+        yield ""
+        yield "queries" if self.queries else "queries: none speaks about this repository, so nothing will merge"
         for query in self.queries:
-            forbids = "" if query["admits_branch"] else "  (not for this branch)"
-            yield f"  {query['index']}: {query['search']}{forbids}  [{', '.join(query['from'])}]"
+            forbids = "" if query["admits_branch"] else "not for this branch: "
+            yield f"  {query['index']}  {forbids}{query['search']}"
+            yield f"     {', '.join(query['from'])}"
         for name, settings in self.sections.items():
-            yield f"{name}:" if settings else f"{name}: nothing"
-            for setting in settings:
-                yield f"  {setting.key}: {_spoken(setting.value)}  [{', '.join(setting.places) or 'default'}]"
+            yield ""
+            yield name if settings else f"{name}: nothing"
+            rows = [(one.key, spoken(one.value), ", ".join(one.places) or "default") for one in settings]
+            yield from (f"  {line}" for line in aligned(rows))
 
 
 def check(paths: Iterable[Path]) -> dict[str, Any]:
@@ -87,9 +96,24 @@ def check(paths: Iterable[Path]) -> dict[str, Any]:
 def queries_of(configuration: Configuration) -> dict[str, Any]:
     """Every query with its searches: the document of `config queries --json`."""
     return {
-        "queries": [_query_json(configuration, index) for index in range(len(configuration.queries))],
+        "compat": None,
+        "queries": [query_json(configuration, index) for index in range(len(configuration.queries))],
         "open_pulls": list(configuration.open_pull_searches()),
     }
+
+
+def queries_of_tide(configuration: Configuration, now: float) -> dict[str, Any]:
+    """The same with the searches that Tide itself sends at `now`, in seconds since the epoch: all scopes in one with a
+    token, one for each org as a GitHub App, both with their window of time (T2.3-T2.6, D20).
+    """
+    window = updated_between(0, now)
+    queries = []
+    for index, query in enumerate(configuration.queries):
+        by_org = [f"{search} {window}" for _, search in sorted(query.searches_by_org().items())]
+        queries.append(
+            query_json(configuration, index) | {"search": f"{query.as_tide_searches()} {window}", "searches": by_org}
+        )
+    return {"compat": "tide", "queries": queries, "open_pulls": []}
 
 
 def resolve(paths: Iterable[Path], branch: Branch) -> Resolved:
@@ -97,30 +121,34 @@ def resolve(paths: Iterable[Path], branch: Branch) -> Resolved:
     paths = tuple(paths)
     documents, problems = documents_of(paths)
     found = configuration_of(documents, problems, _named(paths))
-    places = _Places([document for document, _ in documents], branch)
     jobs = found.job_contexts(branch)
     said = (found.contexts(branch).overlap(), found.protection.of(branch, jobs)[1])
     return Resolved(
         branch,
         tuple(
-            {**_query_json(found, index), "admits_branch": query.admits_branch(branch.name)}
+            {**query_json(found, index), "admits_branch": query.admits_branch(branch.name)}
             for index, query in enumerate(found.queries)
             if query.covers(branch.org, branch.full_repo)
         ),
-        {
-            "contexts": tuple(_contexts(found, places)),
-            "tide": tuple(_tide(found, places)),
-            "mergeq": tuple(_ours(found, places)),
-            "protection": tuple(_protection(found.protection.merged(branch), places, ())),
-        },
+        settings_of(found, Places([document for document, _ in documents], branch)),
         tuple(problem for problem in said if problem),
     )
 
 
-class _Places:
-    """Where the values of one branch stand in the documents."""
+def settings_of(found: Configuration, places: "Places") -> dict[str, tuple[Setting, ...]]:
+    """Every value in force on the branch of `places`, by the section that sets it."""
+    return {
+        "contexts": tuple(_contexts(found, places)),
+        "tide": tuple(_tide(found, places)),
+        "mergeq": tuple(_ours(found, places)),
+        "protection": tuple(_protection(found, places)),
+    }
 
-    def __init__(self, documents: list[Document], branch: Branch) -> None:
+
+class Places:
+    """Where the values of one branch stand in the documents; nowhere when there are none."""
+
+    def __init__(self, documents: Sequence[Document], branch: Branch) -> None:
         self.branch = branch
         self._documents = documents
 
@@ -158,7 +186,7 @@ class _Places:
         return next((places for places in found if places), ())
 
 
-def _contexts(found: Configuration, places: _Places) -> Iterator[Setting]:
+def _contexts(found: Configuration, places: Places) -> Iterator[Setting]:
     branch = places.branch
     base = ("tide", "context_options")
     options = found.context_options.for_branch(branch.org, branch.repo, branch.name)
@@ -181,7 +209,7 @@ def _contexts(found: Configuration, places: _Places) -> Iterator[Setting]:
         yield Setting(key, bool(getattr(options, name)), places.narrowest(base, key))
 
 
-def _tide(found: Configuration, places: _Places) -> Iterator[Setting]:
+def _tide(found: Configuration, places: Places) -> Iterator[Setting]:
     branch = places.branch
     method, keys = found.methods.configured(branch)
     yield Setting("merge_method", method.value, places.of("tide", "merge_method", *keys) if keys else ())
@@ -215,23 +243,44 @@ def _tide(found: Configuration, places: _Places) -> Iterator[Setting]:
         "max_goroutines",
         "display_all_tide_queries_in_status",
     ):
-        yield Setting(key, getattr(found, key), places.of("tide", key))
+        where = places.of("tide", key) or (places.of("tide", "sync_period") if key == "status_update_period" else ())
+        yield Setting(key, getattr(found, key), where)
 
 
-def _ours(found: Configuration, places: _Places) -> Iterator[Setting]:
+def _ours(found: Configuration, places: Places) -> Iterator[Setting]:
     yield Setting("status_context", found.status_context, places.of("mergeq", "status_context"))
     base = ("mergeq", "queue")
     for leaf, value in _leaves(found.queue_values(places.branch)):
         yield Setting(f"queue.{'.'.join(leaf)}", value, places.narrowest(base, *leaf))
+    for leaf, value in found.not_applied.items():
+        if places.branch.org == "" or _is_about(places.branch, leaf):
+            yield Setting(".".join(leaf), value, places.of("mergeq", *leaf))
 
 
-def _protection(policy: Policy, places: _Places, path: tuple[str, ...]) -> Iterator[Setting]:
+def _is_about(branch: Branch, leaf: tuple[str, ...]) -> bool:
+    """Whether a path below `mergeq` speaks about a branch, or about everybody."""
+    rest = leaf if leaf[0] == "orgs" else leaf[1:]
+    for level, name in (("orgs", branch.org), ("repos", branch.repo), ("branches", branch.name)):
+        if rest[:1] == (level,):
+            if rest[1] != name:
+                return False
+            rest = rest[2:]
+    return True
+
+
+def _protection(found: Configuration, places: Places) -> Iterator[Setting]:
+    for key, value in found.protection.flags.items():
+        yield Setting(key, value, places.of("branch-protection", key))
+    yield from _policy(found.protection.merged(places.branch), places, ())
+
+
+def _policy(policy: Policy, places: Places, path: tuple[str, ...]) -> Iterator[Setting]:
     """The fields of the merged levels; what lists hold may come from several of them."""
     base = ("branch-protection",)
     for key, value in policy.items():
         leaf = (*path, key)
         if isinstance(value, dict) and value:
-            yield from _protection(value, places, leaf)
+            yield from _policy(value, places, leaf)
         elif isinstance(value, list):
             where = (place for level in places.levels(*base) for place in places.of(*level, *leaf))
             yield Setting(".".join(leaf), value, tuple(where))
@@ -251,7 +300,8 @@ def _leaves(values: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield (name,), value.value if isinstance(value, StrEnum) else value
 
 
-def _query_json(found: Configuration, index: int) -> dict[str, Any]:
+def query_json(found: Configuration, index: int) -> dict[str, Any]:
+    """One query as the documents of `mergeq config` have it."""
     query = found.queries[index]
     return {
         "index": index,
@@ -271,14 +321,32 @@ def _named(paths: tuple[Path, ...]) -> str:
     return ", ".join(map(str, paths)) or "no configuration"
 
 
-def _spoken(value: Any) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines, their columns under each other; what is much too wide pushes only its own line."""
+    widths = [min(max(len(row[column]) for row in rows), 44) for column in range(len(rows[0]))] if rows else []
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def spoken(value: Any) -> str:
+    """A value for a person; numbers with a fraction are seconds."""
     match value:
         case bool():
             return "true" if value else "false"
         case list():
-            return ", ".join(map(_spoken, value)) or "none"
-        case float() | int():
-            return f"{value:g}"
+            return (
+                ", ".join(f"[{spoken(item)}]" if isinstance(item, list) else spoken(item) for item in value) or "none"
+            )
+        case float():
+            return _duration(value)
         case None:
             return "not set"
-    return str(value or "none")
+    return one_line(str(value)) if isinstance(value, int) or value else "none"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as Go writes a duration, without the parts that are zero."""
+    whole = math.floor(abs(seconds))
+    parts = [(whole // 3600, "h"), (whole // 60 % 60, "m"), (abs(seconds) - whole + whole % 60, "s")]
+    text = "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"
+    return f"-{text}" if seconds < 0 else text

@@ -135,6 +135,8 @@ class TideSection:
             urls = {"*": value} if self._reading.expect(value, str, path) and value else {}
         if not urls:
             return
+        if key == "pr_status_base_url":
+            self._reading.warn(path, "is deprecated in Prow", "write it as the `*` of pr_status_base_urls")
         if self.settings.setdefault(field, urls) is not urls:
             said = {
                 "target_urls": "tide.target_url and tide.target_urls are mutually exclusive",
@@ -160,7 +162,7 @@ class TideSection:
         for index, entry in enumerate(value if self._reading.expect(value, list, path) else ()):
             spot = (*path, index)
             labels = self._reading.tidy(entry, ("labels",), spot).get("labels")
-            entries.append(self._reading.names(labels or [], (*spot, "labels")))
+            entries.append(() if labels is None else self._reading.names(labels, (*spot, "labels")))
         self.settings[key] = tuple(entries)
 
     def _templates(self, _: str, value: Any, path: Path_) -> None:
@@ -210,6 +212,8 @@ class TideSection:
                     values[QUERY_KEYS[key]] = value
             else:
                 values[QUERY_KEYS[key]] = reading.names(value, spot)
+                if key in {"includedBranches", "excludedBranches"}:
+                    reading.branch_names(values[QUERY_KEYS[key]], spot)
         if len(reading.problems) > before:
             return
         built = Query(**values)
@@ -226,6 +230,7 @@ class TideSection:
             for repo, in_repo in repos.items():
                 key, at_repo = f"{org}/{repo}", (*at_org, "repos", repo)
                 narrower[key], branches = self._context_level(key, in_repo, at_repo, "branches")
+                self._reading.branch_names(branches, (*at_repo, "branches"))
                 for branch, in_branch in branches.items():
                     name, at_branch = f"{key}:{branch}", (*at_repo, "branches", branch)
                     narrower[name] = self._context_level(name, in_branch, at_branch, "")[0]
@@ -238,7 +243,7 @@ class TideSection:
         known = (*_CONTEXT_KNOWN, *((below,) if below else ()))
         values = {
             key: value
-            for key, value in reading.tidy({} if node is None else node, known, path).items()
+            for key, value in reading.tidy({} if node is None else node, known, path, below=below).items()
             if value is not None
         }
         lists = {
@@ -278,6 +283,12 @@ class _Methods:
             return
         for key, entry in value.items():
             spot = (*path, key)
+            repo, _, branch = key.partition("@")
+            if branch:
+                self._reading.branch_names([branch], spot)
+            elif key == "*" or (isinstance(entry, dict) and "/" in repo):
+                what = f"{key!r} is taken for the name of an org, and none is called so"
+                self._reading.warn(spot, what, "write `org: {repo: {branch: method}}`; a repo may be `*`, an org not")
             if key in self.flat or key in self.nested:
                 self._reading.problem(spot, f"config for org or repo {key} passed more than once", "keep one of them")
             elif isinstance(entry, str):

@@ -15,11 +15,11 @@ from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch, Method
 from mergeq.core.query import Query
-from mergeq.core.queue import Drafts, Order, QueueValues
 from mergeq.core.template import parse
 from tests.builders import pr
 
 MAIN = Branch("acme", "rocket", "main")
+NEXT_DOOR, OTHER = Branch("acme", "other", "main"), Branch("other", "rocket", "main")
 QUERY = "  queries: [{orgs: [acme]}]\n"
 
 Write = Callable[..., list[Path]]
@@ -217,7 +217,9 @@ def test_merge_keys_bring_in_what_is_not_there(write: Write, text: str, merged: 
         pytest.param(
             "[" * 200 + "]" * 200, "config.yaml:1:62: nests too deeply; keep below 60 levels", id="too deep a nesting"
         ),
-        pytest.param("a: 1 #" + "x" * 8_000_000, "config.yaml: is 8000006 bytes; split it", id="too long a file"),
+        pytest.param(
+            "a: 1 #" + "x" * 8_000_000, "config.yaml: is more than 8000000 bytes; split it", id="too long a file"
+        ),
     ],
 )
 def test_what_is_not_one_plain_document_is_refused_in_one_line(refused: Refuse, text: str | bytes, line: str) -> None:
@@ -504,7 +506,7 @@ def test_keys_in_another_case_are_read_as_go_reads_them(loaded: Load, warned: Re
 
 def test_a_complaint_about_a_key_in_another_case_has_its_place(refused: Refuse) -> None:
     assert refused("tide:\n  Blocker_Label: 7\n") == [
-        "config.yaml:2:18: tide.blocker_label: must be text, but is 7; mend the value"
+        "config.yaml:2:18: tide.blocker_label: must be text, but is 7; put it in quotes"
     ]
 
 
@@ -512,10 +514,72 @@ def test_of_a_key_in_two_cases_the_right_one_is_read(loaded: Load) -> None:
     assert loaded("tide: {BLOCKER_LABEL: a, blocker_label: b, Blocker_label: c}\n").blocker_label == "b"
 
 
-def test_gerrit_is_not_served_and_that_is_told(warned: Refuse) -> None:
-    """T1.25."""
-    assert warned("tide:\n  gerrit: {queries: []}\n") == [
-        "config.yaml:2:11: tide.gerrit: is not applied; mergeq serves GitHub alone"
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "tide:\n  gerrit: {queries: [], ratelimit: 7}\n",
+            "2:11: tide.gerrit: is not applied; mergeq serves GitHub alone",
+            id="T1.25",
+        ),
+        pytest.param(
+            "disabled_clusters: [build01]\n",
+            "1:20: disabled_clusters: is not applied; mergeq runs no jobs; nothing else needs it here",
+            id="T1.26",
+        ),
+        pytest.param(
+            "periodics: []\n",
+            "1:12: periodics: is not applied; mergeq runs no jobs; nothing else needs it here",
+            id="T13.4 periodic jobs",
+        ),
+        pytest.param(
+            "postsubmits: {}\n",
+            "1:14: postsubmits: is not applied; mergeq runs no jobs; nothing else needs it here",
+            id="T13.4 jobs after merging",
+        ),
+        pytest.param(
+            "tide: {pr_status_base_url: 'https://a'}\n",
+            "1:28: tide.pr_status_base_url: is deprecated in Prow; write it as the `*` of pr_status_base_urls",
+            id="T1.17",
+        ),
+        pytest.param(
+            "tide: {merge_method: {'*': squash}}\n",
+            "1:28: tide.merge_method.*: '*' is taken for the name of an org, and none is called so; "
+            "write `org: {repo: {branch: method}}`; a repo may be `*`, an org not",
+            id="T1.53",
+        ),
+        pytest.param(
+            "tide: {merge_method: {a/b: {main: squash}}}\n",
+            "1:28: tide.merge_method.a/b: 'a/b' is taken for the name of an org, and none is called so; "
+            "write `org: {repo: {branch: method}}`; a repo may be `*`, an org not",
+            id="T1.55",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_told(warned: Refuse, text: str, line: str) -> None:
+    assert warned(text) == [f"config.yaml:{line}"]
+
+
+def test_what_is_missing_in_a_list_or_a_map_is_what_go_makes_of_it_and_that_is_told(
+    loaded: Load, warned: Refuse
+) -> None:
+    """D2: Prow takes it, and an org without a number is one without a limit."""
+    text = """tide:
+  batch_size_limit: {'*': 5, acme: }
+  prioritize_existing_batches: {acme: }
+  context_options: {required-contexts: [ci, ~]}
+"""
+    found = loaded(text)
+
+    assert (found.batch_size_limit(MAIN), found.prioritizes_existing_batches(MAIN)) == (0, False)
+    assert found.contexts(MAIN).required == {"ci", ""}
+    assert warned(text) == [
+        f"config.yaml:{where} has no value and is read as {zero}, as in Prow; give it one, or remove it"
+        for where, zero in (
+            ("2:36: tide.batch_size_limit.acme:", "0"),
+            ("3:39: tide.prioritize_existing_batches.acme:", "false"),
+            ("4:45: tide.context_options.required-contexts.1:", '""'),
+        )
     ]
 
 
@@ -569,9 +633,96 @@ def test_one_base_url_is_for_everybody(loaded: Load) -> None:
     assert loaded("tide: {pr_status_base_url: 'https://a'}\n").pr_status_base_url(MAIN) == "https://a"
 
 
+ROWS: list[tuple[str, str, Callable[[Configuration], object], object]] = [
+    ("T11.41", "target_url: u", lambda found: (found.target_url(MAIN), found.target_url(OTHER)), ("u", "u")),
+    ("T11.43", "target_urls: {'*': a, acme: b, acme/rocket: c}", lambda found: found.target_url(MAIN), "c"),
+    ("T11.44", "", lambda found: found.target_url(MAIN), ""),
+    (
+        "T11.45",
+        "pr_status_base_urls: {'*': a, acme: b, acme/rocket: c}",
+        lambda found: tuple(map(found.pr_status_base_url, (OTHER, NEXT_DOOR, MAIN))),
+        ("a", "b", "c"),
+    ),
+    ("T11.47 zero", "max_goroutines: 0", lambda found: found.max_goroutines, 20),
+    (
+        "T11.48",
+        "",
+        lambda found: (found.sync_period, found.status_update_period, found.max_goroutines),
+        (60.0, 60.0, 20),
+    ),
+    ("T11.49", "sync_period: 2m", lambda found: found.status_update_period, 120.0),
+    (
+        "T11.50",
+        "batch_size_limit: {'*': 5, acme: -1, acme/rocket: 0}",
+        lambda found: tuple(map(found.batch_size_limit, (OTHER, NEXT_DOOR, MAIN))),
+        (5, -1, 0),
+    ),
+    (
+        "T11.51",
+        "prioritize_existing_batches: {'*': false, acme/rocket: true}",
+        lambda found: tuple(map(found.prioritizes_existing_batches, (OTHER, NEXT_DOOR, MAIN))),
+        (False, False, True),
+    ),
+    ("T11.51 empty", "prioritize_existing_batches: {}", lambda found: found.prioritizes_existing_batches(MAIN), True),
+    ("T11.52", "merge_method: {}", lambda found: found.methods.for_branch(MAIN), Method.MERGE),
+    ("T11.53", "merge_method: {acme: squash}", lambda found: found.methods.for_branch(MAIN), Method.SQUASH),
+    ("T11.73 an org", "merge_method: {acme: squash}", lambda found: dict(found.methods.flat), {"acme": Method.SQUASH}),
+    (
+        "T11.73 a repository",
+        "merge_method: {acme: {rocket: rebase}}",
+        lambda found: dict(found.methods.nested["acme"].whole),
+        {"rocket": Method.REBASE},
+    ),
+    (
+        "T11.73 branches",
+        "merge_method: {acme: {rocket: {b1: merge, b2: squash}}}",
+        lambda found: [(one.pattern, how) for one, how in found.methods.nested["acme"].by_branch["rocket"]],
+        [("b1", Method.MERGE), ("b2", Method.SQUASH)],
+    ),
+    ("T11.73 an empty org", "merge_method: {acme: ''}", lambda found: dict(found.methods.flat), {}),
+    (
+        "T11.77",
+        "merge_commit_template: {acme: {title: t}, acme/rocket: }",
+        lambda found: [found.commit_template(branch).title is not None for branch in (NEXT_DOOR, MAIN)],
+        [True, False],
+    ),
+    ("T1.11", "blocker_label: tide/blocker", lambda found: found.blocker_label, "tide/blocker"),
+    (
+        "T1.12-T1.14",
+        "squash_label: s, rebase_label: r, merge_label: m",
+        lambda found: (found.methods.squash_label, found.methods.rebase_label, found.methods.merge_label),
+        ("s", "r", "m"),
+    ),
+    (
+        "T1.52",
+        "merge_method: {acme: {'*': squash, rocket: {^rel: rebase}}}",
+        lambda found: tuple(map(found.methods.for_branch, (NEXT_DOOR, MAIN))),
+        (Method.SQUASH, Method.MERGE),
+    ),
+    (
+        "T1.65",
+        "context_options: {overwrite-pending-contexts: true}",
+        lambda found: found.contexts(MAIN).overwrite_pending,
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("tide", "ask", "answer"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_tide_is_read_as_tide_reads_it(
+    loaded: Load, tide: str, ask: Callable[[Configuration], object], answer: object
+) -> None:
+    assert ask(loaded(f"tide: {{{tide}}}\n")) == answer
+
+
 @pytest.mark.parametrize(
     ("keys", "what"),
     [
+        pytest.param(
+            "target_url: a, target_urls: {'*': b}",
+            "tide.target_url and tide.target_urls are mutually exclusive",
+            id="T1.15, T11.42",
+        ),
         pytest.param(
             "pr_status_base_url: a, pr_status_base_urls: {'*': b}",
             "both pr_status_base_url and pr_status_base_urls are defined",
@@ -580,17 +731,17 @@ def test_one_base_url_is_for_everybody(loaded: Load) -> None:
         pytest.param(
             "pr_status_base_urls: {acme: b}",
             "pr_status_base_urls is defined but the default value ('*') is missing",
-            id="T1.18",
+            id="T1.18, T11.46",
         ),
         pytest.param(
             "max_goroutines: -1",
             "tide has invalid max_goroutines (-1), it needs to be a positive number",
-            id="T1.10",
+            id="T1.10, T11.47",
         ),
         pytest.param(
             "merge_commit_template: {acme: {title: '{{ .Title'}}",
             "parsing template for commit title: 1: unclosed action",
-            id="T1.24",
+            id="T1.24, T11.76",
         ),
     ],
 )
@@ -730,11 +881,11 @@ WRONG_TYPES = [
     ),
     (
         "tide: {queries: [{orgs: [a, 7]}]}\n",
-        "config.yaml:1:29: tide.queries.0.orgs.1: must be text, but is 7; mend the value",
+        "config.yaml:1:29: tide.queries.0.orgs.1: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {queries: [{orgs: [a], author: 7}]}\n",
-        "config.yaml:1:38: tide.queries.0.author: must be text, but is 7; mend the value",
+        "config.yaml:1:38: tide.queries.0.author: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {queries: [{orgs: [a], reviewApprovedRequired: 1}]}\n",
@@ -744,15 +895,15 @@ WRONG_TYPES = [
         "tide: {blocker_label: [x]}\n",
         'config.yaml:1:23: tide.blocker_label: must be text, but is ["x"]; mend the value',
     ),
-    ("tide: {squash_label: 7}\n", "config.yaml:1:22: tide.squash_label: must be text, but is 7; mend the value"),
-    ("tide: {target_url: 7}\n", "config.yaml:1:20: tide.target_url: must be text, but is 7; mend the value"),
+    ("tide: {squash_label: 7}\n", "config.yaml:1:22: tide.squash_label: must be text, but is 7; put it in quotes"),
+    ("tide: {target_url: 7}\n", "config.yaml:1:20: tide.target_url: must be text, but is 7; put it in quotes"),
     (
         "tide: {target_urls: x}\n",
         'config.yaml:1:21: tide.target_urls: must be a mapping, but is "x"; mend the value',
     ),
     (
         "tide: {target_urls: {a: 7}}\n",
-        "config.yaml:1:25: tide.target_urls.a: must be text, but is 7; mend the value",
+        "config.yaml:1:25: tide.target_urls.a: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {github_merge_blocks_policy: block}\n",
@@ -798,7 +949,7 @@ WRONG_TYPES = [
     ),
     (
         "tide: {merge_commit_template: {a: {title: 7}}}\n",
-        "config.yaml:1:43: tide.merge_commit_template.a.title: must be text, but is 7; mend the value",
+        "config.yaml:1:43: tide.merge_commit_template.a.title: must be text, but is 7; put it in quotes",
     ),
     (
         "tide: {merge_commit_template: {a: x}}\n",
@@ -818,7 +969,7 @@ WRONG_TYPES = [
     ),
     (
         "tide: {context_options: {optional-regex-contexts: [7]}}\n",
-        "config.yaml:1:52: tide.context_options.optional-regex-contexts.0: must be text, but is 7; mend the value",
+        "config.yaml:1:52: tide.context_options.optional-regex-contexts.0: must be text, but is 7; put it in quotes",
     ),
     (
         "tide:\n context_options:\n  skip-unknown-contexts: 0\n",
@@ -835,7 +986,8 @@ def test_a_value_of_the_wrong_type_is_one_line(refused: Refuse, text: str, line:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("1m", 60), ("90s", 90), ("1h30m", 5400), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), (".5s", 0.5), ("0s", 0),
-     ("1h0m1s", 3601), ("250us", 0.00025), ("250µs", 0.00025), ("-1m", -60)],
+     ("1h0m1s", 3601), ("250us", 0.00025), ("250µs", 0.00025), ("250μs", 0.00025), ("-1m", -60), ("'0'", 0),
+     ("'-0'", 0), ("2562047h", 9223369200)],
 )  # fmt: skip
 def test_durations_are_written_as_in_go(loaded: Load, text: str, seconds: float) -> None:
     """T1.2, T1.8."""
@@ -843,7 +995,7 @@ def test_durations_are_written_as_in_go(loaded: Load, text: str, seconds: float)
 
 
 @pytest.mark.parametrize(
-    "text", ["60", "'60'", "1d", "1 m", "m", "''", "1m 30s", "1m30", "one minute", "1:30", "[1m]", "true"]
+    "text", ["60", "'60'", "1d", "1 m", "m", "''", "1m 30s", "1m30", "one minute", "1:30", "[1m]", "true", "2562048h"]
 )
 def test_anything_else_is_not_a_duration(refused: Refuse, text: str) -> None:
     """T1.2."""
@@ -1335,44 +1487,6 @@ def test_tide_may_be_set_in_one_main_file_only(refused: Refuse) -> None:
     (line,) = refused(a="tide: {sync_period: 1m}\n", b="tide: {blocker_label: x}\n")
 
     assert line == "b.yaml:1:7: tide: stands in a.yaml too; keep `tide:` in one main file"
-
-
-def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
-    found = loaded(
-        tide=f"tide:\n{QUERY}",
-        ours="mergeq: {status_context: queue, queue: {order: number}}\n",
-        more="mergeq: {queue: {drafts: include, orgs: {acme: {order: entered}}}}\n",
-    )
-
-    settings = found.for_branch(MAIN)
-    assert settings.status_context == "queue"
-    assert settings.queue == QueueValues(drafts=Drafts.INCLUDE)
-    assert found.for_branch(Branch("other", "x", "main")).queue.order is Order.NUMBER
-
-
-@pytest.mark.parametrize(
-    ("section", "place", "what"),
-    [
-        ("queue: {order: number}", "1:25", "order is set in two files for *"),
-        (
-            "queue: {orgs: {acme: {repos: {rocket: {order: number}}}}}",
-            "1:56",
-            "order is set in two files for acme/rocket",
-        ),
-    ],
-    ids=["for everyone", "for a repository"],
-)
-def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, what: str) -> None:
-    (line,) = refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n")
-
-    assert line.startswith(f"b.yaml:{place}: mergeq.queue.")
-    assert line.endswith(f"{what}; keep one")
-
-
-def test_the_status_context_may_not_differ_between_files(refused: Refuse) -> None:
-    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: z}\n") == [
-        "b.yaml:1:26: mergeq.status_context: is set in two files; keep one"
-    ]
 
 
 def test_the_digest_names_the_content_and_not_the_form(loaded: Load) -> None:

@@ -57,7 +57,6 @@ orgs:
         pytest.param(
             "protect: true\nrequired_status_checks: {contexts: [ci]}\norgs: {other: {}}", id="the org is not listed"
         ),
-        pytest.param("orgs: {acme: {required_status_checks: {contexts: [ci]}}}", id="nothing says protect"),
         pytest.param("orgs: {acme: {protect: true}}", id="no status checks"),
         pytest.param("orgs: {acme: {protect: true, required_status_checks: {}}}", id="no contexts"),
         pytest.param("orgs: {acme: }", id="nothing at all"),
@@ -72,6 +71,11 @@ def test_what_is_not_protected_requires_nothing(loaded: Load, warned: Refuse, te
     """T1.60, P2.22."""
     assert required(loaded, protection(text)) == []
     assert warned(protection(text)) == []
+
+
+def test_where_nothing_says_protect_nothing_is_required(loaded: Load) -> None:
+    """T1.60, P2.21."""
+    assert required(loaded, protection("orgs: {acme: {required_status_checks: {contexts: [ci]}}}")) == []
 
 
 def test_only_who_asks_gets_the_contexts_of_branch_protection(loaded: Load) -> None:
@@ -225,9 +229,9 @@ def test_the_other_fields_are_kept_as_they_are_written(loaded: Load) -> None:
             id="a key at the wrong level",
         ),
         pytest.param(
-            "orgs: {acme: {required_pull_request_reviews: {dismiss_stale: true}}}",
-            "5:64: branch-protection.orgs.acme.required_pull_request_reviews.dismiss_stale: is not a key that is known "
-            "here, so it has no effect; did you mean 'dismiss_stale_reviews'?",
+            "required_pull_request_reviews: {required_approving_review_count: 1, dismiss_stale: 1}\nprotect: true",
+            "5:86: branch-protection.required_pull_request_reviews.dismiss_stale: is not a key that is known here, so "
+            "it has no effect; did you mean 'dismiss_stale_reviews'?",
             id="a key of the reviews",
         ),
         pytest.param(
@@ -240,6 +244,65 @@ def test_the_other_fields_are_kept_as_they_are_written(loaded: Load) -> None:
 def test_a_key_that_prow_would_not_know_is_told(warned: Refuse, text: str, line: str) -> None:
     """P1.3, P1.30."""
     assert warned(protection(text)) == [f"config.yaml:{line}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(
+            "orgs: {acme: {repos: {rocket: {enforce_admins: true}}}}",
+            "5:33: branch-protection.orgs.acme.repos.rocket: has no effect, since `protect` is set neither here nor at "
+            "any level above or below; set it",
+            id="P2.21 nothing says protect",
+        ),
+        pytest.param(
+            "protect: true\nrequired_pull_request_reviews: {dismiss_stale_reviews: true}",
+            "5:3: branch-protection.required_pull_request_reviews: has no required_approving_review_count, so no "
+            "review is required at all; give it one, or 0",
+            id="P1.19 reviews without a number",
+        ),
+        pytest.param(
+            "protect: true\nrequired_pull_request_reviews: {required_approving_review_count: 7}",
+            "6:68: branch-protection.required_pull_request_reviews.required_approving_review_count: 7 is not a number "
+            "that GitHub takes; use 0 to 6",
+            id="P1.30 too many reviews",
+        ),
+        pytest.param(
+            "protect: true\nexclude: [a]\norgs: {acme: {include: [b]}}",
+            "7:16: branch-protection.orgs.acme: include and exclude are both in force here, and exclude is not looked "
+            "at; keep one of them on the way from everyone to here",
+            id="P3.9 include hides exclude",
+        ),
+        pytest.param(
+            "orgs: {a: {repos: {x: {branches: {main: {protect: true, exclude: [a]}}}}}}",
+            "5:43: branch-protection.orgs.a.repos.x.branches.main: include and exclude have no effect on a branch that "
+            "is named; remove them",
+            id="P2.10 a branch that is named",
+        ),
+    ],
+)
+def test_what_does_nothing_or_not_what_it_seems_is_told(warned: Refuse, text: str, line: str) -> None:
+    """P1.30, D2."""
+    assert warned(protection(text)) == [f"config.yaml:{line}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("enforce_admins: true\norgs: {acme: {protect: true}}", id="P2.21 a level below says protect"),
+        pytest.param("protect: true\norgs: {acme: {enforce_admins: true}}", id="P2.21 a level above says protect"),
+        pytest.param("unmanaged: true\nenforce_admins: true", id="P2.12 nothing is managed"),
+        pytest.param("protect-tested-repos: true\nenforce_admins: true", id="P1.20 jobs may say it"),
+        pytest.param(
+            "protect: true\nrequired_pull_request_reviews: {required_approving_review_count: 2}\n"
+            "orgs: {acme: {required_pull_request_reviews: {dismiss_stale_reviews: true}}}",
+            id="P1.19 the number comes from above",
+        ),
+        pytest.param("protect: true\nexclude: [a]\norgs: {acme: {exclude: [b]}}", id="P2.3 lists are united"),
+    ],
+)
+def test_what_only_looks_as_if_it_did_nothing_is_not_told(warned: Refuse, text: str) -> None:
+    assert warned(protection(text)) == []
 
 
 @pytest.mark.parametrize(

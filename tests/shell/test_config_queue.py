@@ -1,4 +1,4 @@
-"""Our own `mergeq:` section: its levels, its schema, and what it refuses."""
+"""Our own `mergeq:` section: the queue's levels, the other sections, its schema, and what it refuses."""
 
 import json
 from collections.abc import Iterator
@@ -245,29 +245,167 @@ def test_our_own_section_may_be_spread_over_files(loaded: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "place", "what"),
+    ("section", "place", "key"),
     [
-        pytest.param("queue: {order: number}", "1:25", "order is set in two files for *", id="for everyone"),
+        pytest.param("queue: {order: number}", "1:25", "order", id="for everyone"),
         pytest.param(
             "queue: {orgs: {acme: {repos: {rocket: {order: number}}}}}",
             "1:56",
-            "order is set in two files for acme/rocket",
+            "orgs.acme.repos.rocket.order",
             id="for a repository",
         ),
-        pytest.param("queue: {staging: {keep: 1h}}", "1:34", "keep is set in two files for *", id="within a map"),
+        pytest.param("queue: {staging: {keep: 1h}}", "1:34", "staging.keep", id="within a map"),
     ],
 )
-def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, what: str) -> None:
-    (line,) = refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n")
-
-    assert line.startswith(f"b.yaml:{place}: mergeq.queue.")
-    assert line.endswith(f"{what}; keep one")
-
-
-def test_the_status_context_may_not_differ_between_files(refused: Refuse) -> None:
-    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: z}\n") == [
-        "b.yaml:1:26: mergeq.status_context: is set in two files; keep one"
+def test_one_setting_of_ours_may_stand_in_one_file_only(refused: Refuse, section: str, place: str, key: str) -> None:
+    assert refused(a=f"mergeq: {{{section}}}\n", b=f"mergeq: {{{section}}}\n") == [
+        f"b.yaml:{place}: mergeq.queue.{key}: is set in a.yaml:{place} too; keep one"
     ]
+
+
+def test_also_what_is_the_same_in_both_may_stand_in_one_file_only(refused: Refuse) -> None:
+    assert refused(a="mergeq: {status_context: x}\n", b="mergeq: {status_context: x}\n") == [
+        "b.yaml:1:26: mergeq.status_context: is set in a.yaml:1:26 too; keep one"
+    ]
+
+
+# The other sections
+
+
+SECTIONS = """
+mergeq:
+  protection:
+    mode: observe
+    fields: preserve
+    period: 6h
+    jitter: 10m
+    backend: classic
+    contexts_from_tide: none
+    verify_restrictions: false
+    enable_apps_restrictions: false
+    gate: {max_repos_changed: 50, max_weakening: 10, max_removals: 5, ack_by: [acme/admins]}
+    policy_owners: [acme/admins]
+    breakglass_team: acme/oncall
+    floor: {required_pull_request_reviews: {required_approving_review_count: 1}}
+    max_exemption: 336h
+    exemptions:
+    - {id: rel-1, target: "acme/rocket:release-*", until: 2026-12-01T00:00:00Z, owner: jo, reason: hotfix, ticket: X-1,
+       patch: {enforce_admins: false}, remove: {contexts: [slow]}}
+    orgs:
+      acme:
+        mode: enforce
+        remove: {contexts: [old]}
+        repos:
+          rocket:
+            checks: [{context: build, app: github-actions}]
+            ownership: {enforce_admins: preserve, required_status_checks: external}
+            required_conversation_resolution: true
+            require_last_push_approval: true
+            lock_branch: false
+            allow_fork_syncing: false
+            block_creations: false
+            required_deployments: [prod]
+            bypass_force_push_allowances: {apps: []}
+            patterns: {"release-*": {protect: true}, "~DEFAULT_BRANCH": {protect: true}}
+            branches: {main: {remove: {restrictions: {teams: [x]}}}}
+  notifications:
+  - {kind: slack, url_env: MERGEQ_SECRET_SLACK, events: [landed, evicted, halted, drift, held]}
+  - {kind: webhook, url: "https://hooks.test/x", secret_env: MERGEQ_SECRET_HOOK, events: [halted]}
+  orgs: {acme: {notifications: [{kind: slack, url_env: MERGEQ_SECRET_ACME, events: [held]}]}}
+  web: {read: public, admins: [acme/admins]}
+  budget: {reserve: 20%, floors: {landing: 500, protection: 200}}
+  sweep: {period: 1m, with_webhooks: 1h}
+  history: {hot: 100000, keep: 400d}
+"""
+
+
+def test_every_section_is_read_and_what_nothing_follows_from_yet_is_told_once_each(
+    loaded: Load, warned: Refuse
+) -> None:
+    told = [line.split(": ")[1:] for line in warned(SECTIONS)]
+
+    names = ("budget", "history", "notifications", "orgs", "protection", "sweep", "web")
+    says = "is not applied yet; remove it, or know that it has no effect"
+    assert told == [[f"mergeq.{name}", says] for name in names]
+    found = loaded(SECTIONS).not_applied
+    assert found[
+        "protection", "orgs", "acme", "repos", "rocket", "branches", "main", "remove", "restrictions", "teams"
+    ] == ["x"]
+    assert found["history", "keep"] == "400d"
+
+
+def test_sections_may_be_spread_over_files_key_by_key(loaded: Load, refused: Refuse) -> None:
+    one, two = "mergeq: {web: {read: public}}\n", "mergeq: {web: {admins: [acme/admins]}}\n"
+
+    assert loaded(a=one, b=two).not_applied == {("web", "read"): "public", ("web", "admins"): ["acme/admins"]}
+    assert refused(a=one, b=one) == ["b.yaml:1:22: mergeq.web.read: is set in a.yaml:1:22 too; keep one"]
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        pytest.param("protection: {mode: enforced}", "protection.mode: 'enforced' is not one of [", id="a choice"),
+        pytest.param("protection: {gate: {max: 1}}", "protection.gate.max: is not a key", id="a key of the gate"),
+        pytest.param("protection: {period: 6}", "protection.period: 6 is not of type 'string'", id="no duration"),
+        pytest.param('protection: {period: "6h\\n"}', "protection.period: '6h\\n' is not written", id="a line break"),
+        pytest.param(
+            "protection: {breakglass_team: oncall}", "protection.breakglass_team: 'oncall' is not", id="a team"
+        ),
+        pytest.param(
+            "protection: {orgs: {acme: {protect: true}}}",
+            "protection.orgs.acme.protect: is not a key that is known here",
+            id="what belongs to Prow's section",
+        ),
+        pytest.param(
+            "protection: {orgs: {acme: {ownership: {zzz: preserve}}}}",
+            "protection.orgs.acme.ownership: 'zzz' is not one of [",
+            id="ownership of nothing",
+        ),
+        pytest.param(
+            "protection: {floor: {required_pull_request_reviews: {required_approving_review_count: 7}}}",
+            "protection.floor.required_pull_request_reviews.required_approving_review_count: 7 is greater than",
+            id="more reviews than GitHub takes",
+        ),
+        pytest.param(
+            "protection: {exemptions: [{id: a, target: acme/rocket:main, owner: jo, reason: x}]}",
+            "protection.exemptions.0: 'until' is a required property",
+            id="an exemption without an end",
+        ),
+        pytest.param(
+            "protection: {exemptions: [{id: a, target: a/b, until: 2026-12-01T00:00:00Z, owner: j, reason: x}]}",
+            "protection.exemptions.0.target: 'a/b' is not written as it must be",
+            id="an exemption of a whole repository",
+        ),
+        pytest.param(
+            "notifications: [{kind: slack, events: [held]}]",
+            "notifications.0: 'url_env' is a required property",
+            id="nowhere to send to",
+        ),
+        pytest.param(
+            "notifications: [{kind: webhook, events: [held]}]",
+            "notifications.0: 'url' is a required property",
+            id="no address",
+        ),
+        pytest.param(
+            "notifications: [{kind: slack, url_env: GITHUB_TOKEN, events: [held]}]",
+            "notifications.0.url_env: 'GITHUB_TOKEN' is not written as it must be",
+            id="another variable's secret",
+        ),
+        pytest.param(
+            "notifications: [{kind: pager, url: x}]", "notifications.0: 'events' is a required property", id="no events"
+        ),
+        pytest.param("web: {read: all}", "web.read: 'all' is not one of ['public', 'members', 'github']", id="readers"),
+        pytest.param("budget: {reserve: 20}", "budget.reserve: 20 is not of type 'string'", id="no percentage"),
+        pytest.param("budget: {reserve: 120%}", "budget.reserve: '120%' is not written", id="more than everything"),
+        pytest.param("budget: {floors: {landings: 1}}", "budget.floors.landings: is not a key", id="a purpose"),
+        pytest.param("history: {hot: -1}", "history.hot: -1 is less than the minimum of 0", id="less than none"),
+        pytest.param("orgs: {acme: {queue: {}}}", "orgs.acme.queue: is not a key", id="a queue's org beside the queue"),
+    ],
+)
+def test_a_section_is_checked_although_nothing_follows_from_it_yet(refused: Refuse, section: str, says: str) -> None:
+    lines = refused(f"mergeq: {{{section}}}\n")
+
+    assert lines[0].split(": ", maxsplit=1)[1].startswith(f"mergeq.{says}")
 
 
 # What is refused
@@ -508,7 +646,14 @@ def test_the_schema_refuses_unknown_keys_everywhere(schema: dict[str, Any]) -> N
     """A mapping by names that people choose has a schema for its values instead."""
     open_ended = [path for path, node in objects(schema) if node["additionalProperties"] is not False]
 
-    assert {path.rpartition(".")[2] for path in open_ended} == {"orgs", "repos", "branches", "context_apps"}
+    assert {path.rpartition(".")[2] for path in open_ended} == {
+        "orgs",
+        "repos",
+        "branches",
+        "context_apps",
+        "ownership",
+        "patterns",
+    }
 
 
 def test_the_schema_offers_what_the_core_knows(schema: dict[str, Any]) -> None:

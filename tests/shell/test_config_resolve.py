@@ -1,6 +1,7 @@
-"""`mergeq config check | queries | resolve`: what they print, for people and as documents."""
+"""`mergeq config check | queries | resolve | schema`: what they print, for people and as documents."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mergeq import shipped
-from mergeq.cli import cli
+from mergeq.cli import cli, main
 from tests.shell.test_config import Write, folder, write
 
 __all__ = ["write"]  # a fixture
@@ -190,6 +191,28 @@ def test_the_queries_are_a_document(mergeq: Run, write: Write) -> None:
     ]
 
 
+def test_the_searches_of_tide_are_printed_to_compare_with(mergeq: Run, write: Write) -> None:
+    """T2.3-T2.6, D20: several scopes in one with a token, one org each as a GitHub App, and a window of time."""
+    (file,) = write(FULL)
+
+    done = mergeq("config", "queries", "--compat", "tide", "--config", file)
+    found = document(mergeq("config", "queries", "--compat", "tide", "--config", file, "--json"), "queries")
+
+    window = re.compile(r" updated:2007-01-01T00:00:00Z\.\.20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    assert [window.sub(" WINDOW", line) for line in done.stdout.splitlines()] == [
+        f"# query 0, {file}:{NEXT}",
+        'is:pr state:open archived:false base:"next" repo:"acme/rocket" WINDOW',
+        f"# query 1, {file}:{FIRST}, {file}:{OTHER}",
+        'is:pr state:open archived:false label:"lgtm" org:"acme" repo:"other/x" WINDOW',
+        "# the same as a GitHub App",
+        'is:pr state:open archived:false label:"lgtm" org:"acme" WINDOW',
+        'is:pr state:open archived:false label:"lgtm" repo:"other/x" WINDOW',
+    ]
+    assert found["compat"] == "tide"
+    assert [len(query["searches"]) for query in found["queries"]] == [1, 2]
+    assert all(window.search(text) for query in found["queries"] for text in (query["search"], *query["searches"]))
+
+
 # resolve
 
 
@@ -227,6 +250,7 @@ def test_every_context_is_shown_with_all_that_demand_it(resolved: dict[str, Any]
         ("optional-regex-contexts", "^docs", [at("[»^docs]")]),
         ("skip-unknown-contexts", True, [at("skip-unknown-contexts: »")]),
         ("from-branch-protection", True, [at("from-branch-protection: »")]),
+        ("overwrite-pending-contexts", False, []),
     ]
     assert resolved["problems"] == ['optional context regex "^docs" matches required if present context docs']
 
@@ -277,28 +301,90 @@ def test_a_branch_is_shown_to_people(mergeq: Run, write: Write) -> None:
 
     lines = mergeq("config", "resolve", "acme/rocket:main", "--config", file).stdout.splitlines()
 
-    assert lines[:4] == [
+    assert lines[:5] == [
         "acme/rocket:main",
         '  problem: optional context regex "^docs" matches required if present context docs',
-        "queries:",
-        f'  0: is:pr state:open archived:false base:"next" repo:"acme/rocket"  (not for this branch)  [{file}:{NEXT}]',
+        "",
+        "queries",
+        '  0  not for this branch: is:pr state:open archived:false base:"next" repo:"acme/rocket"',
     ]
-    assert f"  required-contexts: cla  [{file}:{at('[unit, »cla]')}]" in lines
-    assert "  queue.batch_size_limit: not set  [default]" in lines
-    assert "  queue.staging.timeout: 7200  [default]" in lines
-    assert "  prioritize_existing_batches: true  [default]" in lines
-    assert "  queue.staging_contexts: none  [default]" in lines
-    assert f"  restrictions: none  [{file}:{at('restrictions: »')}]" in lines
+    assert lines[5] == f"     {file}:{NEXT}"
+    told = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    assert ["required-contexts", "cla", f"{file}:{at('[unit, »cla]')}"] in told
+    assert ["queue.batch_size_limit", "not set", "default"] in told
+    assert ["queue.staging.timeout", "2h", "default"] in told
+    assert ["queue.staging.keep", "1h", f"{file}:{at('keep: »1h')}"] in told
+    assert ["queue.settle", "0s", "default"] in told
+    assert ["prioritize_existing_batches", "true", "default"] in told
+    assert ["queue.staging_contexts", "none", "default"] in told
+    assert ["priority", "[urgent]", f"{file}:{at('priority: »')}"] in told
+    assert ["restrictions", "none", f"{file}:{at('restrictions: »')}"] in told
+
+
+def test_the_columns_of_a_section_stand_under_each_other(mergeq: Run, write: Write) -> None:
+    (file,) = write(FULL)
+
+    lines = mergeq("config", "resolve", "acme/rocket:main", "--config", file).stdout.splitlines()
+    section = lines[lines.index("mergeq") + 1 : lines.index("protection") - 1]
+
+    assert len({line.index(value) for line in section for value in ("default", str(file)) if value in line}) == 1
 
 
 def test_a_branch_that_nothing_is_said_about_has_the_defaults(mergeq: Run, write: Write) -> None:
-    (file,) = write("tide: {queries: [{orgs: [other]}], pr_status_base_url: 'https://a'}\n")
+    (file,) = write("tide: {queries: [{orgs: [other]}], pr_status_base_urls: {'*': 'https://a'}}\n")
 
-    done = mergeq("config", "resolve", "acme/rocket:main", "--config", file)
+    lines = mergeq("config", "resolve", "acme/rocket:main", "--config", file).stdout.splitlines()
 
-    assert "queries: none speaks about this repository, so nothing will merge" in done.stdout.splitlines()
-    assert "protection: nothing" in done.stdout.splitlines()
-    assert f"  pr_status_base_urls: https://a  [{file}:1:56]" in done.stdout.splitlines()
+    assert "queries: none speaks about this repository, so nothing will merge" in lines
+    assert "protection: nothing" in lines
+    assert f"  pr_status_base_urls                 https://a  {file}:1:63" in lines
+
+
+def test_one_url_for_everybody_is_shown_where_it_stands(mergeq: Run, write: Write) -> None:
+    (file,) = write("tide: {pr_status_base_url: 'https://a'}\n")
+
+    done = mergeq("config", "resolve", "acme/rocket:main", "--config", file, "--json")
+
+    assert settings(document(done, "resolve"), "tide")["pr_status_base_urls"] == ("https://a", [f"{file}:1:28"])
+
+
+def test_the_period_of_statuses_stands_where_it_is_taken_from(mergeq: Run, write: Write) -> None:
+    """T1.9."""
+    (file,) = write("tide: {sync_period: 1m30s}\n")
+
+    done = mergeq("config", "resolve", "acme/rocket:main", "--config", file, "--json")
+
+    assert settings(document(done, "resolve"), "tide")["status_update_period"] == (90.0, [f"{file}:1:21"])
+
+
+def test_the_flags_of_protection_are_shown(mergeq: Run, write: Write) -> None:
+    (file,) = write("branch-protection: {protect-tested-repos: true}\n")
+
+    done = mergeq("config", "resolve", "acme/rocket:main", "--config", file, "--json")
+
+    assert settings(document(done, "resolve"), "protection") == {"protect-tested-repos": (True, [f"{file}:1:43"])}
+
+
+@pytest.mark.parametrize(
+    ("branch", "shown"),
+    [
+        ("acme/rocket:main", ["mode", "orgs.acme.mode", "orgs.acme.repos.rocket.lock_branch"]),
+        ("acme/other:main", ["mode", "orgs.acme.mode"]),
+        ("other/rocket:main", ["mode"]),
+    ],
+)
+def test_what_is_not_applied_yet_is_shown_to_whom_it_is_about(
+    mergeq: Run, write: Write, branch: str, shown: list[str]
+) -> None:
+    (file,) = write(
+        "mergeq: {protection: {mode: observe, orgs: {acme: {mode: enforce, repos: {rocket: {lock_branch: true}}}}}}\n"
+    )
+
+    found = document(mergeq("config", "resolve", branch, "--config", file, "--json"), "resolve")
+
+    assert [key for key in settings(found, "mergeq") if key.startswith("protection.")] == [
+        f"protection.{key}" for key in shown
+    ]
 
 
 def test_our_own_limit_of_batches_is_shown_where_it_stands(mergeq: Run, write: Write) -> None:
@@ -326,3 +412,59 @@ def test_a_key_in_another_case_is_shown_where_it_stands(mergeq: Run, write: Writ
     done = mergeq("config", "resolve", "acme/rocket:main", "--config", file, "--json")
 
     assert settings(document(done, "resolve"), "tide")["squash_label"] == ("x", [f"{file}:1:22"])
+
+
+# schema
+
+
+def test_the_schemas_are_listed_with_what_they_are_of(mergeq: Run) -> None:
+    done = mergeq("config", "schema")
+    found = document(mergeq("config", "schema", "--json"), "schema")["schemas"]
+
+    files = {file.name.removesuffix(".schema.json") for file in shipped("schemas").glob("*.json")}
+    assert {one["name"] for one in found} == files
+    assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
+        [one["name"], one["title"]] for one in found
+    ]
+    assert len({one["title"] for one in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(file.name.removesuffix(".schema.json") for file in shipped("schemas").glob("*.json"))
+)
+def test_a_schema_is_printed_in_one_piece(mergeq: Run, name: str) -> None:
+    found = json.loads(mergeq("config", "schema", name).stdout)
+
+    jsonschema.Draft202012Validator.check_schema(found)
+    refs = re.findall(r'"\$ref": "([^"]*)"', json.dumps(found))
+    assert {ref for ref in refs if not ref.startswith("#/$defs/")} == set()
+    assert {ref.removeprefix("#/$defs/") for ref in refs} <= found.get("$defs", {}).keys()
+
+
+def test_the_schema_of_a_file_checks_all_its_sections(mergeq: Run) -> None:
+    whole = jsonschema.Draft202012Validator(json.loads(mergeq("config", "schema", "config").stdout))
+    wrong = {
+        "tide": {"queries": [{"orgs": [7]}], "context_options": {"orgs": {"a": {"required-contexts": "x"}}}},
+        "branch-protection": {"orgs": {"a": {"protect": "yes"}}},
+        "mergeq": {"queue": {"slot": 1}},
+        "plank": 7,
+    }
+
+    assert {".".join(map(str, error.absolute_path)) for error in whole.iter_errors(wrong)} == {
+        "tide.queries.0.orgs.0",
+        "tide.context_options.orgs.a.required-contexts",
+        "branch-protection.orgs.a.protect",
+        "mergeq.queue",
+    }
+
+
+def test_a_schema_that_is_not_there_is_wrong_usage(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["mergeq", "config", "schema", "merge"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 64
+    assert "Error: no schema is called 'merge'; did you mean 'mergeq'?" in capfd.readouterr().err

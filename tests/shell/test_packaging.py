@@ -93,8 +93,8 @@ def test_every_schema_is_valid_and_describes_every_property(file: Path) -> None:
             return []
         gaps = []
         for name, child in node.get("properties", {}).items():
-            target = schema["$defs"][child["$ref"].rsplit("/", 1)[1]] if "$ref" in child else child
-            if "description" not in target:
+            named = schema.get("$defs", {}).get(child.get("$ref", "").rpartition("/")[2], {})
+            if not {**named, **child}.get("description"):
                 gaps.append(f"{path}/{name}")
         return gaps + [gap for name, child in node.items() for gap in described(child, f"{path}/{name}")]
 
