@@ -399,7 +399,7 @@ def _says(world: World, pull: Pull, text: str) -> bool:
 
 
 def _is_staged(world: World, pull: Pull) -> bool:
-    """Whether a staging ref holds this pull request last: its head is a parent, its number or its own words are there."""
+    """Whether a staging ref ends with this pull request: by its head as a parent, its number, or its own words."""
     git = world.repo(pull.repo).git
     staged = [git.commit(sha) for name, sha in git.branches().items() if name.startswith("mergeq/")]
     head = git.commit(pull.head_sha)
