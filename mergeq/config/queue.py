@@ -37,6 +37,8 @@ _NOT_YET = {"overtake", "landings_per_cycle", "settle"}
 _REFUSED = {
     ("update_method", UpdateMethod.REBASE.value): "choose merge",
     ("landing", Landing.FAST_FORWARD.value): "choose auto, or pull-request",
+    ("read", "members"): "choose public, or keep the pages behind a proxy that asks who is there",
+    ("read", "github"): "choose public, or keep the pages behind a proxy that asks who is there",
 }
 """Values that ask for more safety than this version can give, by key and value, and what to choose instead."""
 
@@ -65,6 +67,8 @@ class MergeqSection:
             spot = self._reading.spot(("mergeq", *leaf))
             if (other := self._seen.setdefault(leaf, spot)) is not spot:
                 self._reading.problem(spot.path, f"is set in {other.place} too", "keep one")
+            elif (instead := _REFUSED.get((leaf[-1], str(value)))) is not None:
+                self._reading.problem(spot.path, f"{value!r} is not available in this version", instead)
             elif leaf[0] == "queue":
                 self._queue(*_level_of(leaf[1:]), value, spot)
             elif leaf[0] == "status_context":
@@ -92,9 +96,7 @@ class MergeqSection:
             self._reading.branch_names([key.partition(":")[2]], spot.path[: -len(leaf)])
         self.levels.setdefault(key, {})[leaf] = value
         self.spots[key, leaf] = spot
-        if (said := _REFUSED.get((leaf[0], str(value)))) is not None:
-            self._reading.problem(spot.path, f"{value!r} is not available in this version", said)
-        elif leaf[0] in _NOT_YET and _value(leaf, value) != getattr(QueueValues(), leaf[0]):
+        if leaf[0] in _NOT_YET and _value(leaf, value) != getattr(QueueValues(), leaf[0]):
             self._reading.warn(spot.path, "is not applied yet", "remove it, or know that it has no effect")
 
 

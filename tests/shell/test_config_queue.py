@@ -394,6 +394,11 @@ def test_sections_may_be_spread_over_files_key_by_key(loaded: Load, refused: Ref
         pytest.param(
             "notifications: [{kind: pager, url: x}]", "notifications.0: 'events' is a required property", id="no events"
         ),
+        pytest.param(
+            "web: {read: members}",
+            "web.read: 'members' is not available in this version; choose public",
+            id="a restriction that nobody would keep",
+        ),
         pytest.param("web: {read: all}", "web.read: 'all' is not one of ['public', 'members', 'github']", id="readers"),
         pytest.param("budget: {reserve: 20}", "budget.reserve: 20 is not of type 'string'", id="no percentage"),
         pytest.param("budget: {reserve: 120%}", "budget.reserve: '120%' is not written", id="more than everything"),
