@@ -582,3 +582,16 @@ def test_an_actor_that_is_exempt_is_not_even_told(served: Sandbox, clone: Path) 
     commit(clone, "a.txt", "a\n")
 
     assert "remote:" not in git("push", "origin", "main", cwd=clone, ok=True, words=True)
+
+
+def test_a_push_of_workflow_files_may_be_out_of_reach(served: Sandbox, clone: Path) -> None:
+    served.world.faults.add("policy.no_workflows", repo="acme/rocket", times=None)
+    (clone / ".github" / "workflows").mkdir(parents=True)
+    commit(clone, "a.txt", "a\n")
+    git("push", "-q", "origin", "main", cwd=clone)
+    commit(clone, ".github/workflows/ci.yml", "on: push\n")
+
+    words = git("push", "origin", "main", cwd=clone, ok=False)
+
+    said = "refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml`"
+    assert f"remote: - {said} without `workflows` permission" in words
