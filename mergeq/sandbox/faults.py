@@ -123,6 +123,10 @@ class Faults:
                     return candidate
         return None
 
+    def is_on(self, fault: FaultId, repo: str | None = None) -> bool:
+        """Whether a fault may happen there, which is no chance for it yet."""
+        return any(known.id is fault and known.repo in (None, repo) for known in self.listed())
+
     def listed(self) -> tuple[Fault, ...]:
         with self._lock:
             return tuple(self._faults)

@@ -29,6 +29,7 @@ def bind(resolvers: Resolvers) -> None:
         _create_ref,
         _delete_ref,
         _update_pull_request_branch,
+        _update_ref,
         _update_refs,
         *graph_protecting.MUTATIONS,
     ):
@@ -44,6 +45,7 @@ _ANSWERED = {
     "CreateRefPayload": ("ref",),
     "UpdateBranchProtectionRulePayload": ("branchProtectionRule",),
     "UpdatePullRequestBranchPayload": ("pullRequest",),
+    "UpdateRefPayload": ("ref",),
 }
 """What a payload shows besides the client's own id."""
 
@@ -136,6 +138,13 @@ def _text(contents: str) -> str:
         raise RefusedError(422, "A file's contents are not valid Base64") from error
     except UnicodeDecodeError as error:
         raise NotSimulatedError("createCommitOnBranch with files that are not text") from error
+
+
+def _update_ref(context: Context, asked: Input) -> Answer:
+    found = the_node(context, asked["refId"], RefNode)
+    _require_writer(context, found.repo, "UpdateRef")
+    refs.update(context.world, found.repo, found.ref, asked["oid"], context.viewer, force=bool(asked.get("force")))
+    return {"ref": ref(found.repo, found.ref)}
 
 
 def _delete_ref(context: Context, asked: Input) -> Answer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from mergeq.sandbox import refs
 from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.policy import Ruling, Violation
@@ -65,10 +66,19 @@ def rulings(world: World, repo: Repo, push: Push, pack: IO[bytes], by: str) -> M
     A command that is not about where its ref is now is left to git, which knows what to say.
     """
     known = repo.git.refs()
-    ruled = [c for c in push.commands if known.get(c.ref, ZERO) == c.old and bindings(repo, c.ref)]
+    meant = [command for command in push.commands if known.get(command.ref, ZERO) == command.old]
+    watched = world.faults.is_on(FaultId.POLICY_NO_WORKFLOWS, repo.full_name)
+    ruled = [command for command in meant if watched or bindings(repo, command.ref)]
     if ruled and any(command.new != ZERO for command in push.commands):
         repo.git.take_in(pack)
-    return {c: refs.judged(world, repo, c.ref, c.old, c.new, by) for c in ruled}
+    return {command: _ruling(world, repo, command, by) for command in ruled}
+
+
+def _ruling(world: World, repo: Repo, command: Command, by: str) -> Ruling:
+    """Workflow files out of a token's reach are told among the violations of rulesets (Q58)."""
+    ruling = refs.judged(world, repo, command.ref, command.old, command.new, by)
+    workflow = refs.forbidden_workflow(world, repo, command.old, command.new)
+    return replace(ruling, rulesets=(*ruling.rulesets, Violation(workflow))) if workflow else ruling
 
 
 def carry_out_rest(repo: Repo, push: Push, said: Mapping[Command, Ruling], web: str) -> bytes:

@@ -169,13 +169,18 @@ def keep_suite(world: World, repo: Repo, ref: str, old: str, new: str, by: str, 
 
 def forbidden_workflow(world: World, repo: Repo, old: str, new: str) -> str | None:
     """What is said of a write that changes a workflow, by a token that must not (Q58)."""
-    if ZERO in (old, new):
+    touched: list[str] = []
+
+    def touches(_fault: Fault) -> bool:
+        """Only asked where the fault is on: to compare two commits on every write would cost too much."""
+        known = ZERO not in (old, new) and repo.git.merge_base(old, new) is not None
+        paths = (change.path for change in repo.git.changes(old, new)) if known else ()
+        touched.extend(path for path in paths if path.startswith(".github/workflows/"))
+        return bool(touched)
+
+    if not world.faults.fires(FaultId.POLICY_NO_WORKFLOWS, repo.full_name, when=touches):
         return None
-    changed = (c.path for c in repo.git.changes(old, new) if c.path.startswith(".github/workflows/"))
-    path = next(changed, None)
-    if path is None or not world.faults.fires(FaultId.POLICY_NO_WORKFLOWS, repo.full_name):
-        return None
-    return f"refusing to allow a GitHub App to create or update workflow `{path}` without `workflows` permission"
+    return f"refusing to allow a GitHub App to create or update workflow `{touched[0]}` without `workflows` permission"
 
 
 def is_fresh(world: World, repo: Repo, sha: str, lag: Fault) -> bool:

@@ -511,14 +511,23 @@ def test_how_writes_were_judged_is_listed(sandbox: Sandbox, rest: Rest) -> None:
 
 def test_graphql_says_the_same(sandbox: Sandbox, query: Query) -> None:
     world = sandbox.world
+    ahead = world.push("acme/rocket", "next", {"a.txt": "a\n"})
     world.add_ruleset("acme/rocket", rules=[checks("ci")], include=["~ALL"])
-    repo = query('{repository(owner: "acme", name: "rocket") { id }}')["data"]["repository"]["id"]
+    ids = query('{repository(owner: "acme", name: "rocket") { id ref(qualifiedName: "main") { id } }}')
+    repo, main = ids["data"]["repository"]["id"], ids["data"]["repository"]["ref"]["id"]
     create = """mutation($repo: ID!, $oid: GitObjectID!) {
       createRef(input: {repositoryId: $repo, name: "refs/heads/x", oid: $oid}) { clientMutationId } }"""
+    update = """mutation($ref: ID!, $oid: GitObjectID!) {
+      updateRef(input: {refId: $ref, oid: $oid}) { ref { target { oid } } } }"""
 
-    (error,) = query(create, repo=repo, oid=tip(sandbox))["errors"]
+    errors = [query(create, repo=repo, oid=tip(sandbox))["errors"], query(update, ref=main, oid=ahead)["errors"]]
+    world.set_status("acme/rocket", ahead, context="ci")
 
-    assert (error["type"], error["message"]) == ("UNPROCESSABLE", found('Required status check "ci" is expected.'))
+    words = found('Required status check "ci" is expected.')
+    assert [(error["type"], error["message"]) for (error,) in errors] == [("UNPROCESSABLE", words)] * 2
+    assert query(update, ref=main, oid=ahead)["data"] == {"updateRef": {"ref": {"target": {"oid": ahead}}}}
+    (back,) = query(update, ref=main, oid=tip(sandbox))["data"]["updateRef"]["ref"]["target"].values()
+    assert back == tip(sandbox) == ahead
 
 
 def test_a_push_against_a_ruleset_is_declined_as_github_does(served: Sandbox, clone: Path) -> None:
@@ -573,3 +582,16 @@ def test_an_actor_that_is_exempt_is_not_even_told(served: Sandbox, clone: Path) 
     commit(clone, "a.txt", "a\n")
 
     assert "remote:" not in git("push", "origin", "main", cwd=clone, ok=True, words=True)
+
+
+def test_a_push_of_workflow_files_may_be_out_of_reach(served: Sandbox, clone: Path) -> None:
+    served.world.faults.add("policy.no_workflows", repo="acme/rocket", times=None)
+    (clone / ".github" / "workflows").mkdir(parents=True)
+    commit(clone, "a.txt", "a\n")
+    git("push", "-q", "origin", "main", cwd=clone)
+    commit(clone, ".github/workflows/ci.yml", "on: push\n")
+
+    words = git("push", "origin", "main", cwd=clone, ok=False)
+
+    said = "refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml`"
+    assert f"remote: - {said} without `workflows` permission" in words

@@ -210,6 +210,9 @@ def test_workflow_files_may_be_out_of_reach(sandbox: Sandbox, session: requests.
     assert said(rest("POST", "/merges", base="main", head="ci")) == no_access
     assert said(rest("PATCH", "/git/refs/heads/main", sha=pull.head_sha)) == no_access
     assert rest("PUT", f"/pulls/{other.number}/merge").status_code == 200
+    root = world.create_repo("acme/other", files={"b.txt": "b\n"}, ci=None).git
+    world.repo("acme/rocket").git.fetch(root.git_dir, str(root.tip("main")), "refs/tags/unrelated")
+    assert rest("PATCH", "/git/refs/heads/main", sha=root.tip("main"), force=True).status_code == 200
     assert hits(session) == [3]
 
 
