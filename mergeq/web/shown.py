@@ -7,11 +7,11 @@ from itertools import groupby
 from urllib.parse import quote, urlencode, urlsplit
 
 from mergeq.config import Configuration, Settings
-from mergeq.core import status
+from mergeq.core import explain, status
 from mergeq.core.batch import Run
 from mergeq.core.contexts import latest
 from mergeq.core.history import HistoryRecord, Outcome, Target
-from mergeq.core.pool import BranchSettings, Standing, ranked
+from mergeq.core.pool import BranchSettings, Standing, ranked, under_protection
 from mergeq.core.pull import Branch, Context, Result
 from mergeq.core.query import Query
 from mergeq.core.reason import Clause, Reason
@@ -151,6 +151,21 @@ class Views:
             contexts=contexts,
             records=rows,
             landed=next((row for row in rows if row.outcome == Outcome.LANDED and row.landed_sha), None),
+            next=_next(saved, number) if saved and view else "",
+            others=self._others(saved, number) if saved and view else (),
+        )
+
+    def _others(self, saved: SavedPool, number: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The queries beside the nearest, each in a few words with what is missing there; none for a member."""
+        standing = saved.pool.standing(number)
+        if standing is None or standing.in_pool:
+            return ()
+        settings = under_protection(self._config.for_branch(saved.pool.branch), saved.pool.protection)
+        found = explain.chances(standing, settings, saved.at)
+        return tuple(
+            (explain.said_of(one.query), tuple(reason.needed for reason in one.reasons))
+            for one in found
+            if one.reasons and not one.is_closest
         )
 
     def records(self, records: Sequence[HistoryRecord]) -> tuple[RecordView, ...]:
@@ -223,6 +238,15 @@ def choices(pools: Iterable[SavedPool], records: Sequence[HistoryRecord], wanted
 def said(standing: Standing, saved: SavedPool, settings: BranchSettings) -> status.Status:
     """The very words that the commit status has."""
     return status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
+
+
+def _next(saved: SavedPool, number: int) -> str:
+    """What happens next to a pull request, as a sentence of its own."""
+    standing = saved.pool.standing(number)
+    if standing is None:
+        return ""
+    text = explain.next_step(standing, saved.pool, saved.action, saved.targets, saved.why, saved.runs)
+    return text[:1].upper() + text[1:]
 
 
 def _pull(standing: Standing, saved: SavedPool, settings: BranchSettings, place: int) -> PullView:

@@ -159,7 +159,8 @@ class RecordView:
 @dataclass(frozen=True, slots=True)
 class PullPage:
     """Everything about one pull request. `view` and `pool` are None when it is no longer open, and then `landed` is the
-    record of its landing, if there is one.
+    record of its landing, if there is one. `next` says what happens to it next; `others` are the queries that could
+    take it beside the nearest, each with what it misses there.
     """
 
     branch: Branch
@@ -172,6 +173,8 @@ class PullPage:
     contexts: tuple[ContextView, ...]
     records: tuple[RecordView, ...]
     landed: RecordView | None
+    next: str = ""
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from mergeq import shipped
+from mergeq.core.reason import Clause, Reason
 from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import Sandbox
-from tests.conftest import READY, Mergeq
+from tests.conftest import CONFIG, READY, Mergeq
+from tests.web.builders import MAIN, save, standing
 
 EVIL = '<script>alert("x")</script> {{ 7*7 }}'
 OUR_SCRIPT = """<script src="{{ url_for('static', filename='live.js') }}" defer>"""
@@ -84,6 +86,25 @@ def test_the_pull_request_page_says_what_would_change_each_reason(busy: Mergeq) 
     assert "the label approved" in page
     assert "add approved" in page
     assert "ci/test" in page
+
+
+def test_the_pull_request_page_names_the_other_queries_and_what_happens_next(
+    start_mergeq: Callable[..., Mergeq],
+) -> None:
+    mergeq = start_mergeq(
+        CONFIG.replace("  squash_label", "    - {orgs: [acme], author: bot, milestone: v1}\n  squash_label")
+    )
+    save(
+        mergeq.store,
+        MAIN,
+        standing(2, Reason(Clause.LABELS, "the label approved", "", "", "", items=("approved",)), labels=()),
+    )
+
+    page = mergeq.web.get("/pr/acme/rocket/2").text
+
+    assert "1 other query could take it" in page
+    assert "<b>by bot, milestone v1</b>: needs to be by bot; the milestone v1" in page
+    assert "When nothing stands in the way any more, it joins the pool of acme/rocket:main by itself" in page
 
 
 def test_the_page_of_a_landed_pull_request_says_what_was_done(busy: Mergeq) -> None:
