@@ -1,4 +1,4 @@
-"""Switches that are no faults: what people do meanwhile, done at once when it is asked for."""
+"""Switches that are no faults: what people do meanwhile, done at once, or before a later request (``after``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mergeq.sandbox import installing, moving
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.records import Protection, Pull, Repo, Restrictions, ReviewRule
+from mergeq.sandbox.users import BOT
 
 if TYPE_CHECKING:
     from mergeq.sandbox.world import World
@@ -15,9 +17,20 @@ if TYPE_CHECKING:
 Act = Callable[["World", Fault], None]
 
 
+def carry_out_due(world: World, repo: str | None) -> None:
+    """Do what was switched on for later (``after``), now that there is a request about a repository, or any (None)."""
+    for fault_id, act in _ACTS.items():
+        switched = world.faults.standing(fault_id)
+        if switched is None or not switched.after:
+            continue
+        fault = world.faults.fires(fault_id, repo or switched.repo, switched.pr)
+        if fault is not None:
+            act(world, fault)
+
+
 def carry_out(world: World, fault: Fault) -> None:
-    """Do what is switched on if it is an act, and count it; raises KeyError for a match that leads nowhere."""
-    act = _ACTS.get(fault.id)
+    """Do what is switched on if it is an act for now, and count it; raises KeyError for a match that leads nowhere."""
+    act = None if fault.after else _ACTS.get(fault.id)
     if act is not None:
         with world.lock:
             act(world, fault)
@@ -69,6 +82,47 @@ def _delete_fork(world: World, fault: Fault) -> None:
     if not pull.is_cross_repository:
         raise KeyError(f"{pull.repo}#{pull.number} comes from no fork")
     world.delete_repo(pull.head_repo)
+
+
+def _rename(world: World, fault: Fault) -> None:
+    """A repository gets another name (Q27)."""
+    repo = _repo(world, fault)
+    world.rename_repo(repo, f"{repo.owner}/{fault.args.get('to', repo.name + '-renamed')}")
+
+
+def _transfer(world: World, fault: Fault) -> None:
+    """A repository gets another owner (Q28)."""
+    repo = _repo(world, fault)
+    world.rename_repo(repo, f"{fault.args.get('to', 'elsewhere')}/{repo.name}")
+
+
+def _rename_branch(world: World, fault: Fault) -> None:
+    """The default branch, or another, gets another name (Q29)."""
+    repo = _repo(world, fault)
+    old = fault.args.get("from", repo.default_branch)
+    world.rename_branch(repo, old, fault.args.get("to", f"{old}-renamed"))
+
+
+def _leave(world: World, fault: Fault) -> None:
+    """The author of a pull request, or somebody else, leaves GitHub (Q32)."""
+    moving.remove_account(world, str(fault.args.get("login") or _pull(world, fault).author))
+
+
+def _suspend(world: World, fault: Fault) -> None:
+    """Every App installed on a repository is suspended there (Q66)."""
+    for installation in world.registry.installations():
+        if installation.covers(_repo(world, fault)):
+            installing.suspend(world, installation, BOT)
+
+
+def _change_permissions(world: World, fault: Fault) -> None:
+    """``permissions`` replaces what Apps hold on a repository; ``remove`` takes some of it away (Q66)."""
+    for installation in world.registry.installations():
+        if installation.covers(_repo(world, fault)):
+            kept = dict(fault.args.get("permissions") or installation.permissions)
+            for name in fault.args.get("remove", ()):
+                kept.pop(name, None)
+            installing.accept(world, installation, kept, BOT)
 
 
 def _archive(world: World, fault: Fault) -> None:
@@ -124,6 +178,13 @@ _ACTS: Mapping[FaultId, Act] = {
     FaultId.PR_DELETE_HEAD_REPO: _delete_fork,
     FaultId.PR_MAINTAINER_CAN_MODIFY: _maintainers,
     FaultId.REPO_ARCHIVE: _archive,
+    FaultId.REPO_DELETE: lambda world, fault: world.delete_repo(_repo(world, fault)),
+    FaultId.REPO_RENAME: _rename,
+    FaultId.REPO_TRANSFER: _transfer,
+    FaultId.BRANCH_RENAME: _rename_branch,
+    FaultId.PR_GHOST: _leave,
+    FaultId.AUTH_SUSPEND: _suspend,
+    FaultId.AUTH_PERMS: _change_permissions,
     FaultId.POLICY_SIGNATURES: _with(lambda rule, _: replace(rule, signatures=True)),
     FaultId.POLICY_LINEAR: _with(lambda rule, _: replace(rule, linear_history=True)),
     FaultId.POLICY_RESTRICT: _with(lambda rule, args: replace(rule, restrictions=_only(args))),

@@ -3,53 +3,90 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
+from graphql import OperationType
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.test import Client
 
-from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets
+from mergeq.sandbox import (
+    gate,
+    outages,
+    rest_apps,
+    rest_checks,
+    rest_git,
+    rest_issues,
+    rest_people,
+    rest_protection,
+    rest_pulls,
+    rest_repos,
+    rest_rulesets,
+)
 from mergeq.sandbox.control import control
-from mergeq.sandbox.faults import FaultId
-from mergeq.sandbox.rates import Resource
+from mergeq.sandbox.oauth import oauth
 from mergeq.sandbox.refusals import BrokenGatewayError, NotSimulatedError, RefusedError
 from mergeq.sandbox.rest import Answer, refused, rest
-from mergeq.sandbox.site import API_PREFIX, SITE, Site, identify, shapes, site, viewer, world
+from mergeq.sandbox.site import API_PREFIX, SITE, Site, caller, shapes, site, world
 from mergeq.sandbox.smart_http import git
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets)
+ENDPOINTS = (
+    rest_apps,
+    rest_checks,
+    rest_git,
+    rest_issues,
+    rest_people,
+    rest_protection,
+    rest_pulls,
+    rest_repos,
+    rest_rulesets,
+)
 """The modules whose import adds endpoints to ``rest``."""
 
 graph = Blueprint("graph", __name__)
+_BY_ID = re.compile(rf"((?:{API_PREFIX})?)/repositories/(\d+)((?:/.*)?)")
 
 
 @graph.post("/graphql")
 @graph.post("/api/graphql")
 def _graphql() -> Answer:
-    identify()
-    login = viewer()
-    if login is None:
-        raise RefusedError(401, "This endpoint requires you to be authenticated.")
     try:
         body: Any = json.loads(request.get_data())
-    except ValueError as error:
-        raise RefusedError(400, "Problems parsing JSON") from error
-    if not isinstance(body, dict):
-        raise NotSimulatedError("a GraphQL body that is not one object")
+    except ValueError:
+        body = None
     here = site()
     with world().lock:
-        here.hits.add(f"graphql:{here.graph.operation_name(body)}")
-        outage = world().faults.fires(FaultId.GRAPHQL_5XX)
-        if outage is not None:
-            return rest_pulls.broken_gateway(outage.code)
-        return jsonify(here.graph.answer(body, login, shapes()))
+        operation = here.graph.operation(body) if isinstance(body, dict) else None
+    named = "invalid" if operation is None else operation.name.value if operation.name else "anonymous"
+    name = f"graphql:{named}"
+    gate.admit(name, {}, "graphql", writes=operation is not None and operation.operation is OperationType.MUTATION)
+    if caller().grant is None:
+        raise RefusedError(401, "This endpoint requires you to be authenticated.")
+    if body is None:
+        raise RefusedError(400, "Problems parsing JSON")
+    if not isinstance(body, dict):
+        raise NotSimulatedError("a GraphQL body that is not one object")
+    with world().lock:
+        return _answered(body, name)
+
+
+def _answered(body: dict[str, Any], name: str) -> Answer:
+    here, who = site(), caller()
+    instead = outages.graphql(world(), name, _fine)
+    if instead is not None:
+        return instead
+    return jsonify(outages.spoilt(world(), name, here.graph.answer(body, who, shapes())))
+
+
+def _fine(points: int) -> None:
+    site().rates.fine(caller().payer, "graphql", points, world().now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +100,23 @@ class SandboxApp:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ[SITE] = self.site
+        environ["PATH_INFO"] = self._by_name(environ["PATH_INFO"])
         try:
             return _flask()(environ, start_response)
-        except ConnectionResetError:
+        except (ConnectionResetError, TimeoutError):
             raise
         except Exception as failure:
             self.site.world.activity.failures.append(failure)
             raise
+
+    def _by_name(self, path: str) -> str:
+        """A path below a repository's id as the same below its name; others stay as they are."""
+        found = _BY_ID.fullmatch(path)
+        if found is None:
+            return path
+        with self.site.world.lock:
+            repo = self.site.world.repo_by_id(int(found[2]))
+        return path if repo is None else f"{found[1]}/repos/{repo.full_name}{found[3]}"
 
     def test_client(self) -> Client:
         """Ask this application without a port."""
@@ -85,13 +132,15 @@ def _flask() -> Flask:
     app.register_blueprint(control)
     app.register_blueprint(graph)
     app.register_blueprint(git)
+    app.register_blueprint(oauth)
     app.register_blueprint(rest)
     app.register_blueprint(rest, url_prefix=API_PREFIX, name="rest-v3")
     app.register_error_handler(RefusedError, refused)
-    app.register_error_handler(BrokenGatewayError, lambda error: rest_pulls.broken_gateway(error.status))
+    app.register_error_handler(BrokenGatewayError, lambda error: outages.broken_gateway(error.status))
     app.register_error_handler(NotFound, _unknown_route)
     app.register_error_handler(MethodNotAllowed, _unknown_route)
     app.after_request(_add_headers)
+    app.teardown_request(gate.leave)
     return app
 
 
@@ -101,9 +150,6 @@ def _unknown_route(_error: NotFound | MethodNotAllowed) -> tuple[Response, int]:
 
 
 def _add_headers(answer: Response) -> Response:
-    if request.path.startswith("/_sim") or request.blueprint == "git":
+    if request.path.startswith("/_sim") or request.blueprint in ("git", "oauth"):
         return answer
-    resource: Resource = "graphql" if request.blueprint == "graph" else "core"
-    budget = site().rates.budget(viewer(), resource, world().now())
-    answer.headers.update(site().headers(budget))
-    return answer
+    return gate.finish(answer)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.records import (
     App,
@@ -51,7 +52,7 @@ class RunReport:
 
 
 def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: str) -> Status:
-    """Add a status to a commit of any branch; raises RefusedError 422 in GitHub's words."""
+    """Add a status to a commit of any branch, raises RefusedError 422 in GitHub's words."""
     _require_commit(repo, sha)
     _check_report(report)
     posted = repo.statuses.setdefault(sha, [])
@@ -68,7 +69,11 @@ def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: st
         created_at=world.now(),
         app_id=world.app_id_of(by),
     )
-    posted.append(status)
+    late = world.faults.fires(FaultId.READ_LAG, repo.full_name, when=_of_checks)
+    if late is None:
+        posted.append(status)
+    else:
+        world.clock.call_later(late.delay_s, world.activity.tracked(lambda: posted.append(status)))
     if world.webhooks.wanted("status", repo.full_name):
         _announce_status(world, repo, status, by)
     return status
@@ -128,9 +133,14 @@ def start_run(world: World, repo: Repo, sha: str, name: str, app: App, report: R
 def update_run(world: World, repo: Repo, run: CheckRun, report: RunReport) -> CheckRun:
     """Change a run; completing it is announced once."""
     was_completed = run.status is CheckStatus.COMPLETED
+    late = world.faults.fires(FaultId.READ_LAG, repo.full_name, when=_of_checks)
+    before = run.status, run.conclusion, run.completed_at
     _apply(world, run, report)
     if run.status is CheckStatus.COMPLETED and not was_completed:
         _announce_run(world, repo, run, "completed")
+    if late is not None:
+        run.status, run.conclusion, run.completed_at = before
+        world.clock.call_later(late.delay_s, world.activity.tracked(lambda: _apply(world, run, report)))
     return run
 
 
@@ -175,4 +185,14 @@ def _apply(world: World, run: CheckRun, report: RunReport) -> None:
 def _announce_run(world: World, repo: Repo, run: CheckRun, action: str) -> None:
     if world.webhooks.wanted("check_run", repo.full_name):
         shape = world.shapes().check_run(repo, run)
-        world.emit("check_run", repo, {"action": action, "check_run": shape}, by=run.suite.app.slug)
+        world.emit("check_run", repo, {"action": action, "check_run": shape}, by=_reporter(world, run))
+
+
+def _of_checks(lag: Fault) -> bool:
+    return bool(lag.args.get("checks"))
+
+
+def _reporter(world: World, run: CheckRun) -> str:
+    """Who a check run is by: the bot of an App that is registered."""
+    registered = world.registry.registration(run.suite.app.id)
+    return run.suite.app.slug if registered is None else registered.bot

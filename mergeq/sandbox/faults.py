@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,25 +52,67 @@ class FaultId(StrEnum):
     POLICY_LAST_PUSH = "policy.last_push"
     RULESET_ALL = "ruleset.all"
     GRAPHQL_5XX = "graphql.5xx"
+    GRAPHQL_TIMEOUT = "graphql.timeout"
+    GRAPHQL_PARTIAL = "graphql.partial"
+    GRAPHQL_RATE_LIMITED = "graphql.rate_limited"
+    GRAPHQL_UNTYPED = "graphql.untyped"
     STATUS_5XX = "status.5xx"
+    HTTP_5XX = "http.5xx"
+    HTTP_RESET = "http.reset"
+    HTTP_SLOW = "http.slow"
+    HTTP_TRUNCATED = "http.truncated"
+    READ_LAG = "read.lag"
+    READ_STALE_HEAD = "read.stale_head"
+    READ_NOT_YET = "read.not_yet"
+    SEARCH_DROP = "search.drop"
+    SEARCH_LAG = "search.lag"
+    ETAG_STALE_REPO_SETTINGS = "etag.stale_repo_settings"
+    LIMIT_PRIMARY = "limit.primary"
+    LIMIT_SECONDARY = "limit.secondary"
+    LIMIT_ABUSE = "limit.abuse"
+    LIMIT_ENFORCED = "limit.enforced"
+    AUTH_EXPIRE = "auth.expire"
+    AUTH_SUSPEND = "auth.suspend"
+    AUTH_PERMS = "auth.perms"
+    CLOCK_SKEW = "clock.skew"
+    REPO_RENAME = "repo.rename"
+    REPO_TRANSFER = "repo.transfer"
+    REPO_DELETE = "repo.delete"
+    PR_GHOST = "pr.ghost"
+    BRANCH_RENAME = "branch.rename"
     HOOK_DROP = "hook.drop"
+    HOOK_DUP = "hook.dup"
+    HOOK_SHUFFLE = "hook.shuffle"
+    HOOK_BADSIG = "hook.badsig"
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault switched on: skip ``after`` chances, then happen ``times`` times (None: always)."""
+    """One fault switched on: skip ``after`` chances, then happen ``times`` times (None: always).
+
+    ``route`` is spelt as hits are counted; ``args.p`` lets it happen only that often (0 to 1), by seeded chance.
+    """
 
     id: FaultId
     repo: str | None = None
     pr: int | None = None
+    route: str | None = None
     times: int | None = 1
     after: int = 0
     args: Mapping[str, Any] = field(default_factory=dict)
     chances: int = 0
     hits: int = 0
+    dice: random.Random = field(default_factory=lambda: random.Random(20260105))  # noqa: S311 - a fault is no secret
 
-    def matches(self, repo: str | None, pr: int | None) -> bool:
-        return self.repo in (None, repo) and self.pr in (None, pr)
+    def matches(self, repo: str | None, pr: int | None, route: str | None = None) -> bool:
+        return self.repo in (None, repo) and self.pr in (None, pr) and self.route in (None, route)
+
+    def happens(self) -> bool:
+        """Take a chance: whether this is one of the times."""
+        self.chances += 1
+        due = self.chances > self.after and self.hits != self.times and self.dice.random() < self.args.get("p", 1)
+        self.hits += due
+        return due
 
     def seconds(self, argument: str = "ms", default_ms: float = 0.0) -> float:
         """A span given in milliseconds."""
@@ -79,6 +122,11 @@ class Fault:
     def code(self) -> int:
         """The HTTP status to answer with, 502 unless given."""
         return int(self.args.get("code", 502))
+
+    @property
+    def delay_s(self) -> float:
+        """How long it lasts, in seconds; ``delay`` or ``ms`` say it in milliseconds; a minute unless given."""
+        return self.seconds("delay" if "delay" in self.args else "ms", 60_000)
 
 
 class Faults:
@@ -94,12 +142,13 @@ class Faults:
         *,
         repo: str | None = None,
         pr: int | None = None,
+        route: str | None = None,
         times: int | None = 1,
         after: int = 0,
         args: Mapping[str, Any] | None = None,
     ) -> Fault:
         """Switch a fault on; raises ValueError for an id that is not in FaultId."""
-        added = Fault(FaultId(fault), repo, pr, times, after, args or {})
+        added = Fault(FaultId(fault), repo, pr, route, times, after, args or {})
         with self._lock:
             self._faults.append(added)
         return added
@@ -109,19 +158,19 @@ class Faults:
         fault: FaultId,
         repo: str | None = None,
         pr: int | None = None,
+        route: str | None = None,
         *,
         when: Callable[[Fault], bool] = lambda _fault: True,
     ) -> Fault | None:
         """The fault that happens now, counted as a hit; None if all goes well, or it is not its time."""
         with self._lock:
-            for candidate in self._faults:
-                if candidate.id is not fault or not candidate.matches(repo, pr) or not when(candidate):
-                    continue
-                candidate.chances += 1
-                if candidate.chances > candidate.after and candidate.hits != candidate.times:
-                    candidate.hits += 1
-                    return candidate
-        return None
+            chosen = (one for one in self._faults if one.id is fault and one.matches(repo, pr, route) and when(one))
+            return next((one for one in chosen if one.happens()), None)
+
+    def standing(self, fault: FaultId) -> Fault | None:
+        """A fault that is a state rather than an event: the newest of its kind, not counted."""
+        with self._lock:
+            return next((one for one in reversed(self._faults) if one.id is fault), None)
 
     def is_on(self, fault: FaultId, repo: str | None = None) -> bool:
         """Whether a fault may happen there, which is no chance for it yet."""

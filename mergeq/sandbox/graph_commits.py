@@ -13,7 +13,7 @@ from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import ContextVerdict, run_verdict, status_verdict
 from mergeq.sandbox.records import App, CheckConclusion, CheckRun, CheckStatus, CheckSuite, Repo, Status, StatusState
-from mergeq.sandbox.users import login_of
+from mergeq.sandbox.users import GHOST, login_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class RollupNode:
 
 def actor(login: str | None) -> ActorNode | None:
     """A user or bot; None stays None (Q32)."""
-    if login is None:
+    if login is None or login == GHOST:
         return None
     return ActorNode(login.removesuffix("[bot]"), "Bot") if login.endswith("[bot]") else ActorNode(login)
 

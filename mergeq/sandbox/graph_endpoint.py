@@ -20,6 +20,7 @@ from graphql import (
 )
 
 from mergeq.sandbox import graph_commits, graph_mutations, graph_protection, graph_pulls, graph_repos, graph_rulesets
+from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.graph_cost import weigh
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers
 from mergeq.sandbox.rates import Rates
@@ -59,7 +60,7 @@ class GraphEndpoint:
         self._rates = rates
         self._documents: dict[str, _Read] = {}
 
-    def answer(self, body: Mapping[str, Any], viewer: str, shapes: Shapes) -> Json:
+    def answer(self, body: Mapping[str, Any], caller: Caller, shapes: Shapes) -> Json:
         text = body.get("query")
         if not isinstance(text, str):
             raise RefusedError(400, "A query attribute must be specified and must be a string.")
@@ -70,16 +71,15 @@ class GraphEndpoint:
         operation = get_operation_ast(read.document, body.get("operationName"))
         if operation is None:
             return {"errors": [{"message": f"No operation named {str(body.get('operationName'))!r}"}]}
-        return self._run(read.document, operation, variables, viewer, shapes)
+        return self._run(read.document, operation, variables, caller, shapes)
 
-    def operation_name(self, body: Mapping[str, Any]) -> str:
-        """The name an operation is counted under."""
+    def operation(self, body: Mapping[str, Any]) -> OperationDefinitionNode | None:
+        """The operation that is to be run; None if there is none."""
         text = body.get("query")
         read = self._read(text) if isinstance(text, str) else None
         if read is None or read.document is None:
-            return "invalid"
-        operation = get_operation_ast(read.document, body.get("operationName"))
-        return operation.name.value if operation and operation.name else "anonymous"
+            return None
+        return get_operation_ast(read.document, body.get("operationName"))
 
     def _read(self, text: str) -> _Read:
         known = self._documents.get(text)
@@ -94,19 +94,18 @@ class GraphEndpoint:
         document: DocumentNode,
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
-        viewer: str,
+        caller: Caller,
         shapes: Shapes,
     ) -> Json:
         cost = weigh(schema(), document, operation, variables)
         if cost.refusals:
             return {"errors": [_shown(refusal) for refusal in cost.refusals]}
         world = self._world
-        if not self._rates.charge(viewer, "graphql", cost.points, world.now()):
-            number = world.users.id_of(viewer)
-            message = f"API rate limit exceeded for user ID {number}."
+        if not self._rates.charge(caller.payer, "graphql", cost.points, world.now()):
+            message = f"API rate limit exceeded for {caller.payer.name}."
             return {"errors": [{"type": "RATE_LIMITED", "message": message}]}
-        budget = self._rates.budget(viewer, "graphql", world.now())
-        context = Context(world, shapes, viewer, budget, cost.points, cost.nodes)
+        budget = self._rates.budget(caller.payer, "graphql", world.now())
+        context = Context(world, shapes, caller, budget, cost.points, cost.nodes)
         result = execute_sync(
             schema(),
             document,

@@ -13,6 +13,8 @@ from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.graph_commits import RefNode, commit, ref
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers, camel
+from mergeq.sandbox.ids import parts_of
+from mergeq.sandbox.permissions import MUTATIONS
 from mergeq.sandbox.records import Pull, Repo
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived
 from mergeq.sandbox.updating import UpdateMethod, ask_for_update
@@ -60,6 +62,7 @@ def _answering(mutation: Mutation) -> Callable[..., Answer]:
     @wraps(mutation)
     def answer(_root: None, context: Context, input: Input) -> Answer:  # noqa: A002
         try:
+            _require_permission(context, camel(mutation.__name__), input)
             return {**mutation(context, input), "clientMutationId": input.get("clientMutationId")}
         except NotSimulatedError:
             raise
@@ -70,10 +73,23 @@ def _answering(mutation: Mutation) -> Callable[..., Answer]:
     return answer
 
 
+def _require_permission(context: Context, mutation: str, asked: Input) -> None:
+    """What the token was given has to suffice, for whatever repository the ids sent belong to."""
+    branch = asked.get("branch")
+    sent = [*asked.values(), *(branch.values() if isinstance(branch, Mapping) else ())]
+    ids = (parts_of(value) for value in sent if isinstance(value, str))
+    numbers = (parts[0] for _, parts in filter(None, ids) if parts[0].isdigit())
+    named = (context.world.find_repo(value) for value in sent if isinstance(value, str))
+    found = (*(context.world.repo_by_id(int(number)) for number in numbers), *named)
+    repo = next(filter(None, found), None)
+    if not context.caller.may(MUTATIONS[mutation], repo):
+        raise context.caller.refusal()
+
+
 def _require_writer(context: Context, repo: Repo, mutation: str) -> None:
     if repo.archived:
         raise archived()
-    if not context.world.users.may_write(context.viewer):
+    if not context.caller.is_integration and not repo.people.may_write(context.viewer):
         words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
         raise GraphRefusedError("FORBIDDEN", words)
 

@@ -73,7 +73,7 @@ MUTATIONS = (create_branch_protection_rule, update_branch_protection_rule, delet
 def _require_admin(context: Context, repo: Repo, mutation: str) -> None:
     if repo.archived:
         raise archived()
-    if not context.world.users.is_admin(context.viewer):
+    if not context.caller.administers(repo):
         words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
         raise GraphRefusedError("FORBIDDEN", words)
 

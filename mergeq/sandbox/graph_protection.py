@@ -14,6 +14,8 @@ from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import may_push
 from mergeq.sandbox.records import NOBODY, App, Protection, Repo, RequiredCheck, Restrictions
 
+_ADMINISTRATION = ({"administration": "read"},)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleNode:
@@ -160,13 +162,17 @@ def _bind_demands(resolvers: Resolvers) -> None:
 
 
 def _rules(repo: Repo, context: Context, **page: Any) -> Connection:
-    """The rules, for whoever may write; others see none."""
-    shown = repo.protections.items() if context.world.users.may_write(context.viewer) else ()
+    """The rules, for whoever may write; others see none, and an App needs a permission of its own for them."""
+    context.require(_ADMINISTRATION, repo)
+    shown = repo.protections.items() if repo.people.may_write(context.viewer) else ()
     return connect([RuleNode(repo, pattern, rule) for pattern, rule in shown], **page)
 
 
 def _rule_of_ref(node: RefNode, context: Context) -> RuleNode | None:
-    return _rule_in_force(node, context) if context.world.users.may_write(context.viewer) else None
+    rule = _rule_in_force(node, context)
+    if rule is not None:
+        context.require(_ADMINISTRATION, node.repo)
+    return rule if node.repo.people.may_write(context.viewer) else None
 
 
 def _rule_in_force(node: RefNode, _context: Context) -> RuleNode | None:
@@ -180,7 +186,7 @@ def _may_dismiss(node: RuleNode, context: Context) -> bool:
 
 
 def _is_let(node: RuleNode, context: Context, named: Restrictions | None) -> bool:
-    return context.world.users.may_write(context.viewer) and may_push(node.repo, named, context.viewer)
+    return node.repo.people.may_write(context.viewer) and may_push(node.repo, named, context.viewer)
 
 
 def _matching_refs(node: RuleNode, _context: Context, **page: Any) -> Connection:

@@ -10,7 +10,7 @@ from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
-from mergeq.sandbox.graph_commits import CommitNode, RefNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_commits import CommitNode, RefNode, RollupNode, actor, commit, ref, rollup
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import is_queued, review_decision
@@ -151,8 +151,14 @@ def _bind_merging(resolvers: Resolvers) -> None:
         merged_at=lambda pull, _: None if pull.merged_at is None else iso(pull.merged_at),
         merged_by=lambda pull, _: actor(pull.merged_by),
         merge_commit=_merge_commit,
-        status_check_rollup=lambda pull, ctx: rollup(ctx.repo_of(pull), pull.head_sha),
+        status_check_rollup=_rollup,
     )
+
+
+def _rollup(pull: Pull, context: Context) -> RollupNode | None:
+    repo = context.repo_of(pull)
+    context.require(({"checks": "read"}, {"statuses": "read"}), repo)
+    return rollup(repo, pull.head_sha)
 
 
 def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:

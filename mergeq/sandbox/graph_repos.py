@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from mergeq.sandbox import search
 from mergeq.sandbox.clock import iso
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.graph_commits import (
@@ -28,8 +29,11 @@ from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.policy import opinions, review_decision
 from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, ReviewState, Ticket
 from mergeq.sandbox.refusals import NotSimulatedError
+from mergeq.sandbox.users import Role
+from mergeq.sandbox.world import World
 
 Kind = TypeVar("Kind")
+Index = Sequence[tuple[search.Candidate, Ticket]]
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -37,7 +41,7 @@ def bind(resolvers: Resolvers) -> None:
     resolvers.is_a(Repo, "Repository")
     resolvers.bind(
         "Query",
-        viewer=lambda _root, ctx: actor(ctx.viewer),
+        viewer=lambda _root, ctx: ActorNode(ctx.viewer),
         rate_limit=_rate_limit,
         repository=_repository,
         search=_search,
@@ -71,8 +75,9 @@ def _rate_limit(_root: None, context: Context) -> dict[str, Any]:
 
 
 def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
-    repo = context.world.find_repo(f"{owner}/{name}")
-    if repo is None:
+    full_name = f"{owner}/{name}"
+    repo = context.world.find_repo(full_name) or context.world.moved_repo(full_name)
+    if repo is None or not context.caller.sees(repo):
         message = f"Could not resolve to a Repository with the name '{owner}/{name}'."
         raise GraphRefusedError("NOT_FOUND", message)
     return repo
@@ -81,15 +86,36 @@ def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
 def _search(_root: None, context: Context, query: str, type: str, **page: Any) -> Connection:  # noqa: A002, ARG001
     """Every hit is counted, but only the first 1000 can be paged through (Q22)."""
     wanted = search.parse(query)
-    found: dict[search.Candidate, Ticket] = {}
-    for repo in context.world.repos():
-        tickets: tuple[Pull | Issue, ...] = (*repo.pulls.values(), *repo.issues.values())
-        for ticket in tickets:
-            item = candidate(repo, ticket)
-            if search.matches(wanted, item):
-                found[item] = ticket
+    entries = _without_dropped(context.world, _indexed(context.world))
+    seen = {repo.full_name for repo in context.world.repos() if context.caller.sees(repo)}
+    found = {item: ticket for item, ticket in entries if ticket.repo in seen and search.matches(wanted, item)}
     hits = [found[item] for item in search.order(wanted, found)]
     return replace(connect(hits[: search.MAX_RESULTS], **page), total=len(hits))
+
+
+def _indexed(world: World) -> Index:
+    """Everything search knows: as it is, or with ``search.lag`` as it was up to that long ago (Q20)."""
+    late, now = world.faults.standing(FaultId.SEARCH_LAG), world.now()
+    if late is not None and world.search_index is not None and now < world.search_index[0] + late.delay_s:
+        world.faults.fires(FaultId.SEARCH_LAG, late.repo)
+        return world.search_index[1]
+    entries: Index = [(candidate(repo, ticket), ticket) for repo in world.repos() for ticket in repo.tickets]
+    world.search_index = None if late is None else (now, entries)
+    return entries
+
+
+def _without_dropped(world: World, entries: Index) -> Index:
+    """With ``search.drop`` some pull requests, or all, are not found (Q19)."""
+    drop = world.faults.standing(FaultId.SEARCH_DROP)
+    fault = None if drop is None else world.faults.fires(FaultId.SEARCH_DROP, drop.repo)
+    if fault is None:
+        return entries
+    numbers = fault.args.get("prs")
+    return [
+        (item, ticket)
+        for item, ticket in entries
+        if fault.repo not in (None, ticket.repo) or (numbers is not None and ticket.number not in numbers)
+    ]
 
 
 def candidate(repo: Repo, ticket: Pull | Issue) -> search.Candidate:
@@ -139,7 +165,12 @@ def _review_words(repo: Repo, pull: Pull) -> frozenset[str]:
 
 
 def _node(_root: None, context: Context, id: str) -> Any:  # noqa: A002
-    return the_node(context, id, object)
+    return _as_read(context, the_node(context, id, object))
+
+
+def _as_read(context: Context, found: Any) -> Any:
+    """What a reader gets to see: of a pull request perhaps how it was a while ago."""
+    return context.world.lags.seen(found, context.world.now()) if isinstance(found, Pull) else found
 
 
 def the_node(context: Context, identifier: str, kind: type[Kind]) -> Kind:
@@ -154,7 +185,7 @@ def the_node(context: Context, identifier: str, kind: type[Kind]) -> Kind:
 
 def _nodes(_root: None, context: Context, ids: Sequence[str]) -> list[Any]:
     """An id that leads nowhere is an error of its own place in the list."""
-    return [_found(context, identifier) for identifier in ids]
+    return [_as_read(context, _found(context, identifier)) for identifier in ids]
 
 
 def _found(context: Context, identifier: str) -> Any:
@@ -168,8 +199,8 @@ def _resolve(context: Context, identifier: str) -> Any:
         return None
     if len(parts) == 1 and prefix in ("U", "T", "A"):
         return _actor_by_id(context, prefix, int(parts[0]))
-    repo = next((repo for repo in context.world.repos() if repo.id == int(parts[0])), None)
-    if repo is None:
+    repo = context.world.repo_by_id(int(parts[0]))
+    if repo is None or not context.caller.sees(repo):
         return None
     match prefix, parts:
         case "R", (_,):
@@ -229,8 +260,8 @@ def _bind_repository(resolvers: Resolvers) -> None:
         merge_commit_message=lambda _repo, _: "PR_TITLE",
         squash_merge_commit_title=lambda _repo, _: "PR_TITLE",
         squash_merge_commit_message=lambda _repo, _: "COMMIT_MESSAGES",
-        viewer_permission=lambda _repo, ctx: ctx.world.users.role_of(ctx.viewer).upper(),
-        viewer_can_administer=lambda _repo, ctx: ctx.world.users.is_admin(ctx.viewer),
+        viewer_permission=lambda repo, ctx: (repo.people.role_of(ctx.viewer) or Role.READ).upper(),
+        viewer_can_administer=lambda repo, ctx: repo.people.is_admin(ctx.viewer),
         default_branch_ref=lambda repo, _: ref(repo, HEADS + repo.default_branch),
         ref=_ref,
         refs=_refs,
@@ -281,10 +312,10 @@ def _object_by_id(repo: Repo, oid: str) -> CommitNode | TreeNode | None:
             raise NotSimulatedError(f"Repository.object of a {kind}")
 
 
-def _pull_request(repo: Repo, _context: Context, number: int) -> Pull:
+def _pull_request(repo: Repo, context: Context, number: int) -> Pull:
     if number not in repo.pulls:
         raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a PullRequest with the number of {number}.")
-    return repo.pulls[number]
+    return context.world.lags.seen(repo.pulls[number], context.world.now())
 
 
 def _issue(repo: Repo, _context: Context, number: int) -> Issue:
@@ -295,7 +326,7 @@ def _issue(repo: Repo, _context: Context, number: int) -> Issue:
 
 def _pull_requests(
     repo: Repo,
-    _context: Context,
+    context: Context,
     states: Sequence[str] | None = None,
     base_ref_name: str | None = None,
     head_ref_name: str | None = None,
@@ -305,7 +336,7 @@ def _pull_requests(
 ) -> Connection:
     chosen = [
         pull
-        for pull in repo.pulls.values()
+        for pull in context.world.lags.all_seen(repo.pulls.values(), context.world.now())
         if (not states or ("MERGED" if pull.merged else pull.state.upper()) in states)
         and base_ref_name in (None, pull.base_ref)
         and head_ref_name in (None, pull.head_ref)

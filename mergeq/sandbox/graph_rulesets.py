@@ -220,7 +220,7 @@ def _parameters(node: RulesetRuleNode, _context: Context) -> ParametersNode | No
 
 def _bypass_actors(node: RulesetNode, context: Context, **page: Any) -> Connection | None:
     """For administrators; others are not told."""
-    if not context.world.users.is_admin(context.viewer):
+    if not context.caller.administers(node.repo):
         return None
     return connect([BypassNode(node.repo, node.ruleset, actor) for actor in node.ruleset.bypass], **page)
 

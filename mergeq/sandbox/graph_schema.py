@@ -20,7 +20,9 @@ from graphql import (
     is_object_type,
 )
 
+from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.ids import cursor, offset_of
+from mergeq.sandbox.permissions import Needs
 from mergeq.sandbox.rates import Budget
 from mergeq.sandbox.records import Pull, Repo
 from mergeq.sandbox.shapes import Shapes
@@ -35,11 +37,20 @@ class Context:
 
     world: World
     shapes: Shapes
-    viewer: str
+    caller: Caller
     budget: Budget
     cost: int
     node_count: int
     looked_at: set[int] = field(default_factory=set)
+
+    @property
+    def viewer(self) -> str:
+        return self.caller.login or ""
+
+    def require(self, needs: Needs, repo: Repo) -> None:
+        """Raise GraphRefusedError FORBIDDEN, for the field that is asked for, unless the token was given this."""
+        if not self.caller.may(needs, repo):
+            raise GraphRefusedError("FORBIDDEN", self.caller.refusal().message)
 
     def html(self, repo: Repo) -> str:
         return f"{self.shapes.web}/{repo.full_name}"

@@ -270,8 +270,7 @@ def rename_label(world: World, repo: Repo, old: str, new: str, by: str) -> None:
         repo.labels[old.casefold()] = before
         raise invalid("Label", "name has already been taken", "name")
     repo.labels[new.casefold()] = after
-    tickets: tuple[Pull | Issue, ...] = (*repo.pulls.values(), *repo.issues.values())
-    for ticket in tickets:
+    for ticket in repo.tickets:
         ticket.labels = [new if name == before.name else name for name in ticket.labels]
         if isinstance(ticket, Pull):
             ticket.timeline = [replace(e, label=after) if e.label == before else e for e in ticket.timeline]

@@ -10,7 +10,7 @@ from pathlib import Path
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.globs import fnmatch
 from mergeq.sandbox.rulesets import Ruleset, RuleSuite
-from mergeq.sandbox.users import Users
+from mergeq.sandbox.users import People
 
 
 class Method(StrEnum):
@@ -153,6 +153,7 @@ class Status:
     creator: str
     created_at: float
     app_id: int | None = None
+    """The App whose token posted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +374,7 @@ class Repo:
     id: int
     full_name: str
     git: GitRepo
-    people: Users
+    people: People
     default_branch: str
     created_at: float
     pushed_at: float
@@ -382,8 +383,11 @@ class Repo:
     allowed: frozenset[Method] = frozenset(Method)
     ci: CiConfig | None = None
     archived: bool = False
-    private: bool = False
     free_plan: bool = False
+    updated_at: float = 0.0
+    """When settings changed last; pushes count besides."""
+    branch_names: dict[str, str] = field(default_factory=dict)
+    """Where branches that were renamed are now, by their old names."""
     labels: dict[str, Label] = field(default_factory=dict)
     milestones: list[Milestone] = field(default_factory=list)
     pulls: dict[int, Pull] = field(default_factory=dict)
@@ -406,6 +410,14 @@ class Repo:
     @property
     def git_dir(self) -> Path:
         return self.git.git_dir
+
+    @property
+    def private(self) -> bool:
+        return self.people.closed
+
+    @private.setter
+    def private(self, closed: bool) -> None:
+        self.people.closed = closed
 
     @property
     def owner(self) -> str:
@@ -437,6 +449,11 @@ class Repo:
         """Issues and pull requests share one sequence."""
         self.last_number += 1
         return self.last_number
+
+    @property
+    def tickets(self) -> tuple[Pull | Issue, ...]:
+        """Every pull request, then every issue."""
+        return (*self.pulls.values(), *self.issues.values())
 
     def ticket(self, number: int) -> Pull | Issue | None:
         return self.pulls.get(number) or self.issues.get(number)

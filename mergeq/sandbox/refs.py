@@ -280,6 +280,9 @@ def _take_new_head(world: World, pull: Pull, sha: str, by: str, *, forced: bool)
     before = pull.head_sha
     if before == sha:
         return
+    late = world.faults.fires(FaultId.READ_STALE_HEAD, pull.repo, pull.number)
+    if late is not None:
+        world.lags.hold(pull, world.now() + late.delay_s)
     pull.head_sha, pull.last_pusher = sha, by
     pulls.keep_head(world, pull)
     pulls.dismiss_stale(world, pull)

@@ -36,14 +36,18 @@ class NotSimulatedError(RefusedError):
         super().__init__(501, f"not simulated: {what}")
 
 
+class MovedError(RefusedError):
+    """What was asked for is elsewhere now: below ``/repositories/{repo_id}``, at ``rest``."""
+
+    def __init__(self, method: str, repo_id: int, rest: str) -> None:
+        super().__init__(301 if method in ("GET", "HEAD") else 307, "Moved Permanently")
+        self.repo_id = repo_id
+        self.rest = rest
+
+
 def not_found() -> RefusedError:
     """What GitHub says of everything it does not want to show."""
     return RefusedError(404, "Not Found")
-
-
-def forbidden() -> RefusedError:
-    """What a token that may not write is told."""
-    return RefusedError(403, "Resource not accessible by personal access token")
 
 
 def archived() -> RefusedError:

@@ -7,21 +7,21 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, jsonify, request
 
-from mergeq.sandbox import pulls
+from mergeq.sandbox import gate, pulls
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Issue, Pull, Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, forbidden, invalid, not_found
+from mergeq.sandbox.refusals import MovedError, NotSimulatedError, RefusedError, archived, invalid, not_found
 from mergeq.sandbox.shapes import Json
-from mergeq.sandbox.site import actor, charge, identify, site, viewer, world
+from mergeq.sandbox.site import API_PREFIX, actor, caller, shapes, site, world
+from mergeq.sandbox.users import Role
 
 DOCS = "https://docs.github.com/rest"
 DEFAULT_PAGE = 30
 MAX_PAGE = 100
-FREE = frozenset({"/rate_limit"})
 
 rest = Blueprint("rest", __name__)
 Answer = Response | tuple[Response, int] | tuple[str, int]
@@ -36,10 +36,7 @@ def endpoint(method: str, path: str) -> Callable[[View], View]:
 
         @functools.wraps(view)
         def answer(**variables: Any) -> Answer:
-            site().hits.add(name)
-            identify()
-            if path not in FREE:
-                charge("core")
+            gate.admit(name, variables, "search" if path.startswith("/search/") else "core", writes=method != "GET")
             with world().lock:
                 return view(**variables)
 
@@ -64,15 +61,31 @@ def error_body(refusal: RefusedError) -> Json:
 
 def refused(refusal: RefusedError) -> tuple[Response, int]:
     """An error answer."""
+    if isinstance(refusal, MovedError):
+        return _redirect(refusal)
     return jsonify(error_body(refusal)), refusal.status
 
 
+def _redirect(moved: MovedError) -> tuple[Response, int]:
+    """Where something is now: 301 for reading, 307 for the rest, so that method and body are kept (Q27, Q29)."""
+    query = f"?{request.query_string.decode()}" if request.query_string else ""
+    url = f"{shapes().api}/repositories/{moved.repo_id}{moved.rest}{query}"
+    docs = f"{DOCS}/guides/best-practices-for-using-the-rest-api#follow-redirects"
+    answer = jsonify({"message": moved.message, "url": url, "documentation_url": docs})
+    answer.headers["Location"] = url
+    return answer, moved.status
+
+
 def the_repo(owner: str, repo: str) -> Repo:
-    """Raises RefusedError 404."""
+    """Raises RefusedError 404, also for what the caller may not know of; MovedError for a name it had before."""
     found = world().find_repo(f"{owner}/{repo}")
-    if found is None:
+    if found is not None and caller().sees(found):
+        return found
+    former = world().moved_repo(f"{owner}/{repo}") if found is None else None
+    if former is None or not caller().sees(former):
         raise not_found()
-    return found
+    rest_of_path = request.path.removeprefix(API_PREFIX).split("/", 4)[4:]
+    raise MovedError(request.method, former.id, "".join(f"/{part}" for part in rest_of_path))
 
 
 def refuse_unpaid(repo: Repo) -> None:
@@ -106,9 +119,31 @@ def changer(repo: Repo) -> str:
 
 def writer(repo: Repo) -> str:
     """Who does what only people with write access may do; raises RefusedError 401 or 403."""
+    return _holder(repo, Role.WRITE)
+
+
+def triager(repo: Repo) -> str:
+    """Who sorts issues and pull requests; raises RefusedError 401 or 403."""
+    return _holder(repo, Role.TRIAGE)
+
+
+def _holder(repo: Repo, role: Role) -> str:
     login = changer(repo)
-    if not world().users.may_write(login):
-        raise forbidden()
+    if not caller().is_integration and not repo.people.reaches(login, role):
+        raise caller().refusal()
+    return login
+
+
+def administrator(repo: Repo, *, changes: bool = False) -> str:
+    """Who may see and change settings; raises RefusedError 404 for everybody else, 403 for an archived repository.
+
+    An App needs no role: its permissions were looked at before.
+    """
+    login = actor()
+    if not caller().is_integration and not repo.people.is_admin(login):
+        raise not_found()
+    if changes and repo.archived:
+        raise archived()
     return login
 
 
@@ -164,9 +199,11 @@ def paged(items: Sequence[Any], show: Callable[[Any], Json], wrap: str | None = 
     last = max(1, -(-len(items) // size))
     links: dict[str, int] = {}
     if number > 1:
-        links |= {"prev": number - 1, "first": 1}
+        links["prev"] = min(number - 1, last)
     if number < last:
         links |= {"next": number + 1, "last": last}
+    if number > 1:
+        links["first"] = 1
     if links:
         answer.headers["Link"] = ", ".join(f'<{_page_url(page)}>; rel="{name}"' for name, page in links.items())
     return answer
@@ -174,11 +211,21 @@ def paged(items: Sequence[Any], show: Callable[[Any], Json], wrap: str | None = 
 
 def _whole(name: str, default: int) -> int:
     text = request.args.get(name, "")
-    return max(int(text), 1) if text.isdigit() else default
+    return (int(text) or default) if text.isdecimal() else default
 
 
 def _page_url(page: int) -> str:
-    return f"{request.base_url}?{urlencode({**request.args.to_dict(), 'page': page})}"
+    return f"{page_base()}?{urlencode({**request.args.to_dict(), 'page': page})}"
+
+
+def page_base() -> str:
+    """The URL of a list as Link headers spell it: a repository by its id."""
+    given = request.view_args or {}
+    repo = world().find_repo(f"{given['owner']}/{given['repo']}") if {"owner", "repo"} <= given.keys() else None
+    if repo is None:
+        return request.base_url
+    below = quote(request.path.removeprefix(API_PREFIX).split("/", 4)[4])
+    return f"{shapes().api}/repositories/{repo.id}/{below}"
 
 
 @endpoint("GET", "/rate_limit")
@@ -187,7 +234,7 @@ def _rate_limit() -> Answer:
     here, now = site(), world().now()
     shown = {}
     for resource in get_args(Resource):
-        budget = here.rates.budget(viewer(), resource, now)
+        budget = here.rates.budget(caller().payer, resource, now)
         shown[resource] = {
             "limit": budget.limit,
             "used": budget.used,

@@ -18,7 +18,7 @@ from mergeq.sandbox.rest import (
     required,
     the_repo,
     the_ticket,
-    writer,
+    triager,
 )
 from mergeq.sandbox.site import shapes, world
 
@@ -67,7 +67,7 @@ def _labels(owner: str, repo: str, issue_number: int) -> Answer:
 def _add_labels(owner: str, repo: str, issue_number: int) -> Answer:
     """Takes ``{"labels": […]}`` or the bare list that older clients send."""
     found, ticket = the_ticket(owner, repo, issue_number)
-    by = writer(found)
+    by = triager(found)
     sent = content()
     for name in _names(sent if isinstance(sent, list) else body("labels").get("labels") or []):
         pulls.add_label(world(), ticket, name, by)
@@ -78,7 +78,7 @@ def _add_labels(owner: str, repo: str, issue_number: int) -> Answer:
 def _remove_label(owner: str, repo: str, issue_number: int, name: str) -> Answer:
     """Answers with the labels that are left (Q73)."""
     found, ticket = the_ticket(owner, repo, issue_number)
-    pulls.remove_label(world(), ticket, name, writer(found))
+    pulls.remove_label(world(), ticket, name, triager(found))
     return jsonify(shapes().labels(found, ticket))
 
 

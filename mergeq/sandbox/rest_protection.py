@@ -19,8 +19,8 @@ from mergeq.sandbox.protection_shapes import (
     status_shape,
 )
 from mergeq.sandbox.records import NOBODY, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, invalid, not_found
-from mergeq.sandbox.rest import Answer, body, content, endpoint, parameters, refuse_unpaid, the_repo
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid
+from mergeq.sandbox.rest import Answer, administrator, body, content, endpoint, parameters, refuse_unpaid, the_repo
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, world
 
@@ -91,10 +91,7 @@ class _Protected:
 def _branch(owner: str, repo: str, branch: str, *, changes: bool = False) -> Repo:
     """The repository, if the asker is its administrator and the branch exists; raises RefusedError 403 or 404."""
     found = the_repo(owner, repo)
-    if not world().users.is_admin(actor()):
-        raise not_found()
-    if changes and found.archived:
-        raise archived()
+    administrator(found, changes=changes)
     refuse_unpaid(found)
     if found.git.tip(branch) is None:
         raise RefusedError(404, "Branch not found")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from flask import Response, jsonify
+from flask import jsonify
 
-from mergeq.sandbox import mergeability, merging, pulls, refs, updating
+from mergeq.sandbox import mergeability, merging, outages, pulls, refs, updating
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
 from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
@@ -45,7 +45,7 @@ def _list(owner: str, repo: str) -> Answer:
     falling = asked.get("direction", "desc") == "desc"
     listed = [
         pull
-        for pull in found.pulls.values()
+        for pull in world().lags.all_seen(found.pulls.values(), world().now())
         if state in ("all", pull.state)
         and asked.get("base") in (None, pull.base_ref)
         and asked.get("head") in (None, f"{pull.head_repo.partition('/')[0]}:{pull.head_ref}")
@@ -75,6 +75,7 @@ def _open(owner: str, repo: str) -> Answer:
 def _get(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     parameters()
+    pull = world().lags.seen(pull, world().now())
     mergeability.note_read(world(), pull)
     return jsonify(pull_full(shapes(), found, pull))
 
@@ -102,7 +103,7 @@ def _edit(owner: str, repo: str, pull_number: int) -> Answer:
 @endpoint("GET", f"{_PULL}/merge")
 def _is_merged(owner: str, repo: str, pull_number: int) -> Answer:
     _, pull = the_pull(owner, repo, pull_number)
-    if not pull.merged:
+    if not world().lags.seen(pull, world().now()).merged:
         raise RefusedError(404, "Not Found")
     return "", 204
 
@@ -120,6 +121,10 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
     broken = _fault_before_merge(found, pull)
     if broken is not None:
         return broken
+    where = (found.full_name, pull.number)
+    late = world().faults.fires(FaultId.READ_LAG, *where, when=lambda fault: not fault.args.get("checks"))
+    if late is not None:
+        world().lags.hold(pull, world().now() + late.delay_s)
     landed = merging.merge(
         world(),
         pull,
@@ -129,12 +134,11 @@ def _merge(owner: str, repo: str, pull_number: int) -> Answer:
         title=fields.get("commit_title"),
         message=fields.get("commit_message"),
     )
-    where = (found.full_name, pull.number)
     if world().faults.fires(FaultId.MERGE_RESET, *where, when=_lands):
-        raise ConnectionResetError
+        outages.hang_up()
     lie = world().faults.fires(FaultId.MERGE_LIE_MERGED, *where)
     if lie is not None:
-        return broken_gateway(lie.code)
+        return outages.broken(lie)
     return jsonify({"sha": landed, "merged": True, "message": "Pull Request successfully merged"})
 
 
@@ -157,10 +161,10 @@ def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
     faults = world().faults
     where = (repo.full_name, pull.number)
     if faults.fires(FaultId.MERGE_RESET, *where, when=lambda fault: not _lands(fault)):
-        raise ConnectionResetError
+        outages.hang_up()
     outage = faults.fires(FaultId.MERGE_5XX_NOP, *where)
     if outage is not None:
-        return broken_gateway(outage.code)
+        return outages.broken(outage)
     if faults.fires(FaultId.MERGE_BASE_MODIFIED, *where):
         raise MergeRefused(405, merging.BASE_MODIFIED)
     if pushed := faults.fires(FaultId.MERGE_HEAD_PUSH, *where):
@@ -173,14 +177,6 @@ def _fault_before_merge(repo: Repo, pull: Pull) -> Answer | None:
         if raced.args.get("refuse"):
             raise MergeRefused(405, merging.BASE_MODIFIED)
     return None
-
-
-def broken_gateway(code: int) -> Response:
-    """What stands before GitHub's servers answers in HTML, not JSON (Q1)."""
-    reasons = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}
-    title = f"{code} {reasons.get(code, 'Server Error')}"
-    page = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
-    return Response(f"{page}<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", code, mimetype="text/html")
 
 
 @endpoint("GET", f"{_PULL}/commits")

@@ -4,36 +4,112 @@ from __future__ import annotations
 
 from flask import jsonify, request
 
+from mergeq.sandbox import moving
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.demands import bindings
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.pull_shapes import file_shape
-from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, not_found
-from mergeq.sandbox.rest import Answer, body, endpoint, paged, parameters, required, the_repo, writer
+from mergeq.sandbox.records import Method, Repo
+from mergeq.sandbox.refusals import MovedError, NotSimulatedError, RefusedError, invalid, not_found
+from mergeq.sandbox.rest import (
+    Answer,
+    administrator,
+    body,
+    changer,
+    endpoint,
+    paged,
+    parameters,
+    required,
+    the_repo,
+    writer,
+)
 from mergeq.sandbox.shapes import Json, Shapes
-from mergeq.sandbox.site import actor, shapes, viewer, world
+from mergeq.sandbox.site import actor, caller, shapes, viewer, world
 from mergeq.sandbox.webhooks import Hook
 
 _REPO = "/repos/<owner>/<repo>"
-
-
-@endpoint("GET", "/user")
-def _user() -> Answer:
-    parameters()
-    login = actor()
-    nothing_said = dict.fromkeys(("name", "company", "blog", "location", "email", "hireable", "bio"))
-    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
-    moment = "2020-01-01T00:00:00Z"
-    return jsonify(shapes().user(login) | nothing_said | counts | {"created_at": moment, "updated_at": moment})
+_METHODS = {
+    "allow_merge_commit": Method.MERGE,
+    "allow_squash_merge": Method.SQUASH,
+    "allow_rebase_merge": Method.REBASE,
+}
 
 
 @endpoint("GET", _REPO)
 def _repo(owner: str, repo: str) -> Answer:
     parameters()
     return jsonify(shapes().repo(the_repo(owner, repo), viewer()))
+
+
+@endpoint("PATCH", _REPO)
+def _edit(owner: str, repo: str) -> Answer:
+    """Settings; of an archived repository only that it is no longer one."""
+    found = the_repo(owner, repo)
+    fields = body("name", "default_branch", "private", "visibility", "archived", *_METHODS)
+    by = _settings_admin(found, changes="archived" not in fields)
+    if fields.get("default_branch", found.default_branch) not in found.git.branches():
+        raise invalid("Repository", "The branch must exist.", "default_branch")
+    found.default_branch = fields.get("default_branch", found.default_branch)
+    found.people.closed = bool(fields.get("private", fields.get("visibility", found.private) not in (False, "public")))
+    chosen = {method for name, method in _METHODS.items() if fields.get(name, method in found.allowed)}
+    if not chosen:
+        raise invalid("Repository", "Sorry, you need to allow at least one merge strategy.", "merge_commit_allowed")
+    found.allowed = frozenset(chosen)
+    found.updated_at = world().now()
+    if fields.get("archived", found.archived) != found.archived:
+        moving.archive(world(), found, by, archived=fields["archived"])
+    if fields.get("name", found.name) != found.name:
+        moving.rename(world(), found, f"{found.owner}/{fields['name']}", by)
+    return jsonify(shapes().repo(found, viewer()))
+
+
+def _settings_admin(repo: Repo, *, changes: bool = False) -> str:
+    """Who changes a repository as a whole; here GitHub says what is missing instead of hiding it."""
+    login = changer(repo) if changes else actor()
+    if not caller().is_integration and not repo.people.is_admin(login):
+        raise RefusedError(403, "Must have admin rights to Repository.")
+    return login
+
+
+@endpoint("DELETE", _REPO)
+def _delete(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    moving.delete(world(), found, _settings_admin(found))
+    return "", 204
+
+
+@endpoint("POST", f"{_REPO}/transfer")
+def _transfer(owner: str, repo: str) -> Answer:
+    """At once, without anybody having to accept it."""
+    found = the_repo(owner, repo)
+    by = _settings_admin(found, changes=True)
+    fields = body("new_owner", "new_name", "team_ids")
+    target = required(fields, "Repository", "new_owner")
+    shown = shapes().repo(found, viewer())
+    moving.rename(world(), found, f"{target}/{fields.get('new_name') or found.name}", by)
+    return jsonify(shown), 202
+
+
+@endpoint("GET", "/repositories/<int:repository_id>")
+def _by_id(repository_id: int) -> Answer:  # noqa: ARG001
+    """Only what leads nowhere comes here: an id that is known is read as the name it stands for."""
+    raise not_found()
+
+
+@endpoint("GET", "/repositories/<int:repository_id>/<path:below>")
+def _below_id(repository_id: int, below: str) -> Answer:  # noqa: ARG001
+    raise not_found()
+
+
+@endpoint("POST", f"{_REPO}/branches/<path:branch>/rename")
+def _rename_branch(owner: str, repo: str, branch: str) -> Answer:
+    found = the_repo(owner, repo)
+    by = writer(found) if branch != found.default_branch else _settings_admin(found, changes=True)
+    new = required(body("new_name"), "Branch", "new_name")
+    moving.rename_branch(world(), found, branch, new, by)
+    return jsonify(branch_shape(shapes(), found, new, found.git.branches()[new])), 201
 
 
 @endpoint("GET", f"{_REPO}/branches")
@@ -55,6 +131,8 @@ def _branch(owner: str, repo: str, branch: str) -> Answer:
     sha = found.git.tip(branch)
     if sha is not None:
         return jsonify(branch_shape(shapes(), found, branch, sha))
+    if branch in found.branch_names:
+        raise MovedError("GET", found.id, f"/branches/{found.branch_names[branch]}")
     name, _, rest = branch.partition("/protection")
     if name != branch and not rest.strip("/abcdefghijklmnopqrstuvwxyz_"):
         raise NotSimulatedError(f"GET /repos/{{owner}}/{{repo}}/branches/{{branch}}/protection{rest}")
@@ -122,7 +200,7 @@ def _compare(owner: str, repo: str, basehead: str) -> Answer:
 @endpoint("GET", f"{_REPO}/hooks")
 def _hooks(owner: str, repo: str) -> Answer:
     found = the_repo(owner, repo)
-    actor()
+    administrator(found)
     parameters()
     shown = shapes()
     return paged(world().webhooks.of_repo(found.full_name), lambda hook: _hook_shape(shown, found, hook))
@@ -131,7 +209,7 @@ def _hooks(owner: str, repo: str) -> Answer:
 @endpoint("POST", f"{_REPO}/hooks")
 def _add_hook(owner: str, repo: str) -> Answer:
     found = the_repo(owner, repo)
-    writer(found)
+    administrator(found, changes=True)
     fields = body("name", "active", "events", "config")
     config = fields.get("config") or {}
     if fields.get("active", True) is not True or config.get("content_type", "json") != "json":

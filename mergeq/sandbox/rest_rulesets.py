@@ -9,12 +9,22 @@ from flask import jsonify
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, not_found
-from mergeq.sandbox.rest import Answer, chosen, content, endpoint, paged, parameters, refuse_unpaid, the_repo
+from mergeq.sandbox.rest import (
+    Answer,
+    administrator,
+    chosen,
+    content,
+    endpoint,
+    paged,
+    parameters,
+    refuse_unpaid,
+    the_repo,
+)
 from mergeq.sandbox.ruleset_forms import read_ruleset
 from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, ruleset_summary, suite_shape
 from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
 from mergeq.sandbox.shapes import Json
-from mergeq.sandbox.site import actor, shapes, viewer, world
+from mergeq.sandbox.site import actor, caller, shapes, viewer, world
 
 _OF_REPO = "/repos/<owner>/<repo>/rulesets"
 _OF_ORG = "/orgs/<org>/rulesets"
@@ -24,8 +34,7 @@ _RESULTS = ("all", "pass", "fail", "bypass")
 def _administered(owner: str, repo: str) -> Repo:
     """The repository, for its administrators; raises RefusedError 404, as GitHub does to everybody else."""
     found = the_repo(owner, repo)
-    if not world().users.is_admin(actor()):
-        raise not_found()
+    administrator(found)
     refuse_unpaid(found)
     return found
 
@@ -33,7 +42,9 @@ def _administered(owner: str, repo: str) -> Repo:
 def _organization(org: str) -> dict[int, Ruleset]:
     """The rulesets of an organization, for its administrators; raises RefusedError 404."""
     mine = [repo for repo in world().repos() if repo.owner.casefold() == org.casefold() and not repo.owner_is_user]
-    if not mine or not world().users.is_admin(actor()):
+    login, users = actor(), world().users
+    is_owner = users.is_admin(login) or users.members(org).get(login) == "admin" or caller().is_integration
+    if not mine or not is_owner:
         raise not_found()
     return mine[0].owner_rulesets
 

@@ -42,7 +42,8 @@ def ruleset_shape(shapes: Shapes, ruleset: Ruleset, repo: Repo | None, viewer: s
     shape = ruleset_summary(shapes, ruleset)
     shape["conditions"] = ruleset.conditions
     shape["rules"] = [rule_shape(rule) for rule in ruleset.rules]
-    if viewer is not None and shapes.world.users.is_admin(viewer):
+    people = shapes.world.users if repo is None else repo.people
+    if viewer is not None and people.is_admin(viewer):
         shape["bypass_actors"] = [
             {"actor_id": actor.id, "actor_type": actor.kind, "bypass_mode": actor.mode} for actor in ruleset.bypass
         ]

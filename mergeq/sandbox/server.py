@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import struct
 import threading
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+TIMEOUT = "mergeq.sandbox.timeout"
+"""Where a request's WSGI environment says how many seconds its client waits; not set by a real server."""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -32,9 +35,14 @@ class _Quiet(WSGIRequestHandler):
         """The status line alone: the application says itself which server it is and what time it has."""
         self.send_response_only(code, message)
 
-    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:  # noqa: ARG002
-        """Also if the application drops it on purpose: nothing more is said on it."""
+    def connection_dropped(
+        self,
+        error: BaseException,  # noqa: ARG002
+        environ: WSGIEnvironment | None = None,  # noqa: ARG002
+    ) -> None:
+        """The application hangs up: no answer, and nothing more on this connection."""
         self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
@@ -109,7 +117,7 @@ class WsgiAdapter(BaseAdapter):
         self._app = app
 
     def send(  # type: ignore[override]
-        self, request: requests.PreparedRequest, **_ignored: object
+        self, request: requests.PreparedRequest, timeout: float | tuple[float, float] | None = None, **_ignored: object
     ) -> requests.Response:
         started: dict[str, Any] = {}
 
@@ -118,10 +126,14 @@ class WsgiAdapter(BaseAdapter):
             return None
 
         begin: StartResponse = start_response
+        environ = _environ(request)
+        environ[TIMEOUT] = timeout[1] if isinstance(timeout, tuple) else timeout
         try:
-            chunks = self._app(_environ(request), begin)
-        except ConnectionResetError as reset:
-            raise requests.exceptions.ConnectionError(reset, request=request) from reset
+            chunks = self._app(environ, begin)
+        except ConnectionResetError as error:
+            raise requests.ConnectionError(error, request=request) from error
+        except TimeoutError as error:
+            raise requests.ReadTimeout(error, request=request) from error
         body = b"".join(chunks)
         close = getattr(chunks, "close", None)
         if close is not None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.demands import bindings
 from mergeq.sandbox.git import HEADS
-from mergeq.sandbox.git_objects import CommitInfo
+from mergeq.sandbox.git_objects import CommitInfo, Person
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import (
     App,
@@ -24,7 +24,7 @@ from mergeq.sandbox.records import (
     Repo,
     Status,
 )
-from mergeq.sandbox.users import login_of
+from mergeq.sandbox.users import Role, login_of
 
 if TYPE_CHECKING:
     from mergeq.sandbox.state import WorldState
@@ -96,6 +96,7 @@ class Shapes:
     def user(self, login: str, kind: str = "User") -> Json:
         url = f"{self.api}/users/{quote(login)}"
         number = self.world.users.id_of(login)
+        page = f"apps/{quote(login.removesuffix('[bot]'))}" if login.endswith("[bot]") else quote(login)
         return {
             "login": login,
             "id": number,
@@ -103,7 +104,7 @@ class Shapes:
             "avatar_url": f"{self.web}/avatars/{quote(login)}",
             "gravatar_id": "",
             "url": url,
-            "html_url": f"{self.web}/{quote(login)}",
+            "html_url": f"{self.web}/{page}",
             "type": "Bot" if login.endswith("[bot]") else kind,
             "site_admin": False,
             **{name: url + tail for name, tail in _USER_LINKS.items()},
@@ -111,8 +112,8 @@ class Shapes:
 
     def repo(self, repo: Repo, viewer: str | None = None) -> Json:
         url, html = self.repo_api(repo), f"{self.web}/{repo.full_name}"
-        open_count = sum(t.state == "open" for t in (*repo.pulls.values(), *repo.issues.values()))
-        pushed = iso(repo.pushed_at)
+        open_count = sum(ticket.state == "open" for ticket in repo.tickets)
+        pushed, updated = iso(repo.pushed_at), iso(max(repo.pushed_at, repo.updated_at))
         shape: Json = {
             "id": repo.id,
             "node_id": node_id("R", repo.id),
@@ -157,7 +158,7 @@ class Shapes:
             "is_template": False,
             "web_commit_signoff_required": False,
             "created_at": iso(repo.created_at),
-            "updated_at": pushed,
+            "updated_at": updated,
             "pushed_at": pushed,
             "allow_merge_commit": Method.MERGE in repo.allowed,
             "allow_squash_merge": Method.SQUASH in repo.allowed,
@@ -171,12 +172,7 @@ class Shapes:
             "merge_commit_message": "PR_TITLE",
         }
         if viewer is not None:
-            users = self.world.users
-            shape["permissions"] = {
-                **dict.fromkeys(("admin", "maintain"), users.is_admin(viewer)),
-                **dict.fromkeys(("push", "triage"), users.may_write(viewer)),
-                "pull": True,
-            }
+            shape["permissions"] = permissions_of(repo, viewer)
         return shape
 
     def label(self, repo: Repo, label: Label) -> Json:
@@ -220,7 +216,7 @@ class Shapes:
     def commit(self, repo: Repo, info: CommitInfo) -> Json:
         url, html = f"{self.repo_api(repo)}/commits/{info.sha}", f"{self.web}/{repo.full_name}/commit"
         git_url = f"{self.repo_api(repo)}/git"
-        author, committer = login_of(info.author), login_of(info.committer)
+        author, committer = self._known(info.author), self._known(info.committer)
         return {
             "sha": info.sha,
             "node_id": node_id("C", repo.id, info.sha),
@@ -246,6 +242,11 @@ class Shapes:
                 {"sha": p, "url": f"{self.repo_api(repo)}/commits/{p}", "html_url": f"{html}/{p}"} for p in info.parents
             ],
         }
+
+    def _known(self, who: Person) -> str | None:
+        """The login a commit's identity belongs to; None for strangers and for who has left."""
+        login = login_of(who)
+        return None if login in self.world.users.gone else login
 
     def short_branch(self, repo: Repo, name: str, sha: str) -> Json:
         return {
@@ -281,21 +282,24 @@ class Shapes:
         return shape | {"creator": creator} if with_creator else shape
 
     def app(self, app: App) -> Json:
-        moment = iso(0)
-        return {
+        """As everybody sees it; one that was never registered only reports check runs."""
+        registered = self.world.registry.registration(app.id)
+        moment = iso(registered.created_at if registered else 0)
+        shape = {
             "id": app.id,
             "node_id": node_id("A", app.id),
             "slug": app.slug,
-            "name": app.slug,
-            "owner": self.user(app.slug, "Organization"),
+            "name": registered.name if registered else app.slug,
+            "owner": self.user(registered.owner if registered else app.slug, "Organization"),
             "description": "",
-            "external_url": f"{self.web}/apps/{app.slug}",
+            "external_url": (registered and registered.homepage) or f"{self.web}/apps/{app.slug}",
             "html_url": f"{self.web}/apps/{app.slug}",
             "created_at": moment,
             "updated_at": moment,
-            "permissions": {"checks": "write"},
-            "events": [],
+            "permissions": registered.permissions if registered else {"checks": "write"},
+            "events": list(registered.events) if registered else [],
         }
+        return shape | {"client_id": registered.client_id} if registered else shape
 
     def check_run(self, repo: Repo, run: CheckRun) -> Json:
         url = f"{self.repo_api(repo)}/check-runs/{run.id}"
@@ -399,6 +403,12 @@ class Shapes:
             "created_at": moment,
             "updated_at": moment,
         }
+
+
+def permissions_of(repo: Repo, login: str) -> Json:
+    """What somebody may do in a repository, in REST's five words."""
+    names = {"admin": Role.ADMIN, "maintain": Role.MAINTAIN, "push": Role.WRITE, "triage": Role.TRIAGE}
+    return {**{name: repo.people.reaches(login, role) for name, role in names.items()}, "pull": True}
 
 
 def verification(info: CommitInfo) -> Json:

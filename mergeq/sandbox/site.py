@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Request, g, request
-from werkzeug.http import http_date
 
+from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.graph_endpoint import GraphEndpoint
-from mergeq.sandbox.rates import Budget, Rates, Resource
+from mergeq.sandbox.rates import Bursts, Rates
 from mergeq.sandbox.refusals import RefusedError
 from mergeq.sandbox.shapes import Shapes
 from mergeq.sandbox.world import World
@@ -52,23 +52,17 @@ class Site:
     world: World
     load: Callable[[Mapping[str, Any]], None]
     rates: Rates = field(default_factory=Rates)
+    bursts: Bursts = field(default_factory=Bursts)
     hits: Hits = field(default_factory=Hits)
-    request_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     graph: GraphEndpoint = field(init=False)
+    _request_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.graph = GraphEndpoint(self.world, self.rates)
 
-    def headers(self, budget: Budget) -> dict[str, str]:
-        """What stands on every API answer."""
-        number = next(self.request_ids)
-        return {
-            **budget.headers(),
-            "Date": http_date(self.world.now()),
-            "X-GitHub-Request-Id": f"SB00:{number:06X}",
-            "X-GitHub-Media-Type": "github.v3; format=json",
-            "Server": "github.com",
-        }
+    def next_request_id(self) -> str:
+        """What an answer is called in GitHub's logs."""
+        return f"SB00:{next(self._request_ids):06X}"
 
 
 def site() -> Site:
@@ -95,18 +89,15 @@ def token_of(asked: Request) -> str | None:
     return None
 
 
-def identify() -> None:
-    """Settle who is asking; raises RefusedError 401 for a token GitHub does not know."""
-    token = token_of(request)
-    g.login = None if token is None else world().users.login_of_token(token)
-    if token is not None and g.login is None:
-        raise RefusedError(401, "Bad credentials")
+def caller() -> Caller:
+    """Who asks; nobody until the gate has settled it."""
+    found: Caller = g.get("caller") or Caller(world(), None)
+    return found
 
 
 def viewer() -> str | None:
-    """Who asks; None if nobody signed in."""
-    login: str | None = g.get("login")
-    return login
+    """The login of who asks; None if nobody signed in."""
+    return caller().login
 
 
 def actor() -> str:
@@ -122,12 +113,3 @@ def shapes() -> Shapes:
     web = request.host_url.rstrip("/")
     prefixed = request.path.startswith(API_PREFIX + "/") or request.path.startswith("/api/graphql")
     return Shapes(world(), web, web + API_PREFIX if prefixed else web)
-
-
-def charge(resource: Resource) -> None:
-    """Take one point; raises RefusedError 403 if the hour's limit is used up."""
-    here = world()
-    login = viewer()
-    if not site().rates.charge(login, resource, 1, here.now()):
-        who = f"user ID {here.users.id_of(login)}" if login else "127.0.0.1"
-        raise RefusedError(403, f"API rate limit exceeded for {who}.")

@@ -15,6 +15,7 @@ from typing import IO
 from flask import Blueprint, Response, request
 
 from mergeq.sandbox import receive_pack, refs
+from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.git import ZERO, clean_environment
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import NotSimulatedError
@@ -49,12 +50,20 @@ def _answer(owner: str, repo: str, path: str, service: str) -> Response:
     found = world().find_repo(f"{owner}/{repo}")
     site().hits.add(f"git:{service}" if path == service else f"git:{service} refs")
     token = token_of(request)
-    login = None if token is None else world().users.login_of_token(token)
+    with world().lock:
+        grant = None if token is None else world().users.grant_of_token(token, world().now())
+        former = world().moved_repo(f"{owner}/{repo}") if found is None else None
+    who = Caller(world(), grant)
+    login = who.login
     if (token is not None and login is None) or (service == "git-receive-pack" and login is None):
         asks = {"WWW-Authenticate": 'Basic realm="GitHub"'}
         return Response("Invalid username or token.\n", 401, asks, mimetype="text/plain")
-    if found is None:
+    if former is not None and who.sees(former) and path == "info/refs":
+        return Response(status=301, headers={"Location": f"/{former.full_name}.git/{path}?service={service}"})
+    if found is None or not who.sees(found):
         return Response("Repository not found.\n", 404, mimetype="text/plain")
+    if not who.may(({"contents": "write" if service == "git-receive-pack" else "read"},), found):
+        return Response(f"Permission to {found.full_name}.git denied to {login}.\n", 403, mimetype="text/plain")
     if service == "git-receive-pack" and login is not None:
         why = receive_pack.denied(found, login)
         if why is not None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mergeq.sandbox.apps import Registry
 from mergeq.sandbox.clock import Activity, Clock
 from mergeq.sandbox.faults import FaultId, Faults
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.git_objects import CommitInfo, FileChange
+from mergeq.sandbox.lagging import Lags
 from mergeq.sandbox.policy import MergeState, merge_state
 from mergeq.sandbox.records import App, Label, Milestone, Pull, Repo, Ticket, TimelineEvent, TimelineKind
 from mergeq.sandbox.rulesets import Ruleset
+from mergeq.sandbox.search import Candidate
 from mergeq.sandbox.shapes import Shapes
-from mergeq.sandbox.users import Users
+from mergeq.sandbox.users import People, Users
 from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
 
 DEFAULT_URL = "http://sandbox.test"
@@ -35,8 +39,12 @@ class WorldState:
         self.activity = Activity()
         self.faults = Faults()
         self.users = Users()
-        self.webhooks = Webhooks(clock, self.activity, self.faults)
+        self.registry = Registry(self.users)
+        self.webhooks = Webhooks(clock, self.activity, self.faults, self._installed)
+        self.lags = Lags()
+        self.search_index: tuple[float, Sequence[tuple[Candidate, Ticket]]] | None = None
         self._repos: dict[str, Repo] = {}
+        self._former: dict[str, int] = {}
         self._ids = itertools.count(1_000_001)
         self._apps: dict[str, App] = {}
         self._owner_rulesets: dict[str, dict[int, Ruleset]] = {}
@@ -63,6 +71,50 @@ class WorldState:
 
     def repos(self) -> tuple[Repo, ...]:
         return tuple(self._repos.values())
+
+    def repo_by_id(self, number: int) -> Repo | None:
+        return next((repo for repo in self._repos.values() if repo.id == number), None)
+
+    def moved_repo(self, full_name: str) -> Repo | None:
+        """The repository that had this name before."""
+        number = self._former.get(full_name.casefold())
+        return None if number is None else self.repo_by_id(number)
+
+    def _installed(self, app_id: int, full_name: str) -> int | None:
+        repo = self.find_repo(full_name)
+        found = None if repo is None else self.registry.on_repo(app_id, repo)
+        return None if found is None or found.suspended_at is not None else found.id
+
+    def rebrand(self, repo: Repo, full_name: str) -> None:
+        """Let a repository be called otherwise, in everything that speaks of it, and keep the way from its old name."""
+        before = repo.full_name
+        after_dir = self.root / f"{full_name}.git"
+        after_dir.parent.mkdir(parents=True, exist_ok=True)
+        repo.git.git_dir.rename(after_dir)
+        repo.git.git_dir = after_dir
+        del self._repos[before.casefold()]
+        self._repos[full_name.casefold()] = repo
+        self._former[before.casefold()] = repo.id
+        self._former.pop(full_name.casefold(), None)
+        repo.full_name = full_name
+        repo.people.owner = repo.owner
+        repo.owner_rulesets = self._owner_rulesets.setdefault(repo.owner.casefold(), {})
+        repo.updated_at = self.now()
+        for other in self.repos():
+            other.fork_of = full_name if other.fork_of == before else other.fork_of
+            for pull in other.pulls.values():
+                pull.repo = full_name if pull.repo == before else pull.repo
+                pull.head_repo = full_name if pull.head_repo == before else pull.head_repo
+        for issue in repo.issues.values():
+            issue.repo = full_name
+        for suite in (suite for suites in repo.suites.values() for suite in suites):
+            suite.repo = full_name
+        self.webhooks.rename(before, full_name)
+
+    def forget(self, repo: Repo) -> None:
+        """Remove a repository and its files."""
+        del self._repos[repo.full_name.casefold()]
+        shutil.rmtree(repo.git.git_dir)
 
     def pull(self, full_name: str, number: int) -> Pull:
         """A pull request by number; raises KeyError if there is none."""
@@ -125,15 +177,12 @@ class WorldState:
             raise ValueError(f"{full_name} exists")
         git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
         now = self.now()
-        repo = Repo(self.next_id(), full_name, git, self.users, default_branch, created_at=now, pushed_at=now)
+        people = People(self.users, full_name.partition("/")[0], lambda login: self.registry.bot_role(login, repo))
+        repo = Repo(self.next_id(), full_name, git, people, default_branch, created_at=now, pushed_at=now)
         repo.owner_rulesets = self._owner_rulesets.setdefault(repo.owner.casefold(), {})
         self._repos[full_name.casefold()] = repo
+        self._former.pop(full_name.casefold(), None)
         return repo
-
-    def delete_repo(self, full_name: str) -> None:
-        """Forget a repository; what was opened from it keeps its head in the base. Raises KeyError if there is none."""
-        with self.lock:
-            del self._repos[self.repo(full_name).full_name.casefold()]
 
     def ensure_label(self, repo: Repo, name: str) -> Label:
         """The label of that name in any case, created if new."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mergeq.sandbox import checks, merging, pulls, refs
+from mergeq.sandbox import checks, installing, merging, moving, pulls, refs
+from mergeq.sandbox.apps import Installation, Registration
 from mergeq.sandbox.ci import Ci
 from mergeq.sandbox.clock import Clock
 from mergeq.sandbox.git import ZERO, Draft
@@ -67,6 +68,7 @@ class World(WorldState):
         ci: CiConfig | None = CiConfig(),  # noqa: B008 - a frozen value
         labels: Iterable[str] = (),
         delete_branch_on_merge: bool = False,
+        private: bool = False,
     ) -> Repo:
         """Make a repository with one commit on its default branch, and branches that change some files of it.
 
@@ -79,6 +81,7 @@ class World(WorldState):
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
             repo.delete_branch_on_merge = delete_branch_on_merge
+            repo.people.closed = private
             author = person(BOT)
             start = Draft(files, "Initial commit", author)
             (root,) = repo.git.write(f"refs/heads/{default_branch}", None, [start], now)
@@ -342,9 +345,33 @@ class World(WorldState):
     def archive(self, repo: str | Repo, *, archived: bool = True, by: str = BOT) -> None:
         """Make a repository read-only for everybody, or take that back."""
         with self.lock:
-            target = self._repo(repo)
-            target.archived = archived
-            self.emit("repository", target, {"action": "archived" if archived else "unarchived"}, by=by)
+            moving.archive(self, self._repo(repo), by, archived=archived)
+
+    def rename_repo(self, repo: str | Repo, full_name: str, by: str = BOT) -> None:
+        """Rename a repository, or transfer it to another owner; raises RefusedError 422 if the name is taken."""
+        with self.lock:
+            moving.rename(self, self._repo(repo), full_name, by)
+
+    def delete_repo(self, repo: str | Repo, by: str = BOT) -> None:
+        with self.lock:
+            moving.delete(self, self._repo(repo), by)
+
+    def rename_branch(self, repo: str | Repo, old: str, new: str, by: str = BOT) -> None:
+        """Raises RefusedError 404 if there is no such branch, 422 if there is one of the new name."""
+        with self.lock:
+            moving.rename_branch(self, self._repo(repo), old, new, by)
+
+    def register_app(self, slug: str, owner: str = "acme", **details: Any) -> Registration:
+        """Register an App (``details`` as Registry.register takes them); its hook, if it has a URL, is on at once."""
+        with self.lock:
+            return installing.register(self, slug, owner, **details)
+
+    def install_app(
+        self, app: Registration, account: str, repos: Iterable[str] | None = None, by: str = BOT
+    ) -> Installation:
+        """Install an App for an account, on some of its repositories (by full name) or on all."""
+        with self.lock:
+            return installing.install(self, app, account, repos, by)
 
     def add_label(self, ticket: Pull | Issue, name: str, by: str = "ana") -> None:
         """Put a label on; it is created in the repository if new, and nothing happens if it is on already."""

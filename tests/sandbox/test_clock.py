@@ -38,9 +38,15 @@ def test_a_real_clock_runs_calls_on_one_thread_of_its_own_in_order() -> None:
         ran.append(name)
         threads.add(threading.current_thread())
 
-    clock.call_later(0.02, done.set)
-    clock.call_later(0.01, lambda: note("second"))
-    clock.call_later(0.0, lambda: note("first"))
+    def last() -> None:
+        note("second")
+        done.set()
+
+    def schedule() -> None:
+        clock.call_later(0.5, last)
+        clock.call_later(0.0, lambda: note("first"))
+
+    clock.call_later(0.0, schedule)
 
     assert done.wait(180)
     clock.close()

@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
 
-from mergeq.sandbox import Sandbox, WsgiAdapter
+from mergeq.sandbox import Sandbox, WsgiAdapter, webhooks
 from tests.sandbox.conftest import Rest
+from tests.sandbox.test_faults import switch_on
 
 HOOK = "http://queue.test/hook"
 
@@ -212,3 +214,89 @@ def test_an_unreachable_receiver_is_noted_and_not_tried_again(sandbox: Sandbox) 
     (delivery,) = sandbox.world.deliveries
     assert (delivery.event, delivery.status_code) == ("push", None)
     assert delivery.error
+
+
+def test_an_event_may_come_twice_under_one_number(
+    sandbox: Sandbox, session: requests.Session, receiver: Receiver
+) -> None:
+    switch_on(session, "hook.dup", args={"n": 2})
+    sandbox.world.push("acme/rocket", "main", {"a.txt": "a\n"})
+    sandbox.settle()
+
+    assert receiver.names() == ["push"] * 3
+    assert len({delivery.guid for delivery in sandbox.world.deliveries}) == 1
+
+
+def test_an_event_may_come_after_later_ones(sandbox: Sandbox, session: requests.Session, receiver: Receiver) -> None:
+    switch_on(session, "hook.shuffle", args={"window": 3})
+    pull = sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, fork="ana")
+    sandbox.world.add_label(pull, "lgtm")
+    sandbox.settle()
+    early = receiver.names()
+    sandbox.clock.advance(3)  # type: ignore[attr-defined]
+
+    assert (early, receiver.names()) == (["pull_request.labeled"], ["pull_request.labeled", "pull_request.opened"])
+
+
+def test_an_event_may_come_late_on_real_time_too(
+    served: Sandbox, port: tuple[int, list[tuple[dict[str, str], bytes]]]
+) -> None:
+    number, got = port
+    served.world.add_hook(f"http://127.0.0.1:{number}/hook", "s3cret", events=["pull_request"])
+    served.world.faults.add("hook.shuffle", args={"window": 0.01})
+    served.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
+
+    assert served.settle()
+    assert len(got) == 1
+
+
+@pytest.mark.parametrize("args", [{}, {"missing": True}, {"form": True}], ids=["wrong", "missing", "form"])
+def test_a_signature_may_be_wrong_missing_or_of_a_form(
+    served: Sandbox, port: tuple[int, list[tuple[dict[str, str], bytes]]], args: dict[str, bool]
+) -> None:
+    number, got = port
+    served.world.add_hook(f"http://127.0.0.1:{number}/hook", "s3cret", events=["push"])
+    served.world.faults.add("hook.badsig", args=args)
+    served.world.push("acme/rocket", "main", {"a.txt": "a\n"})
+    assert served.settle()
+
+    ((headers, body),) = got
+    right = "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+    sent = headers.get("X-Hub-Signature-256")
+    assert (sent == right, sent is None) == (bool(args.get("form")), bool(args.get("missing")))
+    assert body.startswith(b"payload=%7B") == bool(args.get("form"))
+    assert ("form" in headers["Content-Type"]) == bool(args.get("form"))
+
+
+def test_an_event_that_is_too_big_is_not_sent_at_all(
+    sandbox: Sandbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "MAX_PAYLOAD", 100)
+    sandbox.world.push("acme/rocket", "main", {"a.txt": "a\n"})
+    sandbox.settle()
+
+    assert (receiver.got, sandbox.world.deliveries) == ([], [])
+
+
+def test_deliveries_of_a_repositorys_hook_are_listed_and_repeated(
+    sandbox: Sandbox, rest: Rest, session: requests.Session
+) -> None:
+    receiver = Receiver()
+    sandbox.world.webhooks.session.mount("http://queue.test", WsgiAdapter(receiver))
+    hook = rest("POST", "/hooks", name="web", events=["push"], config={"url": HOOK, "secret": "x"}).json()
+    switch_on(session, "hook.drop")
+    for number in range(3):
+        sandbox.world.push("acme/rocket", "main", {"n.txt": f"{number}\n"})
+        sandbox.settle()
+    path = f"/hooks/{hook['id']}/deliveries"
+
+    lost = rest("GET", f"{path}?status=failure").json()
+    again = rest("POST", f"{path}/{lost[0]['id']}/attempts")
+    sandbox.settle()
+    repeated = rest("GET", f"{path}?redelivery=true").json()
+
+    assert ([one["status_code"] for one in lost], again.status_code) == ([0], 202)
+    assert [(one["guid"], one["status"]) for one in repeated] == [(lost[0]["guid"], "OK")]
+    assert rest("GET", f"{path}/{lost[0]['id']}").json()["request"]["payload"]["ref"] == "refs/heads/main"
+    assert rest("GET", f"{path}?cursor=x").status_code == 400
+    assert [rest("GET", f"/hooks/99{tail}").status_code for tail in ("/deliveries", "/deliveries/1")] == [404, 404]

@@ -1,0 +1,280 @@
+"""REST endpoints of GitHub Apps: themselves, their installations and tokens, and what their hooks were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import jsonify, request
+
+from mergeq.sandbox import installing
+from mergeq.sandbox.app_shapes import (
+    delivery_full,
+    delivery_summary,
+    hook_config_shape,
+    installation_shape,
+    token_shape,
+)
+from mergeq.sandbox.apps import MAX_REPOSITORIES, Installation
+from mergeq.sandbox.gate import registration
+from mergeq.sandbox.records import Repo
+from mergeq.sandbox.refusals import RefusedError, not_found
+from mergeq.sandbox.rest import (
+    DEFAULT_PAGE,
+    MAX_PAGE,
+    Answer,
+    administrator,
+    body,
+    endpoint,
+    page_base,
+    paged,
+    parameters,
+    the_repo,
+)
+from mergeq.sandbox.site import actor, caller, shapes, token_of, viewer, world
+from mergeq.sandbox.users import LEVELS, TokenKind
+from mergeq.sandbox.webhooks import Delivery, Hook
+
+_INSTALLATION = "/app/installations/<int:installation_id>"
+_HOOK = "/repos/<owner>/<repo>/hooks/<int:hook_id>"
+
+
+@endpoint("GET", "/app")
+def _app() -> Answer:
+    parameters()
+    mine = registration()
+    count = len(world().registry.installations(mine.app.id))
+    return jsonify({**shapes().app(mine.app), "installations_count": count})
+
+
+@endpoint("GET", "/apps/<app_slug>")
+def _app_by_slug(app_slug: str) -> Answer:
+    parameters()
+    found = world().registry.by_slug(app_slug)
+    if found is None or found.oauth:
+        raise not_found()
+    return jsonify(shapes().app(found.app))
+
+
+@endpoint("GET", "/app/installations")
+def _installations() -> Answer:
+    parameters("since", "outdated")
+    shown = shapes()
+    return paged(world().registry.installations(registration().app.id), lambda one: installation_shape(shown, one))
+
+
+def _mine(installation: Installation | None) -> Installation:
+    """The installation, if it is of the App that asks; raises RefusedError 404."""
+    if installation is None or installation.registration is not registration():
+        raise not_found()
+    return installation
+
+
+@endpoint("GET", _INSTALLATION)
+def _installation(installation_id: int) -> Answer:
+    parameters()
+    return jsonify(installation_shape(shapes(), _mine(world().registry.installation(installation_id))))
+
+
+@endpoint("DELETE", _INSTALLATION)
+def _uninstall(installation_id: int) -> Answer:
+    found = _mine(world().registry.installation(installation_id))
+    installing.uninstall(world(), found, found.registration.bot)
+    return "", 204
+
+
+@endpoint("PUT", f"{_INSTALLATION}/suspended")
+def _suspend(installation_id: int) -> Answer:
+    found = _mine(world().registry.installation(installation_id))
+    installing.suspend(world(), found, found.registration.bot)
+    return "", 204
+
+
+@endpoint("DELETE", f"{_INSTALLATION}/suspended")
+def _unsuspend(installation_id: int) -> Answer:
+    found = _mine(world().registry.installation(installation_id))
+    installing.suspend(world(), found, found.registration.bot, suspended=False)
+    return "", 204
+
+
+@endpoint("GET", "/repos/<owner>/<repo>/installation")
+def _on_repo(owner: str, repo: str) -> Answer:
+    parameters()
+    found = world().find_repo(f"{owner}/{repo}")
+    installed = None if found is None else world().registry.on_repo(registration().app.id, found)
+    return jsonify(installation_shape(shapes(), _mine(installed)))
+
+
+@endpoint("GET", "/orgs/<org>/installation")
+def _at_org(org: str) -> Answer:
+    parameters()
+    return jsonify(installation_shape(shapes(), _mine(world().registry.at_account(registration().app.id, org))))
+
+
+@endpoint("GET", "/users/<username>/installation")
+def _at_user(username: str) -> Answer:
+    parameters()
+    return jsonify(installation_shape(shapes(), _mine(world().registry.at_account(registration().app.id, username))))
+
+
+@endpoint("POST", f"{_INSTALLATION}/access_tokens")
+def _issue(installation_id: int) -> Answer:
+    found = _mine(world().registry.installation(installation_id))
+    if found.suspended_at is not None:
+        raise RefusedError(403, "This installation has been suspended")
+    fields = body("repositories", "repository_ids", "permissions")
+    repos = _narrowed_to(found, fields.get("repositories"), fields.get("repository_ids"))
+    permissions = _allowed(found, fields.get("permissions"))
+    token, grant = world().registry.issue(found, now=world().now(), repos=repos, permissions=permissions)
+    return jsonify(token_shape(shapes(), token, grant)), 201
+
+
+def _narrowed_to(
+    installation: Installation, names: Sequence[str] | None, ids: Sequence[int] | None
+) -> list[int] | None:
+    """The ids of the repositories a token is asked for; None if for all the installation has."""
+    if names is None and ids is None:
+        return None
+    if len(names or ids or ()) > MAX_REPOSITORIES:
+        raise RefusedError(422, f"There are more than {MAX_REPOSITORIES} repositories in this request.")
+    covered = installing.covered(world(), installation)
+    by_name = {repo.name.casefold(): repo.id for repo in covered}
+    wanted = [by_name.get(name.casefold()) for name in names or ()]
+    wanted += [number if number in by_name.values() else None for number in ids or ()]
+    if None in wanted:
+        raise RefusedError(
+            422,
+            "There is at least one repository that does not exist or is not accessible to the parent installation.",
+        )
+    return [number for number in wanted if number is not None]
+
+
+def _allowed(installation: Installation, asked: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    held = installation.permissions
+    for name, level in (asked or {}).items():
+        if level not in LEVELS or LEVELS.index(level) > LEVELS.index(held.get(name, "read")) or name not in held:
+            raise RefusedError(422, "The permissions requested are not granted to this installation.")
+    return {"metadata": "read", **asked} if asked else None
+
+
+@endpoint("GET", "/installation/repositories")
+def _repositories() -> Answer:
+    parameters()
+    actor()
+    who = caller()
+    if not who.is_integration:
+        how = "You must authenticate with an installation access token"
+        raise RefusedError(403, f"{how} in order to list repositories for an installation.")
+    mine = tuple(repo for repo in world().repos() if who.covers(repo))
+    shown, login = shapes(), viewer()
+    grant = who.grant
+    selection = "all" if grant is None or grant.repos is None else "selected"
+    return paged(mine, lambda repo: shown.repo(repo, login), "repositories", repository_selection=selection)
+
+
+@endpoint("DELETE", "/installation/token")
+def _give_back() -> Answer:
+    """A token is worth nothing after it has said so itself."""
+    grant, token = caller().grant, token_of(request)
+    if grant is None or token is None or grant.kind is not TokenKind.INSTALLATION:
+        raise RefusedError(401, "Requires authentication")
+    world().users.revoke(token)
+    return "", 204
+
+
+@endpoint("GET", "/app/hook/config")
+def _hook_config() -> Answer:
+    parameters()
+    return jsonify(hook_config_shape(world().webhooks.of_app(registration().app.id)))
+
+
+@endpoint("PATCH", "/app/hook/config")
+def _change_hook_config() -> Answer:
+    fields = body("url", "secret", "content_type", "insecure_ssl")
+    hooks, mine = world().webhooks, registration()
+    hook = hooks.of_app(mine.app.id) or hooks.add("", mine.webhook_secret, mine.events, None, mine.app.id)
+    mine.webhook_secret = fields.get("secret") or hook.secret
+    return jsonify(hook_config_shape(hooks.change(hook, url=fields.get("url") or hook.url, secret=mine.webhook_secret)))
+
+
+def _app_hook() -> Hook:
+    found = world().webhooks.of_app(registration().app.id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+@endpoint("GET", "/app/hook/deliveries")
+def _app_deliveries() -> Answer:
+    return _listed(_app_hook())
+
+
+@endpoint("GET", "/app/hook/deliveries/<int:delivery_id>")
+def _app_delivery(delivery_id: int) -> Answer:
+    parameters()
+    return jsonify(delivery_full(_delivery(_app_hook(), delivery_id)))
+
+
+@endpoint("POST", "/app/hook/deliveries/<int:delivery_id>/attempts")
+def _app_attempt(delivery_id: int) -> Answer:
+    return _again(_delivery(_app_hook(), delivery_id))
+
+
+def _repo_hook(owner: str, repo: str, hook_id: int) -> Hook:
+    found: Repo = the_repo(owner, repo)
+    administrator(found)
+    hook = next((hook for hook in world().webhooks.of_repo(found.full_name) if hook.id == hook_id), None)
+    if hook is None:
+        raise not_found()
+    return hook
+
+
+@endpoint("GET", f"{_HOOK}/deliveries")
+def _repo_deliveries(owner: str, repo: str, hook_id: int) -> Answer:
+    return _listed(_repo_hook(owner, repo, hook_id))
+
+
+@endpoint("GET", f"{_HOOK}/deliveries/<int:delivery_id>")
+def _repo_delivery(owner: str, repo: str, hook_id: int, delivery_id: int) -> Answer:
+    parameters()
+    return jsonify(delivery_full(_delivery(_repo_hook(owner, repo, hook_id), delivery_id)))
+
+
+@endpoint("POST", f"{_HOOK}/deliveries/<int:delivery_id>/attempts")
+def _repo_attempt(owner: str, repo: str, hook_id: int, delivery_id: int) -> Answer:
+    return _again(_delivery(_repo_hook(owner, repo, hook_id), delivery_id))
+
+
+def _delivery(hook: Hook, delivery_id: int) -> Delivery:
+    found = next((one for one in world().webhooks.deliveries_of(hook) if one.id == delivery_id), None)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _again(delivery: Delivery) -> Answer:
+    """The same GUID again; only what is younger than three days can be had."""
+    if not world().webhooks.redeliver(delivery):
+        raise RefusedError(422, "This delivery can no longer be redelivered")
+    return jsonify({}), 202
+
+
+def _listed(hook: Hook) -> Answer:
+    """Newest first; further pages by a cursor, the id below which they begin."""
+    asked = parameters("cursor", "redelivery", "status")
+    size = min(int(asked.get("per_page", "") or DEFAULT_PAGE), MAX_PAGE)
+    below = asked.get("cursor", "").removeprefix("v1_")
+    if below and not below.isdecimal():
+        raise RefusedError(400, "Invalid cursor")
+    matching: list[Delivery] = [
+        one
+        for one in world().webhooks.deliveries_of(hook)
+        if (not below or one.id < int(below))
+        and asked.get("redelivery") in (None, str(one.redelivery).lower())
+        and asked.get("status") in (None, "success" if 200 <= (one.status_code or 0) < 300 else "failure")
+    ]
+    page: list[Any] = matching[:size]
+    answer = jsonify([delivery_summary(one) for one in page])
+    if len(matching) > size:
+        answer.headers["Link"] = f'<{page_base()}?per_page={size}&cursor=v1_{page[-1].id}>; rel="next"'
+    return answer

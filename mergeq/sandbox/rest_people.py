@@ -1,0 +1,246 @@
+"""REST endpoints of people: who is asking, organizations, teams, and who may do what in a repository."""
+
+from __future__ import annotations
+
+from flask import jsonify
+
+from mergeq.sandbox.app_shapes import org_shape
+from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.records import Repo
+from mergeq.sandbox.refusals import RefusedError, not_found
+from mergeq.sandbox.rest import Answer, administrator, body, chosen, endpoint, paged, parameters, the_repo
+from mergeq.sandbox.shapes import Json, permissions_of
+from mergeq.sandbox.site import actor, shapes, viewer, world
+from mergeq.sandbox.users import Role
+
+_PEOPLE = "/repos/<owner>/<repo>/collaborators"
+_TEAMS = "/orgs/<org>/teams"
+_SHORT = {Role.MAINTAIN: Role.WRITE, Role.TRIAGE: Role.READ}
+"""How the older of the two fields spells roles it does not know."""
+_SENT = {"pull": Role.READ, "push": Role.WRITE} | {role.value: role for role in Role}
+
+
+def _profile(login: str) -> Json:
+    nothing_said = dict.fromkeys(("name", "company", "blog", "location", "email", "hireable", "bio"))
+    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    moment = "2020-01-01T00:00:00Z"
+    return shapes().user(login) | nothing_said | counts | {"created_at": moment, "updated_at": moment}
+
+
+@endpoint("GET", "/user")
+def _user() -> Answer:
+    parameters()
+    return jsonify(_profile(actor()))
+
+
+@endpoint("GET", "/users/<username>")
+def _somebody(username: str) -> Answer:
+    parameters()
+    if not world().users.knows(username):
+        raise not_found()
+    return jsonify(_profile(username))
+
+
+@endpoint("GET", "/user/orgs")
+def _my_orgs() -> Answer:
+    parameters()
+    shown = shapes()
+    return paged(world().users.orgs_of(actor()), lambda org: org_shape(shown, org))
+
+
+def _membership_shape(org: str, login: str) -> Json:
+    role = world().users.members(org).get(login)
+    if role is None:
+        raise not_found()
+    return {
+        "url": f"{shapes().api}/orgs/{org}/memberships/{login}",
+        "state": "active",
+        "role": role,
+        "organization_url": f"{shapes().api}/orgs/{org}",
+        "user": shapes().user(login),
+        "organization": org_shape(shapes(), org.casefold()),
+        "permissions": {"can_create_repository": role == "admin"},
+    }
+
+
+@endpoint("GET", "/user/memberships/orgs")
+def _my_memberships() -> Answer:
+    asked, login = parameters("state"), actor()
+    orgs = world().users.orgs_of(login) if asked.get("state", "active") == "active" else ()
+    return paged(orgs, lambda org: _membership_shape(org, login))
+
+
+@endpoint("GET", "/user/memberships/orgs/<org>")
+def _my_membership(org: str) -> Answer:
+    parameters()
+    return jsonify(_membership_shape(org, actor()))
+
+
+def _inside(org: str) -> None:
+    """Raises RefusedError unless an App, or a member of the organization, asks: 401, or 403 as GitHub words it."""
+    login = actor()
+    if not login.endswith("[bot]") and login not in world().users.members(org):
+        raise RefusedError(403, "You must be a member of the organization to see this.")
+
+
+@endpoint("GET", "/orgs/<org>/members")
+def _members(org: str) -> Answer:
+    _inside(org)
+    asked, shown = parameters("role", "filter"), shapes()
+    role = asked.get("role", "all")
+    logins = [login for login, held in sorted(world().users.members(org).items()) if role in ("all", held)]
+    return paged(logins, shown.user)
+
+
+@endpoint("GET", "/orgs/<org>/members/<username>")
+def _is_member(org: str, username: str) -> Answer:
+    parameters()
+    if username not in world().users.members(org):
+        raise RefusedError(404, "Not Found")
+    _inside(org)
+    return "", 204
+
+
+@endpoint("GET", "/orgs/<org>/memberships/<username>")
+def _membership(org: str, username: str) -> Answer:
+    parameters()
+    _inside(org)
+    return jsonify(_membership_shape(org, username))
+
+
+def _team(org: str, slug: str) -> set[str]:
+    """The members of a team; raises RefusedError 404 if there is none, or none that the asker may know of."""
+    login = actor()
+    is_inside = login.endswith("[bot]") or login in world().users.members(org)
+    if slug not in world().users.teams_of_org(org) or not is_inside:
+        raise not_found()
+    return world().users.teams[slug]
+
+
+def _team_shape(org: str, slug: str) -> Json:
+    number = world().users.team_id(org, slug)
+    url = f"{shapes().api}/organizations/{world().users.id_of(org)}/team/{number}"
+    return {
+        "id": number,
+        "node_id": node_id("T", number),
+        "name": slug,
+        "slug": slug,
+        "description": None,
+        "privacy": "closed",
+        "notification_setting": "notifications_enabled",
+        "permission": "pull",
+        "url": url,
+        "html_url": f"{shapes().web}/orgs/{org}/teams/{slug}",
+        "members_url": f"{url}/members{{/member}}",
+        "repositories_url": f"{url}/repos",
+        "type": "organization",
+        "organization_id": world().users.id_of(org),
+        "parent": None,
+    }
+
+
+@endpoint("GET", _TEAMS)
+def _teams(org: str) -> Answer:
+    parameters()
+    _inside(org)
+    return paged(world().users.teams_of_org(org), lambda slug: _team_shape(org, slug))
+
+
+@endpoint("GET", f"{_TEAMS}/<team_slug>")
+def _one_team(org: str, team_slug: str) -> Answer:
+    parameters()
+    members, moment = _team(org, team_slug), "2020-01-01T00:00:00Z"
+    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    has = dict.fromkeys(("has_organization_projects", "has_repository_projects"), False)
+    dates = {"created_at": moment, "updated_at": moment}
+    page = {"html_url": f"{shapes().web}/{org}", "type": "Organization", "archived_at": None}
+    whole = {**org_shape(shapes(), org), **counts, **has, **dates, **page}
+    more = {"members_count": len(members), "repos_count": 0, "organization": whole, **dates}
+    return jsonify({**_team_shape(org, team_slug), **more})
+
+
+@endpoint("GET", f"{_TEAMS}/<team_slug>/members")
+def _team_members(org: str, team_slug: str) -> Answer:
+    parameters("role")
+    return paged(sorted(_team(org, team_slug)), shapes().user)
+
+
+@endpoint("GET", f"{_TEAMS}/<team_slug>/memberships/<username>")
+def _team_membership(org: str, team_slug: str, username: str) -> Answer:
+    parameters()
+    if username not in _team(org, team_slug):
+        raise not_found()
+    url = f"{_team_shape(org, team_slug)['url']}/memberships/{username}"
+    role = "maintainer" if world().users.members(org).get(username) == "admin" else "member"
+    return jsonify({"url": url, "role": role, "state": "active"})
+
+
+def _collaborator_shape(repo: Repo, login: str) -> Json:
+    role = repo.people.role_of(login)
+    return {**shapes().user(login), "permissions": permissions_of(repo, login), "role_name": role or "none"}
+
+
+def _insider(owner: str, repo: str) -> Repo:
+    """The repository, for somebody who may push to it; raises RefusedError 401, 403 or 404."""
+    found = the_repo(owner, repo)
+    if not actor().endswith("[bot]") and not found.people.may_write(actor()):
+        raise RefusedError(403, "Must have push access to view repository collaborators.")
+    return found
+
+
+@endpoint("GET", _PEOPLE)
+def _collaborators(owner: str, repo: str) -> Answer:
+    found = _insider(owner, repo)
+    parameters("affiliation", "permission")
+    return paged(found.people.collaborators(), lambda login: _collaborator_shape(found, login))
+
+
+@endpoint("GET", f"{_PEOPLE}/<username>")
+def _is_collaborator(owner: str, repo: str, username: str) -> Answer:
+    found = _insider(owner, repo)
+    parameters()
+    if not world().users.knows(username) or found.people.role_of(username) is None:
+        raise not_found()
+    return "", 204
+
+
+@endpoint("PUT", f"{_PEOPLE}/<username>")
+def _invite(owner: str, repo: str, username: str) -> Answer:
+    """Without an invitation that would have to be accepted: as in an organization whose members know each other."""
+    found = the_repo(owner, repo)
+    administrator(found, changes=True)
+    asked = chosen(body("permission").get("permission", "push"), tuple(_SENT), "Repository", "permission")
+    found.people.invite(username, _SENT[asked])
+    return "", 204
+
+
+@endpoint("DELETE", f"{_PEOPLE}/<username>")
+def _dismiss(owner: str, repo: str, username: str) -> Answer:
+    found = the_repo(owner, repo)
+    administrator(found, changes=True)
+    found.people.dismiss(username)
+    return "", 204
+
+
+@endpoint("GET", f"{_PEOPLE}/<username>/permission")
+def _permission(owner: str, repo: str, username: str) -> Answer:
+    """In the four words of old, and by the name of the role."""
+    found = the_repo(owner, repo)
+    parameters()
+    login = viewer()
+    if login is None or not (login.endswith("[bot]") or found.people.may_write(login)):
+        raise (
+            RefusedError(401, "Requires authentication")
+            if login is None
+            else RefusedError(403, "Must have push access to view collaborator permission.")
+        )
+    if not world().users.knows(username):
+        raise RefusedError(404, f"{username} is not a user")
+    role = found.people.role_of(username)
+    return jsonify(
+        {
+            "permission": "none" if role is None else _SHORT.get(role, role),
+            "role_name": role or "none",
+            "user": _collaborator_shape(found, username),
+        }
+    )
