@@ -52,7 +52,7 @@ class RunReport:
 
 
 def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: str) -> Status:
-    """Add a status to a commit of any branch, raises RefusedError 422 in GitHub's words."""
+    """Add a status to a commit of any branch; raises RefusedError 422 in GitHub's words."""
     _require_commit(repo, sha)
     _check_report(report)
     posted = repo.statuses.setdefault(sha, [])

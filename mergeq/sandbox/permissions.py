@@ -50,7 +50,7 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
 )
 _OTHERS: Sequence[tuple[str, str | None, str]] = (
     (r"GET /installation/repositories|GET /search/.*|GET /repositories.*|GET /orgs/\{org\}/repos", "read", "metadata"),
-    (r"\w+ /orgs/\{org\}/(members|memberships|teams).*", None, "members"),
+    (r"\w+ /orgs/\{org\}/(members|memberships|public_members|teams).*", None, "members"),
     (r"\w+ /orgs/\{org\}/hooks.*", None, "organization_hooks"),
     (r"\w+ /orgs/\{org\}/rulesets.*", None, "organization_administration"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import jsonify
+from flask import Response, jsonify
 
 from mergeq.sandbox.app_shapes import org_shape
 from mergeq.sandbox.ids import node_id
@@ -76,17 +76,33 @@ def _my_membership(org: str) -> Answer:
     return jsonify(_membership_shape(org, actor()))
 
 
-def _inside(org: str) -> None:
-    """Raises RefusedError unless an App, or a member of the organization, asks: 401, or 403 as GitHub words it."""
+def _is_inside(org: str) -> bool:
+    """Whether an App, or a member of the organization, asks; raises RefusedError 401."""
     login = actor()
-    if not login.endswith("[bot]") and login not in world().users.members(org):
-        raise RefusedError(403, "You must be a member of the organization to see this.")
+    return login.endswith("[bot]") or login in world().users.members(org)
+
+
+def _public(org: str, tail: str = "") -> Answer:
+    """Where those are sent who are not inside; nobody here has made their membership public."""
+    return Response(status=302, headers={"Location": f"{shapes().api}/orgs/{org}/public_members{tail}"})
+
+
+@endpoint("GET", "/orgs/<org>/public_members")
+def _public_members(org: str) -> Answer:  # noqa: ARG001
+    parameters()
+    return paged((), dict)
+
+
+@endpoint("GET", "/orgs/<org>/public_members/<username>")
+def _is_public_member(org: str, username: str) -> Answer:  # noqa: ARG001
+    raise not_found()
 
 
 @endpoint("GET", "/orgs/<org>/members")
 def _members(org: str) -> Answer:
-    _inside(org)
     asked, shown = parameters("role", "filter"), shapes()
+    if not _is_inside(org):
+        return _public(org)
     role = asked.get("role", "all")
     logins = [login for login, held in sorted(world().users.members(org).items()) if role in ("all", held)]
     return paged(logins, shown.user)
@@ -95,24 +111,24 @@ def _members(org: str) -> Answer:
 @endpoint("GET", "/orgs/<org>/members/<username>")
 def _is_member(org: str, username: str) -> Answer:
     parameters()
+    if not _is_inside(org):
+        return _public(org, f"/{username}")
     if username not in world().users.members(org):
-        raise RefusedError(404, "Not Found")
-    _inside(org)
+        raise not_found()
     return "", 204
 
 
 @endpoint("GET", "/orgs/<org>/memberships/<username>")
 def _membership(org: str, username: str) -> Answer:
     parameters()
-    _inside(org)
+    if not _is_inside(org):
+        raise RefusedError(403, f"You must be a member of {org} to see membership information for {username}.")
     return jsonify(_membership_shape(org, username))
 
 
 def _team(org: str, slug: str) -> set[str]:
     """The members of a team; raises RefusedError 404 if there is none, or none that the asker may know of."""
-    login = actor()
-    is_inside = login.endswith("[bot]") or login in world().users.members(org)
-    if slug not in world().users.teams_of_org(org) or not is_inside:
+    if not _is_inside(org) or slug not in world().users.teams_of_org(org):
         raise not_found()
     return world().users.teams[slug]
 
@@ -142,7 +158,8 @@ def _team_shape(org: str, slug: str) -> Json:
 @endpoint("GET", _TEAMS)
 def _teams(org: str) -> Answer:
     parameters()
-    _inside(org)
+    if not _is_inside(org):
+        raise not_found()
     return paged(world().users.teams_of_org(org), lambda slug: _team_shape(org, slug))
 
 

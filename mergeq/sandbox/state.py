@@ -6,6 +6,7 @@ import itertools
 import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ class WorldState:
             issue.repo = full_name
         for suite in (suite for suites in repo.suites.values() for suite in suites):
             suite.repo = full_name
+        repo.rulesets = {number: replace(ruleset, source=full_name) for number, ruleset in repo.rulesets.items()}
         self.webhooks.rename(before, full_name)
 
     def forget(self, repo: Repo) -> None:

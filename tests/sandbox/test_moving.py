@@ -67,6 +67,16 @@ def test_graphql_follows_a_rename_and_ids_stay(sandbox: Sandbox, query: Query) -
     assert query(text)["data"]["repository"] == {"id": before["id"], "nameWithOwner": "acme/starship"}
 
 
+def test_rulesets_and_hooks_go_with_a_renamed_repository(sandbox: Sandbox, rest: Rest) -> None:
+    sandbox.world.add_ruleset("acme/rocket", rules=[{"type": "deletion"}])
+    sandbox.world.add_hook(HOOK, "x", repo="acme/rocket")
+    sandbox.world.rename_repo("acme/rocket", "acme/starship")
+
+    assert [one["source"] for one in rest("GET", "/rulesets").json()] == ["acme/starship"]
+    assert [one["config"]["url"] for one in rest("GET", "/hooks").json()] == [HOOK]
+    assert rest("DELETE", "/git/refs/heads/main").status_code == 422
+
+
 def test_an_old_name_leads_on_until_somebody_takes_it(sandbox: Sandbox, session: requests.Session) -> None:
     world = sandbox.world
     world.rename_repo("acme/rocket", "acme/starship")

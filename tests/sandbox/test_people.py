@@ -180,7 +180,12 @@ def test_organizations_and_teams_are_seen_from_inside(sandbox: Sandbox, as_: As)
     assert status("ben", "/orgs/acme/teams/owners/memberships/eve") == 404
     assert status("eve", "/orgs/acme/teams/owners/memberships/ben") == 404
     assert status("eve", "/user/memberships/orgs/acme") == 404
-    assert status("eve", "/orgs/acme/members") == 403
+    assert names("eve", "/orgs/acme/members", "login") == []
+    assert [status("eve", f"/orgs/acme{tail}") for tail in ("/members/ben", "/teams")] == [404, 404]
+    assert said(as_("eve", "GET", "/orgs/acme/memberships/ben")) == (
+        403,
+        "You must be a member of acme to see membership information for ben.",
+    )
 
 
 def test_a_team_of_another_organization_opens_no_branch(sandbox: Sandbox) -> None:
