@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result
+from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, Protection, PullRequest, Result
 from mergeq.github import parse
 from mergeq.github.webhooks import Touched, is_genuine, touched
 
@@ -528,10 +528,57 @@ def test_a_status_and_a_check_run_of_one_name_both_stay() -> None:
 # Repositories and blockers
 
 
-def test_the_merge_methods_of_a_repository_are_read() -> None:
-    node = {"mergeCommitAllowed": True, "squashMergeAllowed": False, "rebaseMergeAllowed": True, "isArchived": True}
+def repository_node(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "mergeCommitAllowed": True,
+        "squashMergeAllowed": False,
+        "rebaseMergeAllowed": True,
+        "isArchived": True,
+        "mergeCommitTitle": "PR_TITLE",
+        "mergeCommitMessage": "BLANK",
+        "squashMergeCommitTitle": "PR_TITLE",
+        "squashMergeCommitMessage": "PR_BODY",
+        "ref": {"rules": {"totalCount": len(rules), "nodes": list(rules)}, "branchProtectionRule": None},
+    }
 
-    assert parse.repository(node) == Repository(frozenset({Method.MERGE, Method.REBASE}), is_archived=True)
+
+def test_the_settings_of_a_repository_are_read() -> None:
+    found = parse.repository(repository_node())
+
+    assert found.allowed_methods == {Method.MERGE, Method.REBASE}
+    assert found.is_archived
+    assert (found.merge_title, found.merge_message) == ("PR_TITLE", "BLANK")
+    assert (found.squash_title, found.squash_message) == ("PR_TITLE", "PR_BODY")
+
+
+def test_the_merge_methods_are_those_that_every_ruleset_allows() -> None:
+    rules = [{"type": "PULL_REQUEST", "parameters": {"allowedMergeMethods": ["REBASE", "SQUASH"]}}]
+
+    assert parse.repository(repository_node(*rules)).allowed_methods == {Method.REBASE}
+
+
+def test_rules_that_could_not_all_be_read_are_not_taken_for_all() -> None:
+    """D8."""
+    node = repository_node({"type": "DELETION", "parameters": None})
+
+    assert parse.protection(node, {}) == Protection()
+    assert parse.protection({"ref": {**node["ref"], "rules": None}}, {}) is None
+    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 2, "nodes": [None, None]}}}, {}) is None
+    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 200, "nodes": []}}}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("LOCK_BRANCH", Protection(is_locked=True)),
+        ("REQUIRED_SIGNATURES", Protection(signatures=True)),
+        ("NON_FAST_FORWARD", Protection()),
+        ("CODE_SCANNING", Protection(unjudged=("code scanning",))),
+        ("A_RULE_THAT_IS_NOT_KNOWN_YET", Protection(unjudged=("a rule that is not known yet",))),
+    ],
+)
+def test_a_rule_is_judged_here_left_to_github_or_awaited(kind: str, expected: Protection) -> None:
+    assert parse.protection(repository_node({"type": kind, "parameters": None}), {}) == expected
 
 
 ISSUE = {"number": 5, "title": "Outage branch:main", "url": "https://github.test/5"}
