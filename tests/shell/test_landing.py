@@ -11,7 +11,7 @@ from mergeq import execute, jobs, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox.records import Pull, Restrictions
 from mergeq.store import Intent, Lease, SavedPool
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 
@@ -219,7 +219,8 @@ def test_a_retargeted_pull_request_does_not_land_on_its_old_base(github: Sandbox
     record = execute.land(mergeq.services, lease, saved)
 
     assert record is not None
-    assert (record.outcome, record.err) == (Outcome.STALE, "its base is now next")
+    told = f"failed merging [{pull.number}]: #{pull.number}: its base is now next"
+    assert (record.outcome, record.err) == (Outcome.STALE, told)
 
 
 def test_a_merge_that_answers_502_but_landed_counts_once_and_is_not_sent_again(github: Sandbox, mergeq: Mergeq) -> None:
@@ -275,7 +276,8 @@ def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mer
     assert pull.is_open
     assert pull.head_sha != judged
     assert mergeq.history()[0].outcome is Outcome.STALE
-    assert mergeq.history()[0].err.startswith("PR was modified: Head branch was modified")
+    told = f"failed merging [{pull.number}]: #{pull.number}: PR was modified: Head branch was modified"
+    assert mergeq.history()[0].err.startswith(told)
 
 
 def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sandbox, mergeq: Mergeq) -> None:
@@ -291,7 +293,27 @@ def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sand
     assert stuck.is_open
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.REFUSED]
     assert state == "error"
-    assert text.startswith("Not mergeable. GitHub refused: base branch was modified: Base branch was modified.")
+    assert text.startswith("Not mergeable. GitHub refused: Base branch was modified.")
+    told = f"failed merging [{stuck.number}]: #{stuck.number}: base branch was modified: Base branch was modified."
+    assert mergeq.history()[1].err.startswith(told)
+
+
+def test_what_github_refuses_to_everybody_is_asked_for_once(github: Sandbox, mergeq: Mergeq) -> None:
+    pulls = [
+        github.world.open_pull("acme/rocket", title=f"Fin {n}", files={f"{n}.txt": "1\n"}, labels=READY)
+        for n in range(3)
+    ]
+    github.world.protect("acme/rocket", "main", restrictions=Restrictions(users=("somebody-else",)))
+    github.settle()
+
+    mergeq.sweep_and_work(2)
+
+    assert hits(github, "/merge") == 1
+    assert [record.outcome for record in mergeq.history()] == [Outcome.REFUSED]
+    assert "branch needs to be configured to allow this robot to push: You're not authorized" in mergeq.history()[0].err
+    for pull in pulls:
+        told = status_of(github, "acme/rocket", pull.head_sha)[1]
+        assert told.startswith("Not mergeable. GitHub refused: You're not authorized to push to this branch.")
 
 
 @pytest.mark.parametrize("enforced", [True, False], ids=["nobody may pass it by", "our token could pass it by"])
