@@ -7,41 +7,15 @@ import pytest
 
 from mergeq.core import evidence
 from mergeq.core.batch import Conflict, Progress
-from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, Presubmit
 from mergeq.core.evidence import Evidence
-from mergeq.core.pool import BranchSettings, Pool, Standing
+from mergeq.core.pool import Pool, Standing
 from mergeq.core.pull import Branch, Context, Method, PullRequest, Result
-from mergeq.core.queue import QueueValues
-from tests.builders import BASE, MAIN, clash, context, green, pr, settings
+from tests.builders import BASE, MAIN, clash, context, green, job, pr, tide
 
 S, P, F, E = Result.SUCCESS, Result.PENDING, Result.FAILURE, Result.ERROR
 OTHER = "c" * 40
 ONE, TWO, THREE, FOUR, FIVE = (pr(number) for number in range(1, 6))
-
-
-def tide(*jobs: str, **changes: Any) -> BranchSettings:
-    """Tide's settings of a branch whose every change must pass these jobs."""
-    values: dict[str, Any] = {
-        "compat": Compat.TIDE,
-        "queue": QueueValues.of_tide(),
-        "presubmits": tuple(map(Presubmit, jobs)),
-    }
-    return settings(**{**values, **changes})
-
-
-def job(
-    name: str,
-    result: Result,
-    *pulls: PullRequest,
-    batch: bool = False,
-    base: str = BASE,
-    by: str = "tide",
-    branch: Branch = MAIN,
-) -> Evidence:
-    """What one job said, started by Tide itself unless told otherwise."""
-    heads = tuple((pull.number, pull.head_sha) for pull in pulls)
-    return Evidence(branch, base, heads, name, result, is_batch=batch, reporter=by)
 
 
 def told(description: str, result: Result = S) -> PullRequest:
