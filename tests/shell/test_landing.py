@@ -135,12 +135,30 @@ def test_a_conflict_is_named_once_github_knows_it(github: Sandbox, mergeq: Merge
 
 
 def test_a_status_is_written_once_and_not_at_every_sweep(github: Sandbox, mergeq: Mergeq) -> None:
+    """T11.276, T11.277, T11.279."""
     github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=("lgtm",))
     github.settle()
 
     mergeq.sweep_and_work(3)
 
     assert hits(github, "POST /repos/{owner}/{repo}/statuses") == hits(github, "/statuses/") == 1
+
+
+@pytest.mark.parametrize("before", [None, "pending", "success"])
+def test_our_own_context_is_made_green_right_before_merging_where_it_is_not(
+    github: Sandbox, mergeq: Mergeq, before: str | None
+) -> None:
+    """T11.221, T11.278."""
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    if before:
+        github.world.set_status("acme/rocket", pull.head_sha, context="tide", state=before)
+    github.settle()
+
+    mergeq.sweep_and_work()
+
+    assert pull.merged
+    assert status_of(github, "acme/rocket", pull.head_sha)[0] == "success"
+    assert hits(github, "/statuses/") == (before != "success")
 
 
 def test_an_open_blocker_stops_the_branch_until_it_is_closed(github: Sandbox, mergeq: Mergeq) -> None:
@@ -254,6 +272,7 @@ def test_a_merge_that_answers_502_and_did_nothing_is_tried_again_only_after_two_
 def test_base_branch_was_modified_is_asked_again_after_a_pause(
     github: Sandbox, mergeq: Mergeq, clock: ManualClock
 ) -> None:
+    """T11.222."""
     fault(github, "merge.base_modified", times=2)
     pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
     github.settle()
@@ -281,6 +300,7 @@ def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mer
 
 
 def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sandbox, mergeq: Mergeq) -> None:
+    """T11.223."""
     stuck = github.world.open_pull("acme/rocket", title="Stuck", files={"a.txt": "1\n"}, labels=READY)
     fine = github.world.open_pull("acme/rocket", title="Fine", files={"b.txt": "2\n"}, labels=READY)
     fault(github, "merge.base_modified", match={"repo": "acme/rocket", "pr": stuck.number}, times=3)
@@ -303,6 +323,7 @@ def test_what_github_refuses_to_everybody_is_asked_for_once(github: Sandbox, mer
         github.world.open_pull("acme/rocket", title=f"Fin {n}", files={f"{n}.txt": "1\n"}, labels=READY)
         for n in range(3)
     ]
+    github.world.users.set_role("mergeq-bot", "write")
     github.world.protect("acme/rocket", "main", restrictions=Restrictions(users=("somebody-else",)))
     github.settle()
 
