@@ -9,6 +9,7 @@ from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
+from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
 from mergeq.github import Landing, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
@@ -115,7 +116,9 @@ def _land_next(
         base_sha = seen.base_sha
         message = _message(services, branch, seen, method)
         if problem := _announce(services, branch, chosen.pull):
-            return _refused(services, lease, chosen, f"the status could not be set before merging: {problem}")
+            text = f"the status could not be set before merging: {problem}"
+            _stand_back(services, lease, chosen, text)
+            return _Landed(Outcome.REFUSED, text)
         services.store.extend(lease, services.now())
         services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
         answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
@@ -130,13 +133,14 @@ def _land_next(
                     return _compare(services, lease, landing, run, index, base_sha)
                 return _Landed(Outcome.STALE, f"{answer.text}; GitHub did not merge it")
             case MergeVerdict.MOVED:
-                return _Landed(Outcome.STALE, f"PR was modified: {answer.text}")
-            case MergeVerdict.RACED:
-                if (wait := next(waits, None)) is None:
-                    return _refused(services, lease, chosen, f"base branch was modified: {answer.text}")
+                return _Landed(Outcome.STALE, answer.refusal.told(answer.text))
+            case MergeVerdict.RACED if (wait := next(waits, None)) is not None:
                 services.sleep(wait)
-            case MergeVerdict.REFUSED:
-                return _refused(services, lease, chosen, answer.text)
+            case MergeVerdict.RACED | MergeVerdict.REFUSED:
+                alike = (one for one in saved.pool.members if answer.refusal.stops_others and one.method is method)
+                for standing in (chosen, *alike):
+                    _stand_back(services, lease, standing, answer.text)
+                return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
 
 
 def _message(services: Services, branch: Branch, seen: _Seen, method: Method) -> Message:
@@ -206,11 +210,10 @@ def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Sta
     return _Seen(look.pull, look.repository, look.base_sha)
 
 
-def _refused(services: Services, lease: Lease, chosen: Standing, text: str) -> _Landed:
-    """GitHub's no: the pull request stands back, so that it does not hold up the others (T12.7)."""
-    refusal = Refusal(chosen.pull.head_sha, text, services.now() + _PARKED_SECONDS)
-    services.store.refuse(lease, chosen.pull.number, refusal)
-    return _Landed(Outcome.REFUSED, text)
+def _stand_back(services: Services, lease: Lease, standing: Standing, text: str) -> None:
+    """Keep a pull request that GitHub will not merge from holding up the others (T12.7)."""
+    refusal = Refusal(standing.pull.head_sha, text, services.now() + _PARKED_SECONDS)
+    services.store.refuse(lease, standing.pull.number, refusal)
 
 
 def _depth(run: Run | None, index: int) -> int:
@@ -298,7 +301,7 @@ def _finish(
         base_sha=saved.pool.base_sha,
         targets=tuple(target_of(standing.pull) for standing in chosen),
         outcome=outcome,
-        err=_error(chosen, done, partly=partly),
+        err=_error(chosen, done),
         landed_sha=landing.landed_sha if landing else None,
         landed_tree=landing.landed_tree if landing else None,
         tested_tree=run.trees[len(landed) - 1] if run and landed else None,
@@ -317,10 +320,10 @@ def _finish(
     return record
 
 
-def _error(chosen: Sequence[Standing], done: Sequence[_Landed], *, partly: bool) -> str:
-    """What went wrong, with what had landed by then (T5.14)."""
+def _error(chosen: Sequence[Standing], done: Sequence[_Landed]) -> str:
+    """What went wrong: of those that did not land in Tide's words (T5.14), of one that landed wrongly in ours."""
     last = done[-1]
-    if not partly:
+    if last.landing is not None or last.outcome is Outcome.LANDED:
         return last.err
-    merged = " ".join(str(standing.pull.number) for standing in chosen[: len(done) - 1])
-    return f"partial merge [{merged}], then #{chosen[len(done) - 1].pull.number}: {last.err}"
+    targets = [standing.pull.number for standing in chosen]
+    return failed_merges(targets, targets[: len(done) - 1], {targets[len(done) - 1]: last.err})

@@ -4,7 +4,9 @@ from dataclasses import fields
 from typing import Any
 
 from mergeq.core.batch import Conflict, Member, Run
-from mergeq.core.contexts import ContextPolicy
+from mergeq.core.compat import Compat
+from mergeq.core.contexts import ContextPolicy, Presubmit
+from mergeq.core.evidence import Evidence
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Refusal, divide
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Method, PullRequest, Result
@@ -113,3 +115,27 @@ def clash(after: tuple[PullRequest, ...], pull: PullRequest, **changes: Any) -> 
     return Conflict(
         **{"base_sha": BASE, "prefix": tuple(one.head_sha for one in after), "head_sha": pull.head_sha, **changes}
     )
+
+
+def tide(*jobs: str, **changes: Any) -> BranchSettings:
+    """Tide's settings of a branch whose every change must pass these jobs."""
+    values: dict[str, Any] = {
+        "compat": Compat.TIDE,
+        "queue": QueueValues.of_tide(),
+        "presubmits": tuple(map(Presubmit, jobs)),
+    }
+    return settings(**{**values, **changes})
+
+
+def job(
+    name: str,
+    result: Result,
+    *pulls: PullRequest,
+    batch: bool = False,
+    base: str = BASE,
+    by: str = "tide",
+    branch: Branch = MAIN,
+) -> Evidence:
+    """What one job said, started by Tide itself unless told otherwise."""
+    heads = tuple((pull.number, pull.head_sha) for pull in pulls)
+    return Evidence(branch, base, heads, name, result, is_batch=batch, reporter=by)

@@ -26,9 +26,10 @@ from mergeq.core.queue import Retest
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Do nothing, because of `why`."""
+    """Do nothing, because of `why`. `failed`: something was to be done and cannot be (T4.8)."""
 
     why: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,10 @@ def decide(
         return Decision(Blocked(pool.blockers), abandon)
     match settings.queue.retest:
         case Retest.STAGING:
-            return Decision(_staged(pool, settings, runs, tuple(conflicts), tuple(rows), now), abandon)
+            rows = tuple(rows)
+            tide = settings.compat is Compat.TIDE
+            found = evidence.progress(pool, rows, settings) if tide else progress(pool, runs, settings, now)
+            return Decision(choose(pool, settings, found, runs=runs, conflicts=tuple(conflicts), rows=rows), abandon)
         case Retest.UPDATE:
             return Decision(_up_to_date(pool, settings, runs, now), abandon)
         case Retest.HEAD:
@@ -210,17 +214,19 @@ def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: 
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
 
 
-def _staged(
+def choose(
     pool: Pool,
     settings: BranchSettings,
-    runs: Sequence[Run],
-    conflicts: Sequence[Conflict],
-    rows: Sequence[Evidence],
-    now: float,
+    found: Progress,
+    *,
+    runs: Sequence[Run] = (),
+    conflicts: Sequence[Conflict] = (),
+    rows: Sequence[Evidence] = (),
 ) -> Action:
-    """Tide's two slots: one batch, and one pull request alone beside it (T4.3-T4.7)."""
+    """What to land or to test next when testing has come as far as `found`: Tide's two slots, one batch, and one pull
+    request alone beside it (T4.3-T4.7).
+    """
     tide = settings.compat is Compat.TIDE
-    found = evidence.progress(pool, rows, settings) if tide else progress(pool, runs, settings, now)
     if not tide and not found.is_demanded:
         return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
     if not pool.members:
@@ -238,7 +244,7 @@ def _staged(
             else candidates(pool, runs, conflicts, settings)
         )
         if batch is None:
-            return Wait("no PRs are provided")
+            return Wait("no PRs are provided", failed=True)
         if len(batch) > 1:
             return Stage(tuple(member.pull.number for member in batch), "ready to be tested together")
     if not found.pending and not found.passed and _has_slot(found, settings):

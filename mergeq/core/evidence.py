@@ -39,7 +39,7 @@ def progress(pool: Pool, rows: Iterable[Evidence], settings: BranchSettings) -> 
     """How far the jobs have tested a pool: of each context the best result on these heads and this base, and of the
     contexts that are demanded the worst (T3.23, T4.20-T4.22).
     """
-    rows = [row for row in rows if (row.branch, row.base_sha) == (pool.branch, pool.base_sha)]
+    rows = _here(pool, rows)
     singles, batches = _alone(pool, rows), _together(pool, rows)
     alone = [
         (member.pull.number, _worst(_demanded([member.pull], settings), singles.get(_head(member.pull), {})))
@@ -54,9 +54,23 @@ def progress(pool: Pool, rows: Iterable[Evidence], settings: BranchSettings) -> 
         passed_batches=tuple(Tested(numbers) for numbers, worst in together if worst == _GREEN),
         pending=tuple(Tested((number,)) for number, worst in alone if worst == _RUNNING),
         pending_batches=tuple(Tested(numbers) for numbers, worst in together if worst == _RUNNING),
-        missing=tuple(number for number, worst in alone if worst == _MISSING),
+        missing=tuple(to_test(pool, rows, settings)),
         is_demanded=any(_demanded([member.pull], settings) for member in pool.members),
     )
+
+
+def to_test(pool: Pool, rows: Iterable[Evidence], settings: BranchSettings) -> dict[int, tuple[str, ...]]:
+    """Whose test is missing, by number, and which of its contexts have neither succeeded nor are running (T4.26)."""
+    said = _alone(pool, _here(pool, rows))
+    found = {
+        member.pull.number: tuple(
+            context
+            for context in _demanded([member.pull], settings)
+            if said.get(_head(member.pull), {}).get(context, _MISSING) == _MISSING
+        )
+        for member in pool.members
+    }
+    return {number: contexts for number, contexts in found.items() if contexts}
 
 
 def untested(pull: PullRequest, base_sha: str, rows: Iterable[Evidence], settings: BranchSettings) -> list[str]:
@@ -96,8 +110,25 @@ def candidates(
     if batch_limit(settings) < 0:
         return ()
     eligible = [member for member in pool.members if is_eligible(member.pull, rows, settings)]
-    before = _tried(pool, eligible, rows, settings) if settings.prioritizes_existing_batches else ()
+    before = tried(pool, eligible, rows, settings) if settings.prioritizes_existing_batches else ()
     return before or fitting(eligible, pool.base_sha, conflicts, settings) or (None if eligible else ())
+
+
+def tried(
+    pool: Pool, candidates: Sequence[Standing], rows: Iterable[Evidence], settings: BranchSettings
+) -> tuple[Standing, ...]:
+    """The batch of candidates within the limit that has most green jobs on this base, else most running ones; empty
+    when there is none (T4.27).
+    """
+    known = {_head(one.pull): one for one in candidates}
+    limit = batch_limit(settings)
+    counts: dict[Result, Counter[tuple[tuple[int, str], ...]]] = {Result.SUCCESS: Counter(), Result.PENDING: Counter()}
+    for row in _here(pool, rows):
+        fits = not limit or len(row.heads) <= limit
+        if row.is_batch and fits and row.result in counts and all(head in known for head in row.heads):
+            counts[row.result][row.heads] += 1
+    most = (counts[Result.SUCCESS] or counts[Result.PENDING]).most_common(1)
+    return tuple(known[head] for head in most[0][0]) if most else ()
 
 
 def serial_candidate(
@@ -109,22 +140,9 @@ def serial_candidate(
     return next((member for member in ready if is_eligible(member.pull, rows, settings)), None)
 
 
-def _tried(
-    pool: Pool, candidates: Sequence[Standing], rows: Iterable[Evidence], settings: BranchSettings
-) -> tuple[Standing, ...]:
-    """The batch of candidates within the limit that has most green jobs on this base, else most running ones; empty
-    when there is none (T4.27).
-    """
-    known = {_head(one.pull): one for one in candidates}
-    limit = batch_limit(settings)
-    counts: dict[Result, Counter[tuple[tuple[int, str], ...]]] = {Result.SUCCESS: Counter(), Result.PENDING: Counter()}
-    for row in rows:
-        here = row.is_batch and (row.branch, row.base_sha) == (pool.branch, pool.base_sha)
-        fits = not limit or len(row.heads) <= limit
-        if here and fits and row.result in counts and all(head in known for head in row.heads):
-            counts[row.result][row.heads] += 1
-    most = (counts[Result.SUCCESS] or counts[Result.PENDING]).most_common(1)
-    return tuple(known[head] for head in most[0][0]) if most else ()
+def _here(pool: Pool, rows: Iterable[Evidence]) -> list[Evidence]:
+    """What was tested on the base of a pool as it is: another base makes all evidence void (T3.4)."""
+    return [row for row in rows if (row.branch, row.base_sha) == (pool.branch, pool.base_sha)]
 
 
 def _alone(pool: Pool, rows: Iterable[Evidence]) -> Mapping[tuple[int, str], Mapping[str, int]]:
@@ -137,7 +155,8 @@ def _alone(pool: Pool, rows: Iterable[Evidence]) -> Mapping[tuple[int, str], Map
     for member in pool.members:
         pull = member.pull
         for context in pull.contexts or ():
-            based = base_sha_of(context.description) == pool.base_sha or skips_retest(context.description)
+            base = base_sha_of(context.description)
+            based = (base and base == pool.base_sha) or skips_retest(context.description)
             if context.result is Result.SUCCESS and based:
                 _note(said.setdefault(_head(pull), {}), context.name, context.result)
     return said

@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from mergeq.core.message import Message
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.query import scope_owner
+from mergeq.core.refusal import MergeRefusal
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
 from mergeq.github.auth import Credentials, NoCredentials
@@ -57,11 +58,14 @@ class MergeVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MergeAnswer:
-    """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED."""
+    """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED, `refusal`
+    when it said no.
+    """
 
     verdict: MergeVerdict
     text: str
     sha: str | None = None
+    refusal: MergeRefusal = MergeRefusal.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,14 +497,24 @@ def _passing(error: BaseException) -> bool:
 
 
 def _answer(status: int, text: str) -> MergeAnswer:
-    """The meaning of a merge call's refusal; the message decides, never the status alone (Q6, Q13)."""
+    """The meaning of a merge call's refusal; the message decides, never the status alone (T5.7-T5.12, Q6, Q13)."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered {status}")
     if status == HTTPStatus.CONFLICT:
-        return MergeAnswer(MergeVerdict.MOVED, text)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED and "base branch was modified" in text.lower():
-        return MergeAnswer(MergeVerdict.RACED, text)
-    return MergeAnswer(MergeVerdict.REFUSED, text)
+        return MergeAnswer(MergeVerdict.MOVED, text, refusal=MergeRefusal.HEAD_MODIFIED)
+    if status != HTTPStatus.METHOD_NOT_ALLOWED:
+        return MergeAnswer(MergeVerdict.REFUSED, text)
+    said = (refusal for words, refusal in _REFUSALS.items() if words in text.lower())
+    refusal = next(said, MergeRefusal.UNMERGEABLE)
+    raced = refusal is MergeRefusal.BASE_CHANGED
+    return MergeAnswer(MergeVerdict.RACED if raced else MergeVerdict.REFUSED, text, refusal=refusal)
+
+
+_REFUSALS = {
+    "base branch was modified": MergeRefusal.BASE_CHANGED,
+    "you're not authorized to push to this branch": MergeRefusal.UNAUTHORIZED,
+    "merge commits are not allowed on this repository": MergeRefusal.METHOD_FORBIDDEN,
+}
 
 
 def _message(error: pygithub.GithubException) -> str:

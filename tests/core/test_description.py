@@ -41,6 +41,7 @@ def test_the_base_of_a_description_is_its_tail_of_forty(description: str, sha: s
 
 @given(st.text(alphabet=st.characters(codec="utf-8")).filter(lambda text: "BaseSHA:" not in text))
 def test_the_base_that_was_written_is_read_again(text: str) -> None:
+    """T11.175."""
     written = with_base_sha(text, SHA)
 
     assert len(written) <= 140

@@ -127,6 +127,12 @@ def test_an_explanation_reads_like_a_colleague() -> None:
     assert "It is in the pool, number 1 of 1." in lines(explained(pr(1)))
 
 
+def test_where_one_query_could_take_it_no_other_is_told() -> None:
+    text = list(lines(explained(pr(1, labels=("lgtm",)), config=settings())))
+
+    assert not any("could take it instead" in line for line in text)
+
+
 def test_queries_are_told_apart_by_what_they_ask_for() -> None:
     everything = Query(
         repos=("acme/rocket",),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
 from mergeq.core.status import describe
 from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
 
-quickly = trials(deadline=None, max_examples=40)
+quickly = trials(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 LABELS = ("lgtm", "approved", "hold", "urgent", "m/squash", "m/rebase")
 NAMES = ("ci/test", "ci/lint", "e2e", "tide")

@@ -12,8 +12,10 @@ from mergeq.core.query import (
     Query,
     applicable,
     closest,
+    is_found,
     merged,
     open_pull_searches,
+    scope_owner,
     unmet,
     updated_between,
     updated_since_2007,
@@ -489,6 +491,34 @@ def test_queries_that_demand_the_same_are_merged_and_the_order_is_that_of_tide()
 )
 def test_queries_that_demand_something_else_are_not_merged(other: Query) -> None:
     assert {query for query, _ in merged((Query(), other))} == {Query(), other}
+
+
+def test_an_app_of_tide_searches_org_by_org() -> None:
+    """T2.4, T11.21, T11.25."""
+    wanted = Query(orgs=("org",), repos=("k/one", "k/two"), excluded_repos=("org/not",), labels=("lgtm",))
+    terms = 'is:pr state:open archived:false label:"lgtm"'
+
+    assert wanted.searches_by_org() == {
+        "org": f'{terms} org:"org" -repo:"org/not"',
+        "k": f'{terms} repo:"k/one" repo:"k/two"',
+    }
+
+
+@pytest.mark.parametrize(
+    ("search", "owner"),
+    [('is:pr org:"acme"', "acme"), ('repo:"acme/rocket" is:pr', "acme"), ("is:pr user:ana", "ana"), ("is:pr", "")],
+)
+def test_a_search_is_about_one_org(search: str, owner: str) -> None:
+    """T10.1: whose token it takes."""
+    assert scope_owner(search) == owner
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [({}, True), ({"contexts": (context("ci/test", Result.FAILURE),)}, True), ({"labels": ()}, False)],
+)
+def test_a_search_returns_a_pull_request_whatever_its_contexts(changes: dict[str, Any], found: bool) -> None:
+    assert is_found([query()], pr(**changes), Demands()) is found
 
 
 def test_open_pull_requests_are_searched_once_per_scope_whatever_the_labels() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from mergeq.core.go_values import Moment, Nil, Struct, Value
@@ -425,6 +426,7 @@ ACTIONS = st.lists(st.sampled_from(
 )).map("".join)  # fmt: skip
 
 
+@trials(deadline=None)
 @given(st.one_of(SOURCES, ACTIONS))
 def test_whatever_is_given_is_refused_or_rendered_within_bounds(source: str) -> None:
     try:

@@ -555,3 +555,47 @@ def test_jobs_of_different_branches_do_not_contradict_each_other(warned: Refuse)
     two = "  - {name: b, context: ci, always_run: true, optional: true, branches: [next]}\n"
 
     assert warned(JOBS + one + two) == []
+
+
+FROM = "from-branch-protection: true"
+OPTIONS = (
+    "required-contexts: [r1], optional-contexts: [o1], optional-regex-contexts: ['b.*'], skip-unknown-contexts: true"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "protected", "jobs", "sets"),
+    [
+        pytest.param(
+            "",
+            "required_status_checks: {contexts: [bp1]}, protect: true",
+            "{name: pr1, always_run: true}, {name: po1, always_run: true, optional: true}",
+            ("pr1", "po1"),
+            id="T11.102 protection is not asked for",
+        ),
+        pytest.param(FROM, "", "", ("", ""), id="T11.103 nothing is protected"),
+        pytest.param(FROM, "protect: false", "", ("", ""), id="T11.103 protection is off"),
+        pytest.param(
+            FROM,
+            "protect: true, require_manually_triggered_jobs: true",
+            "{name: pr1, always_run: false}, {name: pr2, always_run: true}",
+            ("pr1 pr2", ""),
+            id="T11.104 on demand, and required",
+        ),
+        pytest.param(OPTIONS, "", "", ("r1", "o1"), id="T11.105 by hand"),
+        pytest.param(OPTIONS, "", "{name: pr1, always_run: true}", ("pr1 r1", "o1"), id="T11.106 by hand and by a job"),
+    ],
+)
+def test_the_contexts_of_a_branch_come_from_all_that_says_so(
+    loaded: Load, options: str, protected: str, jobs: str, sets: tuple[str, str]
+) -> None:
+    text = (
+        f"tide: {{queries: [{{orgs: [acme]}}], context_options: {{{options}}}}}\n"
+        f"branch-protection: {{orgs: {{acme: {{{protected}}}}}}}\n"
+        f"presubmits: {{acme/rocket: [{jobs}]}}\n"
+    )
+
+    contexts = loaded(text).for_branch(MAIN).contexts
+
+    assert (contexts.required, contexts.optional) == tuple(frozenset(names.split()) for names in sets)
+    assert [pattern.pattern for pattern in contexts.optional_patterns] == (["b.*"] if options is OPTIONS else [])

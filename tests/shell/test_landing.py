@@ -11,7 +11,7 @@ from mergeq import execute, jobs, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox.records import Pull, Restrictions
 from mergeq.store import Intent, Lease, SavedPool
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 
@@ -135,12 +135,30 @@ def test_a_conflict_is_named_once_github_knows_it(github: Sandbox, mergeq: Merge
 
 
 def test_a_status_is_written_once_and_not_at_every_sweep(github: Sandbox, mergeq: Mergeq) -> None:
+    """T11.276, T11.277, T11.279."""
     github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=("lgtm",))
     github.settle()
 
     mergeq.sweep_and_work(3)
 
     assert hits(github, "POST /repos/{owner}/{repo}/statuses") == hits(github, "/statuses/") == 1
+
+
+@pytest.mark.parametrize("before", [None, "pending", "success"])
+def test_our_own_context_is_made_green_right_before_merging_where_it_is_not(
+    github: Sandbox, mergeq: Mergeq, before: str | None
+) -> None:
+    """T11.221, T11.278."""
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    if before:
+        github.world.set_status("acme/rocket", pull.head_sha, context="tide", state=before)
+    github.settle()
+
+    mergeq.sweep_and_work()
+
+    assert pull.merged
+    assert status_of(github, "acme/rocket", pull.head_sha)[0] == "success"
+    assert hits(github, "/statuses/") == (before != "success")
 
 
 def test_an_open_blocker_stops_the_branch_until_it_is_closed(github: Sandbox, mergeq: Mergeq) -> None:
@@ -219,7 +237,8 @@ def test_a_retargeted_pull_request_does_not_land_on_its_old_base(github: Sandbox
     record = execute.land(mergeq.services, lease, saved)
 
     assert record is not None
-    assert (record.outcome, record.err) == (Outcome.STALE, "its base is now next")
+    told = f"failed merging [{pull.number}]: #{pull.number}: its base is now next"
+    assert (record.outcome, record.err) == (Outcome.STALE, told)
 
 
 def test_a_merge_that_answers_502_but_landed_counts_once_and_is_not_sent_again(github: Sandbox, mergeq: Mergeq) -> None:
@@ -253,6 +272,7 @@ def test_a_merge_that_answers_502_and_did_nothing_is_tried_again_only_after_two_
 def test_base_branch_was_modified_is_asked_again_after_a_pause(
     github: Sandbox, mergeq: Mergeq, clock: ManualClock
 ) -> None:
+    """T11.222."""
     fault(github, "merge.base_modified", times=2)
     pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
     github.settle()
@@ -275,10 +295,12 @@ def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mer
     assert pull.is_open
     assert pull.head_sha != judged
     assert mergeq.history()[0].outcome is Outcome.STALE
-    assert mergeq.history()[0].err.startswith("PR was modified: Head branch was modified")
+    told = f"failed merging [{pull.number}]: #{pull.number}: PR was modified: Head branch was modified"
+    assert mergeq.history()[0].err.startswith(told)
 
 
 def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sandbox, mergeq: Mergeq) -> None:
+    """T11.223."""
     stuck = github.world.open_pull("acme/rocket", title="Stuck", files={"a.txt": "1\n"}, labels=READY)
     fine = github.world.open_pull("acme/rocket", title="Fine", files={"b.txt": "2\n"}, labels=READY)
     fault(github, "merge.base_modified", match={"repo": "acme/rocket", "pr": stuck.number}, times=3)
@@ -291,7 +313,28 @@ def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sand
     assert stuck.is_open
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.REFUSED]
     assert state == "error"
-    assert text.startswith("Not mergeable. GitHub refused: base branch was modified: Base branch was modified.")
+    assert text.startswith("Not mergeable. GitHub refused: Base branch was modified.")
+    told = f"failed merging [{stuck.number}]: #{stuck.number}: base branch was modified: Base branch was modified."
+    assert mergeq.history()[1].err.startswith(told)
+
+
+def test_what_github_refuses_to_everybody_is_asked_for_once(github: Sandbox, mergeq: Mergeq) -> None:
+    pulls = [
+        github.world.open_pull("acme/rocket", title=f"Fin {n}", files={f"{n}.txt": "1\n"}, labels=READY)
+        for n in range(3)
+    ]
+    github.world.users.set_role("mergeq-bot", "write")
+    github.world.protect("acme/rocket", "main", restrictions=Restrictions(users=("somebody-else",)))
+    github.settle()
+
+    mergeq.sweep_and_work(2)
+
+    assert hits(github, "/merge") == 1
+    assert [record.outcome for record in mergeq.history()] == [Outcome.REFUSED]
+    assert "branch needs to be configured to allow this robot to push: You're not authorized" in mergeq.history()[0].err
+    for pull in pulls:
+        told = status_of(github, "acme/rocket", pull.head_sha)[1]
+        assert told.startswith("Not mergeable. GitHub refused: You're not authorized to push to this branch.")
 
 
 @pytest.mark.parametrize("enforced", [True, False], ids=["nobody may pass it by", "our token could pass it by"])

@@ -150,6 +150,7 @@ def test_recording_one_decision_twice_changes_nothing(store: Store) -> None:
 
 
 def test_history_is_newest_first_and_can_be_narrowed(store: Store) -> None:
+    """T11.299, T11.301: the limit is that of a reading, nothing is thrown away for it."""
     lease, other = claimed(store), claimed(store, NEXT)
     store.record(lease, record("1", 1.0))
     store.record(other, record("2", 2.0, NEXT))

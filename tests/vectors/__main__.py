@@ -1,7 +1,9 @@
-"""`python -m tests.vectors FILE... [--explain ID] [--configs DIR]`: golden vectors, answered by the production code.
+"""`python -m tests.vectors FILE... [--explain ID | --default] [--configs DIR]`: golden vectors, answered by the
+production code.
 
 A line for every failure (id, operation, first difference), and at the end `N passed, M failed`. Exit 0 when none
-failed; what is not run or left out is counted apart, on lines of its own.
+failed; what is not run or left out is counted apart, on lines of its own. With `--default` it is counted instead how
+many lines production, which differs on purpose, answers otherwise.
 """
 
 import gzip
@@ -18,7 +20,7 @@ from typing import Any
 import click
 
 from tests.vectors.areas import GO, NOT_YET, OPS, is_left_out
-from tests.vectors.frame import BrokenVectors, Line, Op, judge
+from tests.vectors.frame import DIFFERENCES, BrokenVectors, Line, Op, judge
 
 
 @dataclass(slots=True)
@@ -59,6 +61,35 @@ class Tally:
         if self.not_yet:
             yield f"{self.not_yet.total()} not run"
         yield f"{self.passed} passed, {self.failed} failed"
+
+
+@dataclass(slots=True)
+class Departures:
+    """How many lines production's own settings answer otherwise, by operation, and how many each difference alone."""
+
+    lines: Counter[str] = field(default_factory=Counter)
+    all_together: Counter[str] = field(default_factory=Counter)
+    alone: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, line: Line) -> None:
+        """Answer a line with every difference, then, where that is another answer, with each alone. A recorded call is
+        no whole decision and says nothing here.
+        """
+        name = name_of(line)
+        if (op := OPS.get(name)) is None or "func" in line:
+            return
+        self.lines[name] += 1
+        if judge(op, {**line, "differences": tuple(DIFFERENCES)})[1]:
+            self.all_together[name] += 1
+            for one in DIFFERENCES:
+                self.alone[name, one] += bool(judge(op, {**line, "differences": (one,)})[1])
+
+    def report(self) -> Iterator[str]:
+        """A line for each operation."""
+        for name, count in sorted(self.lines.items()):
+            alone = ", ".join(f"{one} alone {self.alone[name, one]}" for one in DIFFERENCES if self.alone[name, one])
+            yield f"{name}: {self.all_together[name]} of {count} differ by default" + (f" ({alone})" if alone else "")
+        yield f"{self.all_together.total()} of {self.lines.total()} differ by default"
 
 
 def name_of(line: Line) -> str:
@@ -123,8 +154,9 @@ def _pretty(value: Any) -> list[str]:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--explain", "wanted", metavar="ID", help="Show one line: what was expected and what was answered.")
+@click.option("--default", is_flag=True, help="Answer as production does, and count what Tide answered otherwise.")
 @click.option("--configs", metavar="DIR", type=click.Path(path_type=Path), help="Where the real configurations are.")
-def main(files: tuple[Path, ...], wanted: str | None, configs: Path | None) -> None:
+def main(files: tuple[Path, ...], wanted: str | None, configs: Path | None, *, default: bool) -> None:
     """Answer golden vectors of Tide with the production code."""
     lines = (line for file in files for line in lines_of(file, configs))
     try:
@@ -134,14 +166,14 @@ def main(files: tuple[Path, ...], wanted: str | None, configs: Path | None) -> N
                 raise BrokenVectors(f"{wanted}: no such id in these files")
             click.echo("\n".join(explain(found)))
             return
-        tally = Tally()
+        tally = Departures() if default else Tally()
         for line in lines:
             tally.add(line)
     except BrokenVectors as error:
         click.echo(error, err=True)
         sys.exit(1)
     click.echo("\n".join(tally.report()))
-    sys.exit(1 if tally.failed else 0)
+    sys.exit(1 if isinstance(tally, Tally) and tally.failed else 0)
 
 
 if __name__ == "__main__":

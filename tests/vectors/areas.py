@@ -1,14 +1,18 @@
 """Which vectors are answered where, which of them belong to a later change, and which cannot be answered at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from tests.vectors import configs, merging, pools, queries
+from tests.vectors import configs, merging, pools, queries, tables
 from tests.vectors.frame import Line, Op
 
-_AREAS = (configs, merging, pools, queries)
+_AREAS = (configs, merging, pools, queries, tables)
 
 OPS: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.OPS.items()}
 GO: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.GO.items()}
+
+INSUFFICIENT: Mapping[str, Callable[[dict[str, Any]], bool]] = {**configs.INSUFFICIENT, **tables.INSUFFICIENT}
+"""By function, which inputs lack what its answer depends on."""
 
 NOT_YET = frozenset(
     {
@@ -29,4 +33,5 @@ NOT_YET = frozenset(
 
 def is_left_out(line: Line) -> bool:
     """Whether the inputs of a recorded call do not suffice for an answer; tests/README.md has the reasons."""
-    return bool(line.get("func") == "Config.GetTideContextPolicy" and line["input"]["uses_inrepoconfig"])
+    lacks_something = INSUFFICIENT.get(line.get("func", ""))
+    return lacks_something is not None and lacks_something(line["input"])

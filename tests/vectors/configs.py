@@ -286,3 +286,4 @@ GO: Mapping[str, Op] = {
     "BranchRequirements": Op(_job_contexts, _compare_job_contexts),
     "Tide.GitHubMergeBlocksPolicy": Op(_blocks_policy),
 }
+INSUFFICIENT = {"Config.GetTideContextPolicy": lambda asked: bool(asked["uses_inrepoconfig"])}

@@ -15,6 +15,9 @@ from typing import Any
 from mergeq.config import ConfigError, Configuration, load_texts
 from mergeq.config.documents import Document, read
 from mergeq.config.policy import configuration_of
+from mergeq.core.compat import Compat
+from mergeq.core.pool import BranchSettings
+from mergeq.core.pull import Branch
 
 Line = Mapping[str, Any]
 
@@ -71,6 +74,52 @@ def configuration(line: Line) -> Configuration:
         for name, text in sorted((line.get("supplemental") or {}).items(), key=lambda one: _walked(one[0]))
     ]
     return load_texts([(name, text, is_main) for name, text, is_main in texts if text is not None], "config.yaml")
+
+
+def settings_of(line: Line, found: Configuration, branch: Branch) -> BranchSettings:
+    """The settings of a branch as Tide reads them, with those differences of ours that the line is to be answered with:
+    names from DIFFERENCES, all of them being production's own settings.
+    """
+    settings, ours = found.for_branch(branch, Compat.TIDE), found.for_branch(branch)
+    for name in line.get("differences", ()):
+        settings = DIFFERENCES[name](settings, ours)
+    return settings
+
+
+def _reading(tide: BranchSettings, ours: BranchSettings) -> BranchSettings:
+    return replace(ours, queue=tide.queue, refusal=tide.refusal)
+
+
+def _refusal(tide: BranchSettings, ours: BranchSettings) -> BranchSettings:
+    return replace(tide, refusal=ours.refusal)
+
+
+def _retest(tide: BranchSettings, ours: BranchSettings) -> BranchSettings:
+    return replace(tide, queue=replace(tide.queue, retest=ours.queue.retest))
+
+
+def _empty_contexts(tide: BranchSettings, ours: BranchSettings) -> BranchSettings:
+    return replace(tide, queue=replace(tide.queue, empty_contexts=ours.queue.empty_contexts))
+
+
+def _others(tide: BranchSettings, ours: BranchSettings) -> BranchSettings:
+    kept = replace(ours.queue, retest=tide.queue.retest, empty_contexts=tide.queue.empty_contexts)
+    return replace(tide, queue=kept)
+
+
+DIFFERENCES: Mapping[str, Callable[[BranchSettings, BranchSettings], BranchSettings]] = {
+    "reading": _reading,
+    "refusal": _refusal,
+    "retest": _retest,
+    "empty_contexts": _empty_contexts,
+    "others": _others,
+}
+"""What production does not do as Tide does; all together are its own settings. ARCHITECTURE.md has the reasons."""
+
+
+def compat_of(line: Line) -> Compat:
+    """Whose reading of the facts a line is to be answered with."""
+    return Compat.MERGEQ if "reading" in line.get("differences", ()) else Compat.TIDE
 
 
 def _walked(path: str) -> tuple[str, ...]:

@@ -1,24 +1,33 @@
 """Vectors about pools: what a pull request lacks, who is in the pool, what is done next, and every status."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mergeq.config import Configuration
 from mergeq.core.batch import Conflict
-from mergeq.core.compat import Compat
 from mergeq.core.contexts import best, unsuccessful
-from mergeq.core.decide import Action, Land, Situation, Stage, decide, judge, wire_name
+from mergeq.core.decide import Action, Land, Situation, Stage, Wait, decide, judge, targets_of, wire_name
 from mergeq.core.evidence import progress
-from mergeq.core.pool import BranchSettings, Pool
+from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool
 from mergeq.core.pull import Branch, Context, PullRequest
+from mergeq.core.refusal import MergeRefusal, failed_merges
 from mergeq.core.status import difference, told
 from mergeq.github import saved
-from tests.vectors.frame import Line, Op, configuration, differences
+from tests.vectors.frame import Line, Op, compat_of, configuration, differences, settings_of
 from tests.vectors.queries import as_json
 
 JSON = dict[str, Any]
 
 _STATES = {"triggered": "pending", "pending": "pending", "success": "success"}
+_REFUSALS = {
+    "modified_head": (MergeRefusal.HEAD_MODIFIED, "head modified"),
+    "unmergable": (MergeRefusal.UNMERGEABLE, "not mergable"),
+    "base_changed": (MergeRefusal.BASE_CHANGED, "base changed"),
+    "unauthorized": (MergeRefusal.UNAUTHORIZED, "unauthorized"),
+    "merge_forbidden": (MergeRefusal.METHOD_FORBIDDEN, "merge commits forbidden"),
+}
+"""What GitHub's stand-in answered to merging; every other name is an answer that Tide has no words for."""
 
 
 def lacking(line: Line) -> JSON:
@@ -26,12 +35,12 @@ def lacking(line: Line) -> JSON:
     found = configuration(line)
     return {
         "loaded_queries": [as_json(query) for query in found.queries],
-        "prs": [_lacking(found, saved.pull(node)) for node in line["input"]["prs"]],
+        "prs": [_lacking(line, found, saved.pull(node)) for node in line["input"]["prs"]],
     }
 
 
-def _lacking(found: Configuration, pull: PullRequest) -> JSON:
-    settings = found.for_branch(pull.branch, Compat.TIDE)
+def _lacking(line: Line, found: Configuration, pull: PullRequest) -> JSON:
+    settings = settings_of(line, found, pull.branch)
     if settings.refusal:
         return {"number": pull.number, "context_policy_error": settings.refusal}
     diffs = []
@@ -60,16 +69,20 @@ def _contexts(contexts: Iterable[Context], *, in_words: bool = False) -> list[JS
 
 def synced(line: Line) -> JSON:
     """One sync of a world: its pools with their actions, and the status of every pull request. A job is evidence, what
-    git would refuse is found out conflict by conflict.
+    git would refuse is found out conflict by conflict. When labels were given nobody recorded.
     """
     found, asked = configuration(line), line["input"]
-    world = saved.world({**asked, "evidence": [_row(job) for job in asked["prowjobs"]]}, Compat.TIDE)
-    pools, statuses = [], []
+    world = saved.world({**asked, "evidence": [_row(job) for job in asked["prowjobs"]]}, compat_of(line))
+    pools, statuses, history = [], [], {}
     for situation in world.situations:
-        settings = found.for_branch(situation.facts.branch, Compat.TIDE)
-        pool, _ = judge(situation, settings)
+        settings = settings_of(line, found, situation.facts.branch)
+        arrivals = {pull.number: Arrival(pull.head_sha, 0.0, original=True) for pull in situation.facts.pulls}
+        pool, _ = judge(replace(situation, memory=Memory(arrivals=arrivals)), settings)
         if pool.members:
-            pools.append(_pool(pool, situation, world, settings))
+            shown = _pool(pool, situation, world, settings, asked["merge_errors"] or {})
+            pools.append(shown)
+            if shown["action"] not in {"WAIT", "BLOCKED"}:
+                history[str(pool.branch)] = [_record(shown, pool.base_sha)]
         for standing in pool.standings:
             status = told(standing, pool, settings, rows=situation.rows)
             failed = None if status.state else f"failed to set up context register: {status.description}"
@@ -82,7 +95,7 @@ def synced(line: Line) -> JSON:
                     "error": failed,
                 }
             )
-    return {"pools": pools, "expected_statuses": statuses}
+    return {"pools": pools, "expected_statuses": statuses, "history": history}
 
 
 def _row(job: JSON) -> JSON:
@@ -97,7 +110,14 @@ def _row(job: JSON) -> JSON:
     }
 
 
-def _pool(pool: Pool, situation: Situation, world: saved.World, settings: BranchSettings) -> JSON:
+def _record(pool: JSON, base_sha: str) -> JSON:
+    """What history keeps of an action that is not idle (T8.1-T8.3)."""
+    return {"action": pool["action"], "baseSHA": base_sha, "err": pool["error"], "target": pool["target"]}
+
+
+def _pool(
+    pool: Pool, situation: Situation, world: saved.World, settings: BranchSettings, answers: Mapping[str, str]
+) -> JSON:
     action = _settled(pool, situation, world, settings)
     found = progress(pool, situation.rows, settings)
     return {
@@ -109,9 +129,27 @@ def _pool(pool: Pool, situation: Situation, world: saved.World, settings: Branch
         "missing_prs": sorted(found.missing),
         "batch_pending": sorted(found.pending_batches[0].numbers) if found.pending_batches else [],
         "action": wire_name(action),
-        "target": sorted(action.numbers) if isinstance(action, Stage | Land) else [],
+        "target": sorted(targets_of(action)),
         "blockers": sorted(blocker.number for blocker in pool.blockers),
+        "error": _error(action, answers),
     }
+
+
+def _error(action: Action, answers: Mapping[str, str]) -> str:
+    """What a person is told went wrong, when GitHub answers to merging as given, by pull request."""
+    if not isinstance(action, Land):
+        return action.why if isinstance(action, Wait) and action.failed else ""
+    merged, failures = [], {}
+    for number in action.numbers:
+        answer = answers.get(str(number))
+        if answer is None:
+            merged.append(number)
+            continue
+        refusal, message = _REFUSALS.get(answer, (MergeRefusal.OTHER, answer))
+        failures[number] = refusal.told(message)
+        if refusal.stops_others:
+            break
+    return failed_merges(action.numbers, merged, failures)
 
 
 def _settled(pool: Pool, situation: Situation, world: saved.World, settings: BranchSettings) -> Action:
@@ -145,11 +183,11 @@ def _outcome(expected: JSON) -> JSON:
     for name in expected["pool_members"] or ():
         repo, _, number = name.partition("#")
         members.setdefault(repo, set()).add(int(number))
-    pools = [{key: value for key, value in pool.items() if key != "error"} for pool in expected["pools"]]
+    pools = [{**pool, "error": pool["error"] or ""} for pool in expected["pools"]]
     for pool in pools:
         buckets = {*pool["success_prs"], *pool["pending_prs"], *pool["missing_prs"]}
         pool["members"] = sorted(buckets & members[f"{pool['org']}/{pool['repo']}"])
-    return _ordered({"pools": pools, "expected_statuses": expected["expected_statuses"]})
+    return _ordered({**expected, "pools": pools})
 
 
 def _ordered(outcome: JSON) -> JSON:
@@ -158,6 +196,7 @@ def _ordered(outcome: JSON) -> JSON:
         "expected_statuses": sorted(
             outcome["expected_statuses"], key=lambda one: (one["org"], one["repo"], one["number"])
         ),
+        "history": outcome["history"],
     }
 
 

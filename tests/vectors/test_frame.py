@@ -66,6 +66,16 @@ def test_an_id_that_is_not_there_is_not_explained(tmp_path: Path) -> None:
     assert (result.output, result.exit_code) == ("a-2: no such id in these files\n", 1)
 
 
+def test_what_production_answers_otherwise_is_counted_by_operation_and_cause() -> None:
+    own = Path(__file__).parent / "own"
+
+    assert run(own / "pools.jsonl", own / "tables.jsonl", "--default").output.splitlines() == [
+        "requirement_diff: 1 of 1 differ by default (reading alone 1)",
+        "sync: 5 of 5 differ by default (reading alone 5, retest alone 4)",
+        "6 of 6 differ by default",
+    ]
+
+
 def test_differences_know_how_go_writes_nothing() -> None:
     assert list(differences({"a": None, "b": []}, {"c": {}})) == []
     assert list(differences({"a": False}, {})) == ["a: expected false, got null"]
