@@ -11,6 +11,7 @@ from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.query import (
     Query,
     applicable,
+    by_scope,
     closest,
     merged,
     open_pull_searches,
@@ -64,9 +65,9 @@ def test_listing_a_repository_does_not_bring_it_back_from_the_excluded() -> None
 
 
 def test_the_queries_of_a_branch_keep_their_configured_order() -> None:
-    first, other, last = Query(repos=("acme/rocket",)), Query(orgs=("other",)), Query(orgs=("acme",))
+    queries = (Query(repos=("acme/rocket",)), Query(orgs=("other",)), Query(orgs=("acme",)))
 
-    assert applicable([first, other, last], Branch("acme", "rocket", "main")) == (first, last)
+    assert applicable(queries, by_scope(queries), Branch("acme", "rocket", "main")) == (queries[0], queries[2])
 
 
 # What is missing
