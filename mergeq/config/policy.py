@@ -296,6 +296,8 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
 
 def most_specific(values: Mapping[str, T], branch: Branch, fallback: T) -> T:
     """The value for ``org/repo``, else for ``org``, else for ``*`` (T1.16, T1.20-T1.22)."""
+    if not values:
+        return fallback
     return next((values[key] for key in (branch.full_repo, branch.org, "*") if key in values), fallback)
 
 

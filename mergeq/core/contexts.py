@@ -117,19 +117,19 @@ def _narrowest(broad: bool | None, narrow: bool | None) -> bool | None:
     return broad if narrow is None else narrow
 
 
-def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
+def latest(contexts: Sequence[Context]) -> tuple[Context, ...]:
     """The newest report of each (app, name), in first-seen order: superseded runs are dropped, nothing is collapsed
     across apps (D18).
 
     Status contexts of one name differ only in case on GitHub when they are the same context, so names compare
     case-insensitively there.
     """
-    newest: dict[tuple[str | None, str], Context] = {}
-    for context in contexts:
-        key = (context.app, context.name if context.app else context.name.lower())
-        seen = newest.get(key)
-        if seen is None or _age(context) >= _age(seen):
-            newest[key] = context
+    keys = [(context.app, context.name if context.app else context.name.lower()) for context in contexts]
+    newest = dict(zip(keys, contexts, strict=True))
+    if len(newest) < len(keys):
+        for key, context in zip(keys, contexts, strict=True):
+            if _age(context) >= _age(newest[key]):
+                newest[key] = context
     return tuple(newest.values())
 
 
@@ -169,7 +169,7 @@ class Demands:
     apps: Mapping[str, str] = field(default_factory=dict)
     compat: Compat = Compat.MERGEQ
 
-    def judged(self, contexts: Iterable[Context]) -> tuple[Context, ...]:
+    def judged(self, contexts: Sequence[Context]) -> tuple[Context, ...]:
         """The reports that are judged: one of each app and name, none of them ours (D18; T3.18 under TIDE)."""
         if self.compat is Compat.TIDE:
             return tuple([context for context in best(contexts) if context.name != self.ours])

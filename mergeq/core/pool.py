@@ -478,7 +478,7 @@ def _was_given(label: str, pull: PullRequest, arrival: Arrival | None) -> bool:
     """
     if arrival is None or arrival.head_sha != pull.head_sha:
         return False
-    return arrival.original or dict(pull.label_times).get(label, 0.0) > arrival.not_after
+    return arrival.original or next((at for one, at in pull.label_times if one == label), 0.0) > arrival.not_after
 
 
 def _protected(pull: PullRequest, method: Method | None, protection: Protection) -> tuple[Reason, ...]:

@@ -99,7 +99,8 @@ def describe(
 ) -> Status:
     """The status of one pull request as it is written, cut to what GitHub takes."""
     full = told(standing, pool, settings, runs=runs, conflicts=conflicts)
-    return Status(full.state, cut(full.description, settings.compat))
+    text = cut(full.description, settings.compat)
+    return full if text is full.description else Status(full.state, text)
 
 
 def told(
