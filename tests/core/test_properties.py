@@ -22,7 +22,7 @@ from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
 from mergeq.core.status import describe
 from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
 
-quickly = trials(deadline=None, max_examples=40)
+quickly = trials(deadline=None, max_examples=25)
 
 LABELS = ("lgtm", "approved", "hold", "urgent", "m/squash", "m/rebase")
 NAMES = ("ci/test", "ci/lint", "e2e", "tide")
@@ -634,7 +634,7 @@ def as_tide(config: BranchSettings, presubmits: tuple[Presubmit, ...] = ()) -> B
     return replace(config, queue=QueueValues.of_tide(), compat=Compat.TIDE, presubmits=presubmits)
 
 
-@trials(deadline=None, max_examples=60)
+@trials(deadline=None, max_examples=40)
 @given(staged_crowds(), jobs, rows)
 def test_tide_lands_only_members_that_all_jobs_found_green_together_on_this_base(
     crowd: tuple[PullRequest, ...], presubmits: tuple[Presubmit, ...], said: tuple[Evidence, ...]
