@@ -233,9 +233,7 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
             )
         )
     present = compat.all_of(pull.labels)
-    if not compat.all_of(query.labels) <= present and (
-        missing := [entry for entry in query.labels if lacking(entry, present, compat)]
-    ):
+    if missing := [entry for entry in query.labels if lacking(entry, present, compat)]:
         spoken = tuple(sorted(entry.replace(",", " or ") for entry in missing))
         reasons.append(
             Reason(
