@@ -151,6 +151,10 @@ def test_one_of_alternative_labels_suffices(label: str) -> None:
     assert lacks(query(labels=("lgtm,approved",)), pr(labels=(label,))) == ()
 
 
+def test_a_label_that_is_spelt_like_alternatives_is_none_of_them() -> None:
+    assert lacks(query(labels=("lgtm,approved",)), pr(labels=("lgtm,approved",)))
+
+
 def test_missing_alternative_labels_are_spoken_with_or_and_count_once() -> None:
     """T6.16, T11.264."""
     reason = only(lacks(query(labels=("lgtm,approved",)), pr(labels=("other",))))
