@@ -1,6 +1,6 @@
 # The front door. `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast check soak screenshots clean
+.PHONY: help setup demo test fast check bench soak screenshots clean
 
 PY ?= python3
 VENV := .venv
@@ -46,6 +46,9 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.develop ## take every figure of tests/bench/RESULTS.md again (ARGS names some)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: $(VENV)/.develop ## the sandbox and the shells, as often as ROUNDS says (ROUNDS=1)
 	@for round in $$(seq $(ROUNDS)); do \

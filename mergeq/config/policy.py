@@ -21,7 +21,7 @@ from mergeq.core.merge_method import MergeMethods
 from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings
 from mergeq.core.pull import Branch, PullRequest
-from mergeq.core.query import Query, applicable, merged, open_pull_searches
+from mergeq.core.query import Query, applicable, by_scope, merged, open_pull_searches
 from mergeq.core.queue import QueueValues, Retest
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ _MANUAL = "require_manually_triggered_jobs"
 _SECTIONS = ("tide", "mergeq", "branch-protection", "presubmits", "in_repo_config")
 _NO_URL = re.compile(r"[\x00-\x1f\x7f]|%(?![0-9A-Fa-f]{2})|^(?![A-Za-z][A-Za-z0-9+.-]*:)[^/]*:")
 _NO_PAIR = re.compile(r"%(?![0-9A-Fa-f]{2})|;")
+_UNSET = BranchSettings()
 
 _NO_JOBS = {"disabled_clusters", "periodics", "postsubmits"}
 """Sections of Prow's that are only about jobs (T13.4)."""
@@ -70,10 +71,14 @@ class Configuration:
     not_applied: Mapping[Leaf, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     digest: str = ""
+    _named: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", by_scope(self.queries))
 
     def covers(self, branch: Branch) -> bool:
         """Whether any query speaks about the branch's repository."""
-        return bool(applicable(self.queries, branch))
+        return bool(applicable(self.queries, self._named, branch))
 
     def searches(self) -> tuple[str, ...]:
         """Every search that nominates pull requests, each as sent to GitHub (T2.3, D11)."""
@@ -87,11 +92,11 @@ class Configuration:
         """Everything configured for one branch; under Compat.TIDE without what Tide does not know (D20)."""
         tide = compat is Compat.TIDE
         return BranchSettings(
-            queries=applicable(self.queries, branch),
+            queries=applicable(self.queries, self._named, branch),
             contexts=self.contexts(branch),
             methods=self.methods,
             status_context=self.status_context,
-            blocks_policy=most_specific(self.blocks_policies, branch, BranchSettings().blocks_policy),
+            blocks_policy=most_specific(self.blocks_policies, branch, _UNSET.blocks_policy),
             priority=self.priority,
             batch_size_limit=most_specific(self.batch_size_limits, branch, 0),
             queue=QueueValues.of_tide() if tide else self.queue_values(branch),
@@ -291,6 +296,8 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
 
 def most_specific(values: Mapping[str, T], branch: Branch, fallback: T) -> T:
     """The value for ``org/repo``, else for ``org``, else for ``*`` (T1.16, T1.20-T1.22)."""
+    if not values:
+        return fallback
     return next((values[key] for key in (branch.full_repo, branch.org, "*") if key in values), fallback)
 
 

@@ -100,8 +100,13 @@ class MergeqSection:
             self._reading.warn(spot.path, "is not applied yet", "remove it, or know that it has no effect")
 
 
+_UNSET = QueueValues()
+
+
 def queue_values(levels: Mapping[str, Mapping[Leaf, Any]], branch: Branch) -> QueueValues:
     """The values in force on a branch: the narrowest that is set wins, maps are united by key, lists replace."""
+    if not any(map(levels.get, keys_of(branch))):
+        return _UNSET
     values: dict[str, Any] = {}
     staging: dict[str, Any] = {}
     apps: dict[str, str] = {}

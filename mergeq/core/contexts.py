@@ -1,5 +1,6 @@
 """Which contexts of a commit count, and whether those that count are green."""
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,19 +117,19 @@ def _narrowest(broad: bool | None, narrow: bool | None) -> bool | None:
     return broad if narrow is None else narrow
 
 
-def latest(contexts: Iterable[Context]) -> tuple[Context, ...]:
+def latest(contexts: Sequence[Context]) -> tuple[Context, ...]:
     """The newest report of each (app, name), in first-seen order: superseded runs are dropped, nothing is collapsed
     across apps (D18).
 
     Status contexts of one name differ only in case on GitHub when they are the same context, so names compare
     case-insensitively there.
     """
-    newest: dict[tuple[str | None, str], Context] = {}
-    for context in contexts:
-        key = (context.app, context.name if context.app else context.name.lower())
-        seen = newest.get(key)
-        if seen is None or _age(context) >= _age(seen):
-            newest[key] = context
+    keys = [(context.app, context.name if context.app else context.name.lower()) for context in contexts]
+    newest = dict(zip(keys, contexts, strict=True))
+    if len(newest) < len(keys):
+        for key, context in zip(keys, contexts, strict=True):
+            if _age(context) >= _age(newest[key]):
+                newest[key] = context
     return tuple(newest.values())
 
 
@@ -151,6 +152,7 @@ def best(contexts: Iterable[Context]) -> tuple[Context, ...]:
     return (*statuses, *runs.values())
 
 
+_GREEN = Result.SUCCESS
 _RANK = {Result.EXPECTED: 0, Result.FAILURE: 1, Result.ERROR: 1, Result.PENDING: 2, Result.SUCCESS: 3}
 
 
@@ -167,11 +169,16 @@ class Demands:
     apps: Mapping[str, str] = field(default_factory=dict)
     compat: Compat = Compat.MERGEQ
 
-    def judged(self, contexts: Iterable[Context]) -> tuple[Context, ...]:
+    def judged(self, contexts: Sequence[Context]) -> tuple[Context, ...]:
         """The reports that are judged: one of each app and name, none of them ours (D18; T3.18 under TIDE)."""
-        said = best(contexts) if self.compat is Compat.TIDE else latest(contexts)
-        ours = self.compat.same(self.ours)
-        return tuple(context for context in said if self.compat.same(context.name) != ours)
+        if self.compat is Compat.TIDE:
+            return tuple([context for context in best(contexts) if context.name != self.ours])
+        ours = self.ours.lower()
+        return tuple([context for context in latest(contexts) if context.name.lower() != ours])
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a context of this name is our own status."""
+        return self.compat.same(name) == self.compat.same(self.ours)
 
 
 def unsuccessful(contexts: Sequence[Context], demands: Demands) -> tuple[Context, ...]:
@@ -183,27 +190,23 @@ def unsuccessful(contexts: Sequence[Context], demands: Demands) -> tuple[Context
     present = demands.judged(contexts)
     if pinned:
         present = tuple(one for one in present if _is_believed(one, pinned))
-    bad = [context for context in present if context.result is not Result.SUCCESS and policy.counts(context.name)]
-    names = {context.name for context in (contexts if tide else present)}
-    bad += [Context(name, Result.EXPECTED) for name in policy.required - names if tide or not _is_ours(name, demands)]
-    if pinned:
+    bad = [context for context in present if context.result is not _GREEN and policy.counts(context.name)]
+    if policy.required:
+        names = {context.name for context in (contexts if tide else present)}
+        bad += [Context(name, Result.EXPECTED) for name in policy.required - names if tide or not demands.is_ours(name)]
         seen = {(context.name, context.app) for context in present}
         bad += [
             Context(name, Result.EXPECTED, app)
-            for name in policy.required & names & set(pinned)
+            for name in policy.required & names & pinned.keys()
             for app in {*pinned[name].split(",")} - {"any"}
             if (name, app) not in seen
         ]
-    return tuple(sorted(bad, key=lambda context: (context.name, context.app or "")))
+    return tuple(sorted(bad, key=lambda context: (context.name, context.app or ""))) if bad else ()
 
 
 def _is_believed(context: Context, pinned: Mapping[str, str]) -> bool:
     slugs = pinned.get(context.name, "any").split(",")
     return "any" in slugs or context.app in slugs
-
-
-def _is_ours(name: str, demands: Demands) -> bool:
-    return demands.compat.same(name) == demands.compat.same(demands.ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +229,9 @@ class Presubmit:
         )
 
 
-def resolve(levels: Iterable[ContextPolicy]) -> ContextPolicy:
+def resolve(levels: Sequence[ContextPolicy]) -> ContextPolicy:
     """One policy out of its levels, broadest first (T1.59)."""
-    resolved = ContextPolicy()
-    for level in levels:
-        resolved = resolved.narrowed_by(level)
-    return resolved
+    return functools.reduce(ContextPolicy.narrowed_by, levels) if levels else ContextPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,8 @@ class Situation:
 def judge(situation: Situation, settings: BranchSettings) -> tuple[Pool, Decision]:
     """The pool of a branch, and what to do with it."""
     pool = divide(situation.facts, settings, situation.memory, situation.now)
-    pool = replace(pool, halted=situation.halted)
+    if situation.halted:
+        pool = replace(pool, halted=situation.halted)
     decision = decide(
         pool,
         settings,

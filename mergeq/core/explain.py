@@ -78,7 +78,7 @@ def chances(standing: Standing, settings: BranchSettings, now: float) -> tuple[C
     distances = [sum(reason.weight for reason in reasons) for reasons in missed]
     nearest = distances.index(min(distances)) if distances else -1
     return tuple(
-        Chance(one, tuple(replace(reason, observed_at=now) for reason in reasons), index == nearest)
+        Chance(one, tuple(reason.seen(now) for reason in reasons), index == nearest)
         for index, (one, reasons) in enumerate(zip(settings.queries, missed, strict=True))
     )
 

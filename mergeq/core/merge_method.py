@@ -59,18 +59,34 @@ class MergeMethods:
             return method, (branch.org,)
         return Method.MERGE, ()
 
-    def of(self, pull: PullRequest, compat: Compat = Compat.MERGEQ) -> Method | None:
-        """The method for one pull request: a method label beats the configuration; None when labels contradict each
-        other (T1.56, T3.8). Where two of the labels are configured alike, the first of squash, rebase, merge is meant
-        (T1.57).
+    def on(self, branch: Branch, compat: Compat = Compat.MERGEQ) -> "BranchMethods":
+        """The methods on one branch. Where two of the labels are configured alike, the first of squash, rebase, merge
+        is meant (T1.57).
         """
         labels = (
-            (self.squash_label, Method.SQUASH),
-            (self.rebase_label, Method.REBASE),
             (self.merge_label, Method.MERGE),
+            (self.rebase_label, Method.REBASE),
+            (self.squash_label, Method.SQUASH),
         )
-        meant = {compat.same(text): method for text, method in reversed(labels) if text}
-        chosen = [meant[label] for label in map(compat.same, pull.labels) if label in meant]
-        if not chosen:
-            return self.for_branch(pull.branch)
-        return chosen[0] if len(chosen) == 1 else None
+        by_label = {compat.same(text): method for text, method in labels if text}
+        return BranchMethods(self.for_branch(branch), by_label, compat)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMethods:
+    """The methods on one branch: the `usual` one, and those that a label asks for, by what `compat` makes of its
+    name.
+    """
+
+    usual: Method
+    by_label: Mapping[str, Method]
+    compat: Compat
+
+    def of(self, pull: PullRequest) -> Method | None:
+        """The method for one pull request: a method label beats the usual one; None when labels contradict each other
+        (T1.56, T3.8).
+        """
+        if self.compat.all_of(pull.labels).isdisjoint(self.by_label):
+            return self.usual
+        chosen = [label for label in map(self.compat.same, pull.labels) if label in self.by_label]
+        return self.by_label[chosen[0]] if len(chosen) == 1 else None

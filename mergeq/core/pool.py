@@ -11,7 +11,7 @@ from enum import StrEnum
 from mergeq.core import query
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, Presubmit, latest, unsuccessful
-from mergeq.core.merge_method import MergeMethods
+from mergeq.core.merge_method import BranchMethods, MergeMethods
 from mergeq.core.pull import (
     Blocker,
     Branch,
@@ -158,27 +158,55 @@ def assess(
     memory: Memory,
     now: float,
 ) -> Standing:
-    """Judge one pull request: the only place where it is decided whether it may merge, before the pool and again before
-    landing (D7, D23).
+    """Judge one pull request by itself, as `divide` does with all of a branch: before landing (D23)."""
+    return _judged(pull, _bar(pull.branch, repository, protection, settings), memory, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """What the pull requests of one branch are held against: the settings under protection, and what follows from them
+    for all. `is_protected`: the protection demands more than contexts.
     """
-    method = settings.methods.of(pull, settings.compat)
+
+    repository: Repository
+    protection: Protection
+    settings: BranchSettings
+    demands: Demands
+    methods: BranchMethods
+    is_protected: bool
+
+
+def _bar(branch: Branch, repository: Repository, protection: Protection, settings: BranchSettings) -> _Bar:
+    held = under_protection(settings, protection)
+    demands_more = replace(protection, required=()) != Protection()
+    return _Bar(repository, protection, held, held.demands, held.methods.on(branch, held.compat), demands_more)
+
+
+def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standing:
+    """The only place where it is decided whether a pull request may merge (D7)."""
+    settings, demands = bar.settings, bar.demands
+    method = bar.methods.of(pull)
     if settings.compat is Compat.TIDE:
-        return Standing(pull, method, _as_tide(pull, method, repository, settings))
-    held = still_awaiting(under_protection(settings, protection), pull, memory.unproved.get(pull.number))
-    arrival = memory.arrivals.get(pull.number)
-    conviction = memory.convictions.get(pull.head_sha)
-    staged = settings.queue.retest is Retest.STAGING
-    reasons = (
-        *_unmergeable(pull, method, repository, settings),
-        *_unready(pull, held),
-        *query.closest(held.queries, pull, held.demands),
-        *voided(pull, settings, arrival),
-        *_protected(pull, method, protection),
-        *(_not_stageable(pull, settings, arrival) if staged else ()),
-        *((conviction,) if settings.queue.retest is not Retest.HEAD and conviction else ()),
-        *_refused(pull, memory.refusals.get(pull.number), now),
-    )
-    return Standing(pull, method, tuple(replace(reason, observed_at=now) for reason in reasons))
+        reasons = _as_tide(pull, method, bar.repository, settings)
+    else:
+        if (unproved := memory.unproved.get(pull.number)) is not None:
+            demands = still_awaiting(settings, pull, unproved).demands
+        arrival = memory.arrivals.get(pull.number)
+        conviction = memory.convictions.get(pull.head_sha)
+        retest = settings.queue.retest
+        found = (
+            *_unmergeable(pull, method, bar.repository, settings),
+            *_unready(pull, settings, demands),
+            *query.closest(settings.queries, pull, demands),
+            *voided(pull, settings, arrival),
+            *(_protected(pull, method, bar.protection) if bar.is_protected else ()),
+            *(_not_stageable(pull, settings, arrival) if retest is Retest.STAGING else ()),
+            *((conviction,) if conviction and retest is not Retest.HEAD else ()),
+            *_refused(pull, memory.refusals.get(pull.number), now),
+        )
+        reasons = tuple([reason.seen(now) for reason in found])
+    entered_at = None if reasons else memory.entered.get((pull.number, pull.head_sha), now)
+    return Standing(pull, method, reasons, entered_at)
 
 
 def _as_tide(
@@ -212,8 +240,10 @@ def _as_tide(
 
 
 def under_protection(settings: BranchSettings, protection: Protection) -> BranchSettings:
-    """The settings with every context that GitHub requires required here too, from its app (D18, D19)."""
-    if not protection.required:
+    """The settings with every context that GitHub requires required here too, from its app (D18, D19). Tide knows no
+    such thing.
+    """
+    if not protection.required or settings.compat is Compat.TIDE:
         return settings
     names = frozenset(name for name, _ in protection.required if name.lower() != settings.status_context.lower())
     apps: dict[str, set[str]] = {}
@@ -256,15 +286,13 @@ def unproved_now(pull: PullRequest, before: Unproved | None, ours: str) -> Unpro
 
 def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: float) -> Pool:
     """Judge every pull request of a branch."""
-    standings = []
-    for pull in sorted(facts.pulls, key=lambda pull: pull.number):
-        if settings.compat is Compat.TIDE and facts.partial:
-            pull = replace(pull, was_found=False)  # noqa: PLW2901 -- Tide drops what it is not sure of (T7.3)
-        standing = assess(pull, facts.repository, facts.protection, settings, memory, now)
-        at = memory.entered.get((pull.number, pull.head_sha), now) if standing.in_pool else None
-        standings.append(replace(standing, entered_at=at))
+    bar = _bar(facts.branch, facts.repository, facts.protection, settings)
+    pulls = sorted(facts.pulls, key=lambda pull: pull.number)
+    if settings.compat is Compat.TIDE and facts.partial:
+        pulls = [replace(pull, was_found=False) for pull in pulls]  # Tide drops what it is not sure of (T7.3)
+    standings = tuple(_judged(pull, bar, memory, now) for pull in pulls)
     blockers = applicable_blockers(facts)
-    return Pool(facts.branch, facts.base_sha, tuple(standings), blockers, facts.partial, protection=facts.protection)
+    return Pool(facts.branch, facts.base_sha, standings, blockers, facts.partial, protection=facts.protection)
 
 
 def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:
@@ -275,16 +303,19 @@ def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:
 def priority_of(pull: PullRequest, settings: BranchSettings) -> int:
     """The index of the first `priority` entry whose labels are all there; their number when there is none (T4.12)."""
     compat = settings.compat
-    present = frozenset(map(compat.same, pull.labels))
-    lacks = (any(query.lacking(label, present, compat) for label in entry) for entry in settings.priority)
-    return next((index for index, lacking in enumerate(lacks) if not lacking), len(settings.priority))
+    present = compat.all_of(pull.labels)
+    for index, entry in enumerate(settings.priority):
+        if not any(query.lacking(label, present, compat) for label in entry):
+            return index
+    return len(settings.priority)
 
 
 def ranked(members: Iterable[Standing], settings: BranchSettings) -> Sequence[Standing]:
     """Members in the order in which they are served: by `priority` entry, then by `order`, then by number (T4.12)."""
+    by_entry = settings.queue.order is Order.ENTERED
 
     def rank(member: Standing) -> tuple[int, float, int]:
-        entered = member.entered_at or 0.0 if settings.queue.order is Order.ENTERED else 0.0
+        entered = member.entered_at or 0.0 if by_entry else 0.0
         return (priority_of(member.pull, settings), entered, member.pull.number)
 
     return sorted(members, key=rank)
@@ -320,8 +351,7 @@ def _unmergeable(
                 f"keep one of {', '.join(label for label in labels if label)}",
             )
         )
-    unsure = pull.mergeable is Mergeable.UNKNOWN and settings.compat is not Compat.TIDE
-    if method is Method.REBASE and not pull.can_be_rebased and not unsure:
+    if method is Method.REBASE and not pull.can_be_rebased and not _is_unsure(pull, settings):
         reasons.append(
             Reason(
                 Clause.REBASE,
@@ -376,7 +406,12 @@ def _unmergeable(
     return tuple(reasons)
 
 
-def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
+def _is_unsure(pull: PullRequest, settings: BranchSettings) -> bool:
+    """Whether GitHub has not looked yet whether it can be rebased; Tide does not ask."""
+    return pull.mergeable is Mergeable.UNKNOWN and settings.compat is not Compat.TIDE
+
+
+def _unready(pull: PullRequest, settings: BranchSettings, demands: Demands) -> tuple[Reason, ...]:
     """What keeps a pull request out whatever the queries ask for: a draft, contexts that are unknown or absent (D3,
     D8).
     """
@@ -395,7 +430,7 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
                 "wait; if it stays, see the log of mergeq",
             )
         )
-    elif _is_silent(pull.contexts, settings):
+    elif settings.queue.empty_contexts is EmptyContexts.HOLD and _is_silent(pull.contexts, demands):
         reasons.append(
             Reason(
                 Clause.NO_CONTEXTS,
@@ -408,11 +443,9 @@ def _unready(pull: PullRequest, settings: BranchSettings) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def _is_silent(contexts: Sequence[Context], settings: BranchSettings) -> bool:
+def _is_silent(contexts: Sequence[Context], demands: Demands) -> bool:
     """Whether a head would count as green only because nothing has reported on it (D3)."""
-    demands = settings.demands
-    held = settings.queue.empty_contexts is EmptyContexts.HOLD
-    return held and not demands.judged(contexts) and not unsuccessful((), demands)
+    return all(demands.is_ours(context.name) for context in contexts) and not unsuccessful((), demands)
 
 
 def voided(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None) -> tuple[Reason, ...]:
@@ -420,12 +453,12 @@ def voided(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None)
 
     A label counts when it is certain that it was put on after the present head had arrived. Not knowing is not enough.
     """
-    present = {label.lower(): label for label in pull.labels}
+    present = settings.compat.all_of(pull.labels)
     reasons = []
     for name in settings.queue.voided_by_push:
-        label = present.get(name.lower())
-        if label is None or _was_given(label, pull, arrival):
+        if name.lower() not in present or _was_given(name.lower(), pull, arrival):
             continue
+        label = next(label for label in pull.labels if label.lower() == name.lower())
         reasons.append(
             Reason(
                 Clause.VOIDED,
@@ -439,12 +472,13 @@ def voided(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None)
     return tuple(reasons)
 
 
-def _was_given(name: str, pull: PullRequest, arrival: Arrival | None) -> bool:
-    """Whether a label is there and was certainly put on after the present head had arrived (D17)."""
-    if arrival is None or arrival.head_sha != pull.head_sha or name.lower() not in {one.lower() for one in pull.labels}:
+def _was_given(label: str, pull: PullRequest, arrival: Arrival | None) -> bool:
+    """Whether a label that is there, its name in lower case, was certainly put on after the present head had arrived
+    (D17).
+    """
+    if arrival is None or arrival.head_sha != pull.head_sha:
         return False
-    given = dict(pull.label_times).get(name.lower())
-    return arrival.original or (given is not None and given > arrival.not_after)
+    return arrival.original or next((at for one, at in pull.label_times if one == label), 0.0) > arrival.not_after
 
 
 def _protected(pull: PullRequest, method: Method | None, protection: Protection) -> tuple[Reason, ...]:
@@ -507,8 +541,10 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection)
 def _not_stageable(pull: PullRequest, settings: BranchSettings, arrival: Arrival | None) -> tuple[Reason, ...]:
     """Why this code may not meet the repository's secrets on a staging ref (D21)."""
     staging = settings.queue.staging
-    given = {name.lower() for name in settings.queue.voided_by_push} & {label.lower() for label in pull.labels}
-    cleared = _was_given(staging.allow_label, pull, arrival)
+    present = settings.compat.all_of(pull.labels)
+    given = settings.compat.all_of(settings.queue.voided_by_push) & present
+    allowing = staging.allow_label.lower()
+    cleared = allowing in present and _was_given(allowing, pull, arrival)
     approved = cleared or bool(pull.approvers) or any(_was_given(label, pull, arrival) for label in given)
     reasons = []
     if pull.is_fork and not (staging.forks is Forks.ALWAYS or (staging.forks is Forks.APPROVED and approved)):

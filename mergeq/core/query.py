@@ -2,6 +2,7 @@
 finds them.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -178,7 +179,12 @@ def lacking(entry: str, labels: frozenset[str], compat: Compat = Compat.MERGEQ) 
     """Whether a label entry, alternatives split by commas (T1.32), is not met by labels given as `compat` compares
     them.
     """
-    return labels.isdisjoint(compat.same(entry).split(","))
+    return labels.isdisjoint(_alternatives(compat.same(entry)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _alternatives(entry: str) -> tuple[str, ...]:
+    return tuple(entry.split(","))
 
 
 def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ...]:
@@ -226,7 +232,7 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
                 (query.milestone,),
             )
         )
-    present = frozenset(map(compat.same, pull.labels))
+    present = compat.all_of(pull.labels)
     if missing := [entry for entry in query.labels if lacking(entry, present, compat)]:
         spoken = tuple(sorted(entry.replace(",", " or ") for entry in missing))
         reasons.append(
@@ -240,7 +246,8 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
                 spoken,
             )
         )
-    if forbidden := sorted(label for label in query.missing_labels if compat.same(label) in present):
+    if not present.isdisjoint(compat.all_of(query.missing_labels)):
+        forbidden = sorted(label for label in query.missing_labels if compat.same(label) in present)
         reasons.append(
             Reason(
                 Clause.FORBIDDEN_LABELS,
@@ -294,6 +301,8 @@ def closest(queries: Iterable[Query], pull: PullRequest, demands: Demands) -> tu
     best: tuple[Reason, ...] | None = None
     for query in queries:
         reasons = unmet(query, pull, demands)
+        if not reasons:
+            return ()
         if best is None or _distance(reasons) < _distance(best):
             best = reasons
     if best is not None:
@@ -309,9 +318,20 @@ def closest(queries: Iterable[Query], pull: PullRequest, demands: Demands) -> tu
     )
 
 
-def applicable(queries: Iterable[Query], branch: Branch) -> tuple[Query, ...]:
-    """The queries that speak about the repository of a branch, in configured order."""
-    return tuple(query for query in queries if query.covers(branch.org, branch.full_repo))
+def by_scope(queries: Iterable[Query]) -> Mapping[str, tuple[int, ...]]:
+    """The indices of the queries that name an org or a repository, by its name."""
+    named: dict[str, list[int]] = {}
+    for index, query in enumerate(queries):
+        for scope in dict.fromkeys((*query.orgs, *query.repos)):
+            named.setdefault(scope, []).append(index)
+    return {scope: tuple(indices) for scope, indices in named.items()}
+
+
+def applicable(queries: Sequence[Query], named: Mapping[str, tuple[int, ...]], branch: Branch) -> tuple[Query, ...]:
+    """The queries that speak about the repository of a branch, in configured order; `named` is `by_scope` of them."""
+    org, full_repo = branch.org, branch.full_repo
+    found = sorted({*named.get(org, ()), *named.get(full_repo, ())})
+    return tuple(queries[index] for index in found if queries[index].covers(org, full_repo))
 
 
 def _as_json(query: Query) -> bytes:

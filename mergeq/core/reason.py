@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Clause(StrEnum):
@@ -54,3 +55,8 @@ class Reason:
     weight: int = 1
     items: tuple[str, ...] = ()
     observed_at: float = 0.0
+
+    def seen(self, at: float) -> Self:
+        """The same, observed at a moment."""
+        values = (self.clause, self.needed, self.observed, self.who, self.remedy, self.weight, self.items)
+        return type(self)(*values, observed_at=at)

@@ -1,7 +1,8 @@
 """The words of the commit status: Tide's texts (T6), computed from the one list of reasons."""
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mergeq.core import query
 from mergeq.core.batch import Conflict, Run, RunState, conflicting, is_current, staged_policy, verdict
@@ -14,6 +15,7 @@ from mergeq.core.queue import Retest
 from mergeq.core.reason import Clause, Reason
 
 _LIMIT = 140
+_BEYOND_BASIC_PLANE = re.compile("[\U00010000-\U0010ffff]")
 _LIST_WIDTH = 50
 _OTHER_BRANCH = 2000  # from this weight on a query is about other branches (T6.21)
 _NOTHING_TO_PROVE = " No context is required on staged commits, so nothing can be proved."
@@ -97,7 +99,8 @@ def describe(
 ) -> Status:
     """The status of one pull request as it is written, cut to what GitHub takes."""
     full = told(standing, pool, settings, runs=runs, conflicts=conflicts)
-    return replace(full, description=cut(full.description, settings.compat))
+    text = cut(full.description, settings.compat)
+    return full if text is full.description else Status(full.state, text)
 
 
 def told(
@@ -112,7 +115,6 @@ def told(
     """The status of one pull request in full: the first that applies of T6.4-T6.11. A blocked branch says so to its
     members too (T12.25), except under TIDE (T6.6), whose evidence `rows` is.
     """
-    settings = under_protection(settings, pool.protection)
     first = min(standing.reasons, key=lambda reason: _ORDER[reason.clause], default=None)
     if first is not None and first.clause in _ERRORS:
         return _not_mergeable("error", phrase(first))
@@ -124,7 +126,7 @@ def told(
         numbers = [blocker.number for blocker in pool.blockers]
         return _not_mergeable("error" if standing.reasons else "pending", blocked_phrase(numbers))
     if first is not None and first.clause is not Clause.UNPOOLED:
-        return _not_mergeable("pending", _missing(first, standing.pull, settings))
+        return _not_mergeable("pending", _missing(first, standing.pull, under_protection(settings, pool.protection)))
     if waits := _waits_for(standing, pool, settings, runs, conflicts, rows):
         return _not_mergeable("pending", waits)
     if settings.blocks_policy is BlocksPolicy.PERMIT and standing.pull.merge_state == "BLOCKED":
@@ -170,7 +172,10 @@ def _waits_for(
     """What has still to happen before a member of the pool can land; empty when nothing has."""
     if settings.compat is Compat.TIDE:
         return _retesting(untested(standing.pull, pool.base_sha, rows, settings))
-    if settings.queue.retest is Retest.HEAD or _is_proved(standing, pool, settings, runs):
+    if settings.queue.retest is Retest.HEAD:
+        return ""
+    settings = under_protection(settings, pool.protection)
+    if _is_proved(standing, pool, settings, runs):
         return ""
     if settings.queue.retest is Retest.UPDATE:
         asked = any(run.ended is None and standing.pull.head_sha in run.heads for run in runs)
@@ -242,8 +247,10 @@ def cut(text: str, compat: Compat = Compat.MERGEQ) -> str:
     """At most 140 characters that GitHub takes: nothing beyond the basic plane, cut by character (T6.24, Q74). Tide
     counts bytes, and may cut inside a character.
     """
+    if len(text) <= _LIMIT and text.isascii():
+        return text
     if compat is Compat.TIDE:
         raw = text.encode()
         return text if len(raw) <= _LIMIT else raw[: _LIMIT - 3].decode(errors="replace") + "..."
-    plain = "".join(char if ord(char) <= 0xFFFF else "\N{REPLACEMENT CHARACTER}" for char in text)
+    plain = _BEYOND_BASIC_PLANE.sub("\N{REPLACEMENT CHARACTER}", text)
     return plain if len(plain) <= _LIMIT else plain[: _LIMIT - 3] + "..."

@@ -6,7 +6,7 @@ import pytest
 
 from mergeq.core.merge_method import MergeMethods, NestedMethods
 from mergeq.core.pull import Branch, Method
-from tests.builders import pr
+from tests.builders import MAIN, pr
 
 MERGE, SQUASH, REBASE = Method.MERGE, Method.SQUASH, Method.REBASE
 LABELLED = MergeMethods(squash_label="m/squash", rebase_label="m/rebase", merge_label="m/merge")
@@ -165,24 +165,24 @@ def test_a_method_label_beats_the_configuration(label: str, expected: Method) ->
     configured = SQUASH if expected is MERGE else MERGE
     methods = MergeMethods({"acme": configured}, {}, "m/Squash", "M/rebase", "m/MERGE")
 
-    assert methods.of(pr(labels=("lgtm", label))) is expected
+    assert methods.on(MAIN).of(pr(labels=("lgtm", label))) is expected
 
 
 def test_without_a_method_label_the_configuration_holds() -> None:
     """T11.148."""
-    assert MergeMethods({"acme": SQUASH}, squash_label="m/squash").of(pr(labels=("lgtm",))) is SQUASH
+    assert MergeMethods({"acme": SQUASH}, squash_label="m/squash").on(MAIN).of(pr(labels=("lgtm",))) is SQUASH
 
 
 def test_two_method_labels_leave_no_method() -> None:
     """T3.8, T11.149."""
-    assert LABELLED.of(pr(labels=("m/squash", "m/rebase"))) is None
+    assert LABELLED.on(MAIN).of(pr(labels=("m/squash", "m/rebase"))) is None
 
 
 def test_an_empty_configured_label_never_matches() -> None:
     """T1.56."""
-    assert MergeMethods({"acme": REBASE}).of(pr(labels=("",))) is REBASE
+    assert MergeMethods({"acme": REBASE}).on(MAIN).of(pr(labels=("",))) is REBASE
 
 
 def test_one_label_for_two_methods_means_the_first_and_counts_once() -> None:
     """T1.57."""
-    assert MergeMethods(rebase_label="same", merge_label="same").of(pr(labels=("same",))) is REBASE
+    assert MergeMethods(rebase_label="same", merge_label="same").on(MAIN).of(pr(labels=("same",))) is REBASE

@@ -10,17 +10,19 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from mergeq.core.batch import Conflict, Run, RunState, convictions, is_current, verdict
-from mergeq.core.contexts import ContextPolicy, EmptyContexts
-from mergeq.core.decide import Blocked, Decision, Land, Merge, Stage, Wait, decide
+from mergeq.core.compat import Compat
+from mergeq.core.contexts import ContextPolicy, EmptyContexts, Presubmit
+from mergeq.core.decide import Blocked, Decision, Land, Merge, Stage, Wait, decide, targets_of
+from mergeq.core.evidence import Evidence
 from mergeq.core.merge_method import MergeMethods
-from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool, Refusal, Standing, divide
+from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool, Refusal, Standing, divide, priority_of
 from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
 from mergeq.core.query import Query, unmet
 from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
 from mergeq.core.status import describe
 from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
 
-quickly = trials(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+quickly = trials(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 LABELS = ("lgtm", "approved", "hold", "urgent", "m/squash", "m/rebase")
 NAMES = ("ci/test", "ci/lint", "e2e", "tide")
@@ -140,6 +142,41 @@ def test_the_order_in_which_pull_requests_arrive_changes_nothing(
 
     assert one == other
     assert decide(one, config) == decide(other, config)
+
+
+@quickly
+@given(crowds(), configurations, st.randoms(use_true_random=False), st.sampled_from(Compat))
+def test_the_order_of_queries_changes_neither_who_is_in_the_pool_nor_what_is_done(
+    crowd: tuple[PullRequest, ...], config: BranchSettings, random: Random, compat: Compat
+) -> None:
+    config = replace(config, compat=compat)
+    queries = [*config.queries]
+    random.shuffle(queries)
+    other = replace(config, queries=tuple(queries))
+
+    one, shuffled = pool(*crowd, config=config), pool(*crowd, config=other)
+
+    assert decide(one, config) == decide(shuffled, other)
+    for standing, again in zip(one.standings, shuffled.standings, strict=True):
+        assert standing.in_pool == again.in_pool
+        assert sum(reason.weight for reason in standing.reasons) == sum(reason.weight for reason in again.reasons)
+
+
+@quickly
+@given(crowds(), configurations, st.lists(labels, max_size=3).map(tuple))
+def test_priority_lets_nobody_in_and_only_says_who_is_first(
+    crowd: tuple[PullRequest, ...], config: BranchSettings, priority: tuple[tuple[str, ...], ...]
+) -> None:
+    """T4.12, T4.13."""
+    urgent = replace(config, priority=priority)
+    judged = pool(*crowd, config=urgent)
+
+    action = decide(judged, urgent).action
+
+    assert judged == pool(*crowd, config=replace(config, priority=()))
+    if isinstance(action, Merge):
+        chosen = next(member.pull for member in judged.members if member.pull.number == action.number)
+        assert all(priority_of(chosen, urgent) <= priority_of(member.pull, urgent) for member in judged.members)
 
 
 @quickly
@@ -549,3 +586,101 @@ def test_a_status_in_staging_is_green_only_for_what_a_run_proves(scene: Scene) -
         assert (status.state == "success") == (standing.in_pool and bool(proofs))
         assert "Not mergeable." not in status.description or status.state != "success"
         assert 0 < len(status.description) <= 140
+
+
+@quickly
+@given(scenes(), st.sampled_from(Retest), st.booleans())
+def test_whatever_is_done_is_done_to_members_of_the_pool_alone(scene: Scene, retest: Retest, own_branch: bool) -> None:
+    """T4.21; also for pull requests that are tested on their own branch."""
+    runs = tuple(replace(one, ref="" if own_branch else one.ref) for one in scene.runs if len(one.members) == 1)
+    config = replace(scene.config, queue=replace(scene.config.queue, retest=retest))
+    scene = Scene(scene.crowd, config, runs if retest is Retest.UPDATE else scene.runs, scene.conflicts)
+    judged = scene.judged()
+
+    action = scene.decision(judged).action
+
+    assert {*targets_of(action)} <= {member.pull.number for member in judged.members}
+    if isinstance(action, Land):
+        proof = next(one for one in scene.runs if one.id == action.run)
+        assert is_current(proof, judged)
+        assert verdict(proof, config, NOW).state is RunState.GREEN
+
+
+# As Tide would
+
+
+rows = st.lists(
+    st.builds(
+        lambda numbers, base, context, result, batch: Evidence(
+            Branch("acme", "rocket", "main"),
+            base,
+            tuple((number, f"{number:040x}") for number in sorted(numbers)),
+            context,
+            result,
+            is_batch=batch or len(numbers) > 1,
+        ),
+        st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True),
+        st.sampled_from([BASE, BASE, BASE, MOVED]),
+        st.sampled_from(["ci/test", "ci/lint"]),
+        st.sampled_from([Result.SUCCESS, Result.SUCCESS, Result.PENDING, Result.FAILURE]),
+        st.booleans(),
+    ),
+    max_size=12,
+).map(tuple)
+jobs = st.sampled_from([(), (Presubmit("ci/test"),), (Presubmit("ci/test"), Presubmit("ci/lint"))])
+
+
+def as_tide(config: BranchSettings, presubmits: tuple[Presubmit, ...] = ()) -> BranchSettings:
+    return replace(config, queue=QueueValues.of_tide(), compat=Compat.TIDE, presubmits=presubmits)
+
+
+@trials(deadline=None, max_examples=40)
+@given(staged_crowds(), jobs, rows)
+def test_tide_lands_only_members_that_all_jobs_found_green_together_on_this_base(
+    crowd: tuple[PullRequest, ...], presubmits: tuple[Presubmit, ...], said: tuple[Evidence, ...]
+) -> None:
+    """T3.23, T4.20-T4.22: the best that a job said counts, and it has to be about these heads."""
+    config = as_tide(settings(), presubmits)
+    judged = pool(*crowd, config=config)
+    heads = {member.pull.number: member.pull.head_sha for member in judged.members}
+
+    action = decide(judged, config, rows=said).action
+
+    assert {*targets_of(action)} <= {*heads}
+    if isinstance(action, Land):
+        landed = tuple((number, heads[number]) for number in action.numbers)
+        for job in presubmits:
+            assert any(
+                (row.context, row.base_sha, row.result) == (job.context, BASE, Result.SUCCESS)
+                and (row.heads == landed if row.is_batch else landed[0] in row.heads)
+                for row in said
+            )
+
+
+@quickly
+@given(staged_crowds(), jobs, rows, stopping)
+def test_tide_does_nothing_to_a_blocked_branch_either(
+    crowd: tuple[PullRequest, ...],
+    presubmits: tuple[Presubmit, ...],
+    said: tuple[Evidence, ...],
+    blockers: tuple[Blocker, ...],
+) -> None:
+    config = as_tide(settings(), presubmits)
+
+    assert isinstance(decide(pool(*crowd, config=config, blockers=blockers), config, rows=said).action, Blocked)
+
+
+@quickly
+@given(pulls(), configurations, st.text(alphabet="aü🐲", max_size=200))
+def test_a_status_of_tide_is_no_longer_than_github_takes_and_green_only_in_the_pool(
+    pull: PullRequest, config: BranchSettings, strange: str
+) -> None:
+    """T6.24."""
+    config = as_tide(config)
+    named = replace(pull, contexts=(*(pull.contexts or ()), context(f"ci/{strange}", Result.ERROR)))
+
+    for one in (pull, named):
+        judged = pool(one, config=config)
+        status = describe(judged.standings[0], judged, config)
+        assert len(status.description) <= 140
+        assert (status.state == "success") == judged.standings[0].in_pool

@@ -11,6 +11,7 @@ from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.query import (
     Query,
     applicable,
+    by_scope,
     closest,
     is_found,
     merged,
@@ -66,9 +67,9 @@ def test_listing_a_repository_does_not_bring_it_back_from_the_excluded() -> None
 
 
 def test_the_queries_of_a_branch_keep_their_configured_order() -> None:
-    first, other, last = Query(repos=("acme/rocket",)), Query(orgs=("other",)), Query(orgs=("acme",))
+    queries = (Query(repos=("acme/rocket",)), Query(orgs=("other",)), Query(orgs=("acme",)))
 
-    assert applicable([first, other, last], Branch("acme", "rocket", "main")) == (first, last)
+    assert applicable(queries, by_scope(queries), Branch("acme", "rocket", "main")) == (queries[0], queries[2])
 
 
 # What is missing
@@ -150,6 +151,10 @@ def test_a_pull_request_without_labels_is_told_so() -> None:
 def test_one_of_alternative_labels_suffices(label: str) -> None:
     """T1.32, T11.264."""
     assert lacks(query(labels=("lgtm,approved",)), pr(labels=(label,))) == ()
+
+
+def test_a_label_that_is_spelt_like_alternatives_is_none_of_them() -> None:
+    assert lacks(query(labels=("lgtm,approved",)), pr(labels=("lgtm,approved",)))
 
 
 def test_missing_alternative_labels_are_spoken_with_or_and_count_once() -> None:

@@ -65,7 +65,7 @@ def _source(template: Template | None) -> str:
 def _pull(found: Configuration, node: JSON, repos: Mapping[str, JSON]) -> JSON:
     pull = saved.pull(node)
     settings = replace(found.for_branch(pull.branch), compat=Compat.TIDE)
-    method = settings.methods.of(pull, Compat.TIDE)
+    method = settings.methods.on(pull.branch, Compat.TIDE).of(pull)
     allowed = repos.get(pull.branch.full_repo)
     methods = [one for one in Method if allowed is None or allowed[_ALLOWED[one]]]
     template = found.commit_template(pull.branch)
@@ -112,7 +112,7 @@ def _method_of_pull(line: Line) -> str | None:
     asked = line["input"]
     methods, name = _methods(asked)
     pull = replace(saved.pull(asked["pr"]), org=asked["org"], repo=asked["repo"], base=asked["branch"])
-    method = methods.of(pull, Compat.TIDE)
+    method = methods.on(pull.branch, Compat.TIDE).of(pull)
     return method and name(method)
 
 

@@ -1,0 +1,6 @@
+"""Every bench, in the order of the table."""
+
+from tests.bench import core
+from tests.bench.frame import Bench
+
+BENCHES: tuple[Bench, ...] = core.BENCHES

@@ -1,0 +1,52 @@
+"""The benches themselves: each works, and what they write is what readers of it expect. Nothing is timed here."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tests.bench.areas import BENCHES
+from tests.bench.frame import Bench, Figure, Measured, results, table, take
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.id)
+def test_every_figure_can_be_taken(bench: Bench) -> None:
+    figure = take(replace(bench, limit=None), share=0.002)
+
+    assert figure.value > 0
+    assert figure.ok
+    assert figure.how
+
+
+def test_ids_are_given_once() -> None:
+    assert len({bench.id for bench in BENCHES}) == len(BENCHES)
+
+
+def test_a_figure_above_its_limit_is_not_ok() -> None:
+    bench = Bench("x", "s", lambda _: Measured(2.0, "counted"), limit=1.0)
+
+    assert not take(bench).ok
+    assert take(replace(bench, limit=2.0)).ok
+
+
+def test_figures_that_were_not_taken_again_are_kept() -> None:
+    old, new = Figure("a", 1.0, "s", None, ok=True, how="once"), Figure("b", 2.0, "s", 1.0, ok=False, how="now")
+
+    found = results([new], [asdict(old), asdict(replace(new, value=9.0))])
+
+    assert found == [asdict(old), asdict(new)]
+    assert "| `b` | 2 s | 1 | **no** | - | now |" in table(found, BENCHES)
+
+
+def test_what_is_written_down_has_every_figure_in_the_shape_that_readers_expect() -> None:
+    written = json.loads((FOLDER / "results.json").read_text())
+
+    assert [entry["id"] for entry in written] == [bench.id for bench in BENCHES]
+    for entry, bench in zip(written, BENCHES, strict=True):
+        assert set(entry) == {"id", "value", "unit", "limit", "ok", "how"}
+        assert (entry["unit"], entry["limit"]) == (bench.unit, bench.limit)
+        assert entry["ok"] == (entry["limit"] is None or entry["value"] <= entry["limit"])
+    assert (FOLDER / "RESULTS.md").read_text() == table(written, BENCHES)
