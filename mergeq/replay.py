@@ -11,7 +11,7 @@ from mergeq.bootstrap import Services
 from mergeq.config import ConfigError, Configuration, load, load_texts, texts_of
 from mergeq.core.compat import Compat
 from mergeq.core.decide import Situation, judge, targets_of, wire_name
-from mergeq.core.explain import Explanation, explain
+from mergeq.core.explain import Explanation, explain, explained
 from mergeq.core.pull import Branch
 from mergeq.core.query import is_found
 from mergeq.github import Unreadable, saved
@@ -82,11 +82,10 @@ def explanations(replay: Replay, wanted: tuple[str, int] | None) -> Iterator[Exp
     """What there is to say about the pull requests of a world, or about one, ``(ORG/REPO, N)``."""
     for situation in replay.situations:
         settings = replay.config.for_branch(situation.facts.branch, replay.compat)
-        for pull in situation.facts.pulls:
-            if wanted is None or wanted == (f"{pull.org}/{pull.repo}", pull.number):
-                found = explain(pull.number, situation, settings)
-                if found is not None:
-                    yield found
+        pool, decision = judge(situation, settings)
+        for standing in pool.standings:
+            if wanted in {None, (pool.branch.full_repo, standing.pull.number)}:
+                yield explained(standing, situation, settings, pool, decision)
 
 
 def decisions(replay: Replay) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def decision_lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _decision(replay: Replay, situation: Situation) -> dict[str, Any]:
     settings = replay.config.for_branch(situation.facts.branch, replay.compat)
     pool, decision = judge(situation, settings)
-    found = [explain(standing.pull.number, situation, settings) for standing in pool.standings]
+    found = [explained(standing, situation, settings, pool, decision) for standing in pool.standings]
     return {
         "branch": str(pool.branch),
         "base_sha": pool.base_sha,
@@ -126,7 +125,6 @@ def _decision(replay: Replay, situation: Situation) -> dict[str, Any]:
                 "description": one.status.description,
             }
             for one in found
-            if one is not None
         ],
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mergeq.core import query, status
 from mergeq.core.batch import Run, is_current
-from mergeq.core.decide import Situation, judge, targets_of, wire_name
+from mergeq.core.decide import Decision, Situation, judge, targets_of, wire_name
 from mergeq.core.pool import BranchSettings, Pool, Standing, ranked, still_awaiting, under_protection
 from mergeq.core.query import Query
 from mergeq.core.reason import Clause, Reason
@@ -46,21 +46,25 @@ class Explanation:
 
 def explain(number: int, situation: Situation, settings: BranchSettings) -> Explanation | None:
     """Everything about one pull request of a branch; None when it is not open there."""
-    settings = under_protection(settings, situation.facts.protection)
     pool, decision = judge(situation, settings)
-    if (standing := pool.standing(number)) is None:
-        return None
+    standing = pool.standing(number)
+    return explained(standing, situation, settings, pool, decision) if standing else None
+
+
+def explained(
+    standing: Standing, situation: Situation, settings: BranchSettings, pool: Pool, decision: Decision
+) -> Explanation:
+    """Everything about one pull request of a branch that is judged already."""
+    settings = under_protection(settings, situation.facts.protection)
     told = status.told(
         standing, pool, settings, runs=situation.runs, conflicts=situation.conflicts, rows=situation.rows
     )
-    action = decision.action
+    action, unproved = decision.action, situation.memory.unproved.get(standing.pull.number)
     return Explanation(
         standing=standing,
         pool=pool,
         status=replace(told, description=status.cut(told.description, settings.compat)),
-        chances=chances(
-            standing, still_awaiting(settings, standing.pull, situation.memory.unproved.get(number)), situation.now
-        ),
+        chances=chances(standing, still_awaiting(settings, standing.pull, unproved), situation.now),
         position=position(standing, pool, settings),
         next=next_step(standing, pool, wire_name(action), targets_of(action), action.why, situation.runs),
     )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import Demands, unsuccessful
-from mergeq.core.pull import Branch, PullRequest, Result
+from mergeq.core.pull import Branch, Context, PullRequest, Result
 from mergeq.core.reason import Clause, Reason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -208,7 +208,7 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
             )
         )
     author = query.author.lower().removeprefix("@")
-    if author and pull.author.lower().removeprefix("@") != author:
+    if author and not _is_by(author, pull, compat):
         reasons.append(
             Reason(
                 Clause.AUTHOR,
@@ -261,20 +261,7 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
         )
     bad = unsuccessful(pull.contexts, demands) if pull.contexts is not None else ()
     if bad:
-        names = tuple(sorted({context.name for context in bad}))
-        reported = {context.name for context in pull.contexts or ()}
-        weight = sum(1 if context.name in reported else 2 for context in bad)
-        reasons.append(
-            Reason(
-                Clause.CONTEXTS,
-                f"{', '.join(names)} to be green on {pull.head_sha[:7]}",
-                "; ".join(f"{context.name} {_spoken(context.result)}" for context in bad),
-                "the author, or whoever runs that CI",
-                "push a fix, or re-run what failed for another reason",
-                weight,
-                names,
-            )
-        )
+        reasons.append(_not_green(bad, pull))
     if query.review_approved_required and pull.review_decision != "APPROVED":
         reasons.append(
             Reason(
@@ -332,6 +319,38 @@ def applicable(queries: Sequence[Query], named: Mapping[str, tuple[int, ...]], b
     org, full_repo = branch.org, branch.full_repo
     found = sorted({*named.get(org, ()), *named.get(full_repo, ())})
     return tuple(queries[index] for index in found if queries[index].covers(org, full_repo))
+
+
+def _is_by(author: str, pull: PullRequest, compat: Compat) -> bool:
+    """Whether a pull request is by `author`, in lower case. ``app/x`` and ``x[bot]`` are the App x, which nobody else's
+    name can stand for; Tide compares the names alone (T6.14).
+    """
+    login = pull.author.lower().removeprefix("@")
+    if compat is Compat.TIDE or not author.startswith("app/"):
+        return login == author
+    return pull.is_bot and login.removesuffix("[bot]") == author.removeprefix("app/")
+
+
+def _not_green(bad: Sequence[Context], pull: PullRequest) -> Reason:
+    """The contexts that are not green, and whose turn it is: who pushed, who runs CI, or nobody but CI."""
+    names = tuple(sorted({context.name for context in bad}))
+    reported = {context.name for context in pull.contexts or ()}
+    results = {context.result for context in bad}
+    if results == {Result.EXPECTED}:
+        who, remedy = "whoever runs CI for the repository", f"see why {', '.join(names)} does not report on this commit"
+    elif results == {Result.PENDING}:
+        who, remedy = "nobody: it is running", "wait for it"
+    else:
+        who, remedy = "the author, or whoever runs that CI", "push a fix, or re-run what failed for another reason"
+    return Reason(
+        Clause.CONTEXTS,
+        f"{', '.join(names)} to be green on {pull.head_sha[:7]}",
+        "; ".join(f"{context.name} {_spoken(context.result)}" for context in bad),
+        who,
+        remedy,
+        sum(1 if context.name in reported else 2 for context in bad),
+        names,
+    )
 
 
 def _as_json(query: Query) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, Demands
 from mergeq.core.pull import Branch, PullRequest, Result
 from mergeq.core.query import (
@@ -713,3 +714,48 @@ def test_queries_are_numbered_in_the_order_of_their_json(first: dict[str, Any], 
 
 def test_no_queries_are_none() -> None:
     assert merged([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "login", "is_bot", "admitted"),
+    [
+        ("app/renovate", "renovate[bot]", True, True),
+        ("App/Renovate", "renovate", True, True),
+        ("renovate[bot]", "renovate[bot]", True, True),
+        ("app/renovate", "renovate", False, False),
+        ("renovate", "renovate[bot]", True, False),
+        ("@ana", "Ana", False, True),
+    ],
+)
+def test_an_app_is_itself_and_nobody_else_s_name_stands_for_it(
+    wanted: str, login: str, is_bot: bool, admitted: bool
+) -> None:
+    missing = unmet(Query(author=wanted), pr(author=login, is_bot=is_bot), Demands())
+
+    assert [reason.clause for reason in missing] == ([] if admitted else [Clause.AUTHOR])
+
+
+def test_tide_compares_names_alone() -> None:
+    """T6.14."""
+    tide = Demands(compat=Compat.TIDE)
+
+    assert unmet(Query(author="app/renovate"), pr(author="renovate", is_bot=True), tide) != ()
+    assert unmet(Query(author="renovate"), pr(author="renovate", is_bot=True), tide) == ()
+
+
+@pytest.mark.parametrize(
+    ("contexts", "who", "remedy"),
+    [
+        ((green("x"),), "whoever runs CI for the repository", "see why ci/test does not report on this commit"),
+        ((context("ci/test", Result.PENDING),), "nobody: it is running", "wait for it"),
+        (
+            (context("ci/test", Result.FAILURE),),
+            "the author, or whoever runs that CI",
+            "push a fix, or re-run what failed for another reason",
+        ),
+    ],
+)
+def test_a_context_that_is_not_green_says_whose_turn_it_is(contexts: tuple[Any, ...], who: str, remedy: str) -> None:
+    (reason,) = unmet(Query(), pr(contexts=contexts), Demands(ContextPolicy(required=frozenset({"ci/test"}))))
+
+    assert (reason.who, reason.remedy) == (who, remedy)

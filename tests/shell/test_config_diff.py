@@ -184,9 +184,9 @@ def test_what_changes_the_same_way_again_below_something_that_does_not_is_told(v
             id="another order",
         ),
         pytest.param(
-            "mergeq: {web: {read: public}}\n",
-            "mergeq: {web: {read: members}}\n",
-            ("*", "mergeq.web.read", "public", "members"),
+            "mergeq: {web: {admins: [a/b]}}\n",
+            "mergeq: {web: {admins: [a/c]}}\n",
+            ("*", "mergeq.web.admins", ["a/b"], ["a/c"]),
             id="what is not applied yet",
         ),
     ],
