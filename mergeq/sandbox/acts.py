@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mergeq.sandbox import installing, moving
+from mergeq.sandbox import checks, installing, moving
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.records import Protection, Pull, Repo, Restrictions, ReviewRule
 from mergeq.sandbox.users import BOT
@@ -31,7 +31,10 @@ def carry_out_due(world: World, repo: str | None) -> None:
 def carry_out(world: World, fault: Fault) -> None:
     """Do what is switched on if it is an act for now, and count it; raises KeyError for a match that leads nowhere."""
     act = None if fault.after else _ACTS.get(fault.id)
-    if act is not None:
+    if fault.id is FaultId.CHECKS_FLIP:
+        with world.lock:
+            _flip(world, fault)
+    elif act is not None:
         with world.lock:
             act(world, fault)
         fault.chances = fault.hits = 1
@@ -133,6 +136,42 @@ def _maintainers(world: World, fault: Fault) -> None:
     _pull(world, fault).maintainer_can_modify = bool(fault.args.get("value", False))
 
 
+def _lock(world: World, fault: Fault) -> None:
+    """Nobody may comment on the pull request any more; everything else goes on (Q31)."""
+    _pull(world, fault).locked = True
+
+
+def _supersede(world: World, fault: Fault) -> None:
+    """A red run in a suite of its own, and a younger green one of the same name in another (Q35)."""
+    pull, name = _pull(world, fault), str(fault.args.get("name", "e2e"))
+    for conclusion in ("failure", "success"):
+        checks.open_suite(world, _repo(world, fault), pull.head_sha, world.app("sandbox-ci"))
+        world.set_check_run(pull.repo, pull.head_sha, name=name, conclusion=conclusion)
+
+
+def _same_name(world: World, fault: Fault) -> None:
+    """Two Apps report under one name, and one of them is red (Q36)."""
+    pull, name = _pull(world, fault), str(fault.args.get("name", "e2e"))
+    for app, conclusion in (("sandbox-ci", "success"), ("other-ci", "failure")):
+        world.set_check_run(pull.repo, pull.head_sha, name=name, conclusion=conclusion, app=app)
+
+
+def _flip(world: World, fault: Fault) -> None:
+    """A re-run turns a green status red, ``at`` milliseconds from now, which is when it counts (Q39)."""
+    pull, context = _pull(world, fault), str(fault.args.get("context", "ci/test"))
+
+    def flip() -> None:
+        world.set_status(pull.repo, pull.head_sha, context=context, state="failure")
+        fault.hits += 1
+
+    world.clock.call_later(fault.seconds("at"), world.activity.tracked(flip))
+
+
+def _auto_merge(world: World, fault: Fault) -> None:
+    """Somebody asks GitHub to merge as soon as it can (Q46)."""
+    world.enable_auto_merge(_pull(world, fault), _by(fault), str(fault.args.get("method", "merge")))
+
+
 def _with(change: Callable[[Protection, Mapping[str, Any]], Protection]) -> Act:
     """Add a demand to the classic protection of a branch, for administrators too."""
 
@@ -183,6 +222,10 @@ _ACTS: Mapping[FaultId, Act] = {
     FaultId.REPO_TRANSFER: _transfer,
     FaultId.BRANCH_RENAME: _rename_branch,
     FaultId.PR_GHOST: _leave,
+    FaultId.PR_LOCK: _lock,
+    FaultId.PR_AUTO_MERGE: _auto_merge,
+    FaultId.CHECKS_SUPERSEDED: _supersede,
+    FaultId.CHECKS_SAME_NAME: _same_name,
     FaultId.AUTH_SUSPEND: _suspend,
     FaultId.AUTH_PERMS: _change_permissions,
     FaultId.POLICY_SIGNATURES: _with(lambda rule, _: replace(rule, signatures=True)),

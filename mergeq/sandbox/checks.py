@@ -76,6 +76,7 @@ def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: st
         world.clock.call_later(late.delay_s, world.activity.tracked(lambda: posted.append(status)))
     if world.webhooks.wanted("status", repo.full_name):
         _announce_status(world, repo, status, by)
+    world.retry_auto_merges(repo)
     return status
 
 
@@ -127,6 +128,7 @@ def start_run(world: World, repo: Repo, sha: str, name: str, app: App, report: R
     _announce_run(world, repo, run, "created")
     if run.status is CheckStatus.COMPLETED:
         _announce_run(world, repo, run, "completed")
+        world.retry_auto_merges(repo)
     return run
 
 
@@ -161,11 +163,15 @@ def find_run(repo: Repo, run_id: int) -> CheckRun | None:
 
 
 def _suite(world: World, repo: Repo, sha: str, app: App) -> CheckSuite:
-    suites = repo.suites.setdefault(sha, [])
-    suite = next((suite for suite in suites if suite.app == app), None)
-    if suite is None:
-        suite = CheckSuite(world.next_id(), repo.full_name, app, sha, world.now())
-        suites.append(suite)
+    """The App's newest suite."""
+    suites = (suite for suite in reversed(repo.suites.get(sha, [])) if suite.app == app)
+    return next(suites, None) or open_suite(world, repo, sha, app)
+
+
+def open_suite(world: World, repo: Repo, sha: str, app: App) -> CheckSuite:
+    """Another suite of an App on a commit, as another event on it brings (Q35)."""
+    suite = CheckSuite(world.next_id(), repo.full_name, app, sha, world.now())
+    repo.suites.setdefault(sha, []).append(suite)
     return suite
 
 

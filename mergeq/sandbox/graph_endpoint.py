@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     execute_sync,
@@ -21,6 +23,7 @@ from graphql import (
 
 from mergeq.sandbox import graph_commits, graph_mutations, graph_protection, graph_pulls, graph_repos, graph_rulesets
 from mergeq.sandbox.callers import Caller
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.graph_cost import weigh
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers
 from mergeq.sandbox.rates import Rates
@@ -29,11 +32,27 @@ from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.world import World
 
 _MAX_DOCUMENTS = 512
+_UNKNOWN_FIELD = re.compile(r"Cannot query field '(\w+)' on type '(\w+)'")
+_NOT_ON_OLD_SERVERS = {
+    "PullRequest": ("mergeStateStatus", "isInMergeQueue", "isMergeQueueEnabled", "autoMergeRequest"),
+    "Ref": ("rules",),
+    "Repository": (
+        "rulesets",
+        "mergeCommitTitle",
+        "mergeCommitMessage",
+        "squashMergeCommitTitle",
+        "squashMergeCommitMessage",
+    ),
+}
 
 
 @cache
 def schema() -> GraphQLSchema:
     """The schema, built once in a process."""
+    return _built()
+
+
+def _built() -> GraphQLSchema:
     resolvers = Resolvers()
     graph_commits.bind(resolvers)
     graph_mutations.bind(resolvers)
@@ -44,11 +63,24 @@ def schema() -> GraphQLSchema:
     return resolvers.schema()
 
 
+@cache
+def older_schema() -> GraphQLSchema:
+    """The schema without what an old GitHub Enterprise Server does not have (Q84)."""
+    older = _built()
+    for name, fields in _NOT_ON_OLD_SERVERS.items():
+        type_ = older.type_map[name]
+        assert isinstance(type_, GraphQLObjectType)  # noqa: S101 -- for the type checker
+        for field in fields:
+            del type_.fields[field]
+    return older
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A document text after parsing and validation."""
 
     document: DocumentNode | None
+    schema: GraphQLSchema
     errors: tuple[Json, ...] = ()
 
 
@@ -58,7 +90,7 @@ class GraphEndpoint:
     def __init__(self, world: World, rates: Rates) -> None:
         self._world = world
         self._rates = rates
-        self._documents: dict[str, _Read] = {}
+        self._documents: dict[tuple[str, GraphQLSchema], _Read] = {}
 
     def answer(self, body: Mapping[str, Any], caller: Caller, shapes: Shapes) -> Json:
         text = body.get("query")
@@ -71,7 +103,7 @@ class GraphEndpoint:
         operation = get_operation_ast(read.document, body.get("operationName"))
         if operation is None:
             return {"errors": [{"message": f"No operation named {str(body.get('operationName'))!r}"}]}
-        return self._run(read.document, operation, variables, caller, shapes)
+        return self._run(read, operation, variables, caller, shapes)
 
     def operation(self, body: Mapping[str, Any]) -> OperationDefinitionNode | None:
         """The operation that is to be run; None if there is none."""
@@ -82,22 +114,27 @@ class GraphEndpoint:
         return get_operation_ast(read.document, body.get("operationName"))
 
     def _read(self, text: str) -> _Read:
-        known = self._documents.get(text)
+        found = schema()
+        if self._world.faults.fires(FaultId.PROFILE_GHES):
+            found = older_schema()
+        known = self._documents.get((text, found))
         if known is None:
             if len(self._documents) >= _MAX_DOCUMENTS:
                 self._documents.clear()
-            known = self._documents[text] = _parse_and_validate(text)
+            known = self._documents[text, found] = _parse_and_validate(text, found)
         return known
 
     def _run(
         self,
-        document: DocumentNode,
+        read: _Read,
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
         caller: Caller,
         shapes: Shapes,
     ) -> Json:
-        cost = weigh(schema(), document, operation, variables)
+        document, known = read.document, read.schema
+        assert document is not None  # noqa: S101 -- it has been validated
+        cost = weigh(known, document, operation, variables)
         if cost.refusals:
             return {"errors": [_shown(refusal) for refusal in cost.refusals]}
         world = self._world
@@ -107,7 +144,7 @@ class GraphEndpoint:
         budget = self._rates.budget(caller.payer, "graphql", world.now())
         context = Context(world, shapes, caller, budget, cost.points, cost.nodes)
         result = execute_sync(
-            schema(),
+            known,
             document,
             context_value=context,
             variable_values=dict(variables),
@@ -116,13 +153,23 @@ class GraphEndpoint:
         return _body(result)
 
 
-def _parse_and_validate(text: str) -> _Read:
+def _parse_and_validate(text: str, against: GraphQLSchema) -> _Read:
     try:
         document = parse(text)
     except GraphQLError as error:
-        return _Read(None, (_shown(error),))
-    errors: Sequence[GraphQLError] = validate(schema(), document)
-    return _Read(None, tuple(map(_shown, errors))) if errors else _Read(document)
+        return _Read(None, against, (_shown(error),))
+    errors: Sequence[GraphQLError] = validate(against, document)
+    return _Read(document, against) if not errors else _Read(None, against, tuple(map(_invalid, errors)))
+
+
+def _invalid(error: GraphQLError) -> Json:
+    """An error of validation; GitHub has its own words for a field that it does not know."""
+    shown = _shown(error)
+    unknown = _UNKNOWN_FIELD.match(error.message)
+    if unknown is not None:
+        shown["message"] = f"Field '{unknown[1]}' doesn't exist on type '{unknown[2]}'"
+        shown["extensions"] = {"code": "undefinedField", "typeName": unknown[2], "fieldName": unknown[1]}
+    return shown
 
 
 def _body(result: ExecutionResult) -> Json:

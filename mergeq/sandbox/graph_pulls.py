@@ -66,6 +66,7 @@ def bind(resolvers: Resolvers) -> None:
     _bind_shared(resolvers)
     _bind_sides(resolvers)
     _bind_merging(resolvers)
+    _bind_auto_merge(resolvers)
     _bind_lists(resolvers)
     _bind_timeline(resolvers)
 
@@ -98,7 +99,7 @@ def _labels(ticket: Pull | Issue, context: Context, **page: Any) -> Connection:
 
 
 def _bind_sides(resolvers: Resolvers) -> None:
-    resolvers.attributes("PullRequest", "merged isCrossRepository milestone")
+    resolvers.attributes("PullRequest", "merged isCrossRepository milestone locked")
     resolvers.bind(
         "PullRequest",
         closed=lambda pull, _: not pull.is_open,
@@ -148,6 +149,7 @@ def _bind_merging(resolvers: Resolvers) -> None:
         review_decision=lambda pull, ctx: review_decision(ctx.repo_of(pull), pull),
         is_in_merge_queue=lambda _pull, _ctx: False,
         is_merge_queue_enabled=lambda pull, ctx: is_queued(ctx.repo_of(pull), pull.base_ref),
+        auto_merge_request=lambda pull, _: pull.auto_merge,
         merged_at=lambda pull, _: None if pull.merged_at is None else iso(pull.merged_at),
         merged_by=lambda pull, _: actor(pull.merged_by),
         merge_commit=_merge_commit,
@@ -159,6 +161,15 @@ def _rollup(pull: Pull, context: Context) -> RollupNode | None:
     repo = context.repo_of(pull)
     context.require(({"checks": "read"}, {"statuses": "read"}), repo)
     return rollup(repo, pull.head_sha)
+
+
+def _bind_auto_merge(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "AutoMergeRequest",
+        enabled_at=lambda wish, _: iso(wish.at),
+        enabled_by=lambda wish, _: actor(wish.by),
+        merge_method=lambda wish, _: wish.method.upper(),
+    )
 
 
 def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:
@@ -206,7 +217,7 @@ def _bind_lists(resolvers: Resolvers) -> None:
 
 def _commits(pull: Pull, context: Context, **page: Any) -> Connection:
     repo = context.repo_of(pull)
-    return connect([PullCommitNode(pull, repo, info) for info in context.world.commits_of(pull)], **page)
+    return connect([PullCommitNode(pull, repo, info) for info in context.world.listed_commits(pull)], **page)
 
 
 def _reviews(pull: Pull, context: Context, states: Sequence[str] | None = None, **page: Any) -> Connection:

@@ -84,13 +84,26 @@ def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
 
 
 def _search(_root: None, context: Context, query: str, type: str, **page: Any) -> Connection:  # noqa: A002, ARG001
-    """Every hit is counted, but only the first 1000 can be paged through (Q22)."""
-    wanted = search.parse(query)
+    """Every hit is counted, but only the first 1000 can be paged through, by offsets (Q22).
+
+    What is asked for too much finds nothing, without a word (Q21).
+    """
+    wanted, faults = search.parse(query), context.world.faults
+    is_broad = len(wanted.scopes) > 1
+    if (is_broad or len(query) > search.MAX_LENGTH) and faults.fires(FaultId.SEARCH_STRICT_2025):
+        return connect([], **page)
+    either = is_broad and faults.fires(FaultId.SEARCH_LEGACY_OR) is not None
     entries = _without_dropped(context.world, _indexed(context.world))
     seen = {repo.full_name for repo in context.world.repos() if context.caller.sees(repo)}
-    found = {item: ticket for item, ticket in entries if ticket.repo in seen and search.matches(wanted, item)}
+    found = {
+        item: ticket for item, ticket in entries if ticket.repo in seen and search.matches(wanted, item, either=either)
+    }
     hits = [found[item] for item in search.order(wanted, found)]
-    return replace(connect(hits[: search.MAX_RESULTS], **page), total=len(hits))
+    if page.get("after") and faults.fires(FaultId.SEARCH_SHIFT):
+        hits = [*hits[1:], *hits[:1]]
+    capped = faults.fires(FaultId.SEARCH_CAP, when=lambda fault: len(hits) > int(fault.args["n"]))
+    most = int(capped.args["n"]) if capped else search.MAX_RESULTS
+    return replace(connect(hits[:most], **page), total=len(hits))
 
 
 def _indexed(world: World) -> Index:
@@ -312,8 +325,19 @@ def _object_by_id(repo: Repo, oid: str) -> CommitNode | TreeNode | None:
             raise NotSimulatedError(f"Repository.object of a {kind}")
 
 
+def _is_hidden(world: World, pull: Pull) -> bool:
+    """Whether a pull request cannot be found yet, though its event is out (Q70)."""
+    early = world.faults.fires(
+        FaultId.READ_NOT_YET,
+        pull.repo,
+        pull.number,
+        when=lambda lag: "ms" in lag.args and world.now() < pull.created_at + lag.delay_s,
+    )
+    return early is not None
+
+
 def _pull_request(repo: Repo, context: Context, number: int) -> Pull:
-    if number not in repo.pulls:
+    if number not in repo.pulls or _is_hidden(context.world, repo.pulls[number]):
         raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a PullRequest with the number of {number}.")
     return context.world.lags.seen(repo.pulls[number], context.world.now())
 
@@ -337,7 +361,8 @@ def _pull_requests(
     chosen = [
         pull
         for pull in context.world.lags.all_seen(repo.pulls.values(), context.world.now())
-        if (not states or ("MERGED" if pull.merged else pull.state.upper()) in states)
+        if not _is_hidden(context.world, pull)
+        and (not states or ("MERGED" if pull.merged else pull.state.upper()) in states)
         and base_ref_name in (None, pull.base_ref)
         and head_ref_name in (None, pull.head_ref)
         and _any_label(pull, labels)

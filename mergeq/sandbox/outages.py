@@ -107,6 +107,9 @@ def spoilt(world: WorldState, route: str, body: Json) -> Json:
     untyped = world.faults.fires(FaultId.GRAPHQL_UNTYPED, route=route)
     if untyped is not None:
         return {"data": None, "errors": [{"message": _UNTYPED.format(f"SB00:{untyped.hits:04X}:{int(world.now()):X}")}]}
+    future = world.faults.fires(FaultId.SCHEMA_FUTURE, when=lambda fault: _has(body, fault.args.get("field")))
+    if future is not None:
+        _put(body, str(future.args["field"]), future.args.get("value", "PHASE_OF_THE_MOON"))
     partial = world.faults.fires(FaultId.GRAPHQL_PARTIAL, route=route)
     if partial is None or not body.get("data"):
         return body
@@ -118,6 +121,20 @@ def spoilt(world: WorldState, route: str, body: Json) -> Json:
         "message": f"Something went wrong while executing your query on {iso(world.now())}.",
     }
     return {"data": body["data"], "errors": [*body.get("errors", ()), error]}
+
+
+def _has(data: Any, field: object) -> bool:
+    """Whether a field is anywhere in an answer."""
+    below = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return (isinstance(data, dict) and field in data) or any(_has(one, field) for one in below)
+
+
+def _put(data: Any, field: str, value: object) -> None:
+    """Let a field say something that no schema of today knows, wherever it is (Q85)."""
+    if isinstance(data, dict) and field in data:
+        data[field] = value
+    for one in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        _put(one, field, value)
 
 
 def _cut(data: Any, path: Sequence[str | int]) -> list[str | int]:

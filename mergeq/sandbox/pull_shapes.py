@@ -9,7 +9,7 @@ from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import FileChange
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.records import Pull, Repo, Review, Thread
+from mergeq.sandbox.records import AutoMerge, Pull, Repo, Review, Thread
 from mergeq.sandbox.shapes import Json, Shapes, no_reactions
 from mergeq.sandbox.users import login_of, person
 
@@ -36,7 +36,7 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "node_id": node_id("PR", repo.id, pull.number),
         "number": pull.number,
         "state": pull.state,
-        "locked": False,
+        "locked": pull.locked,
         "title": pull.title,
         "body": pull.body or None,
         "user": shapes.user(pull.author),
@@ -48,7 +48,7 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "requested_reviewers": [],
         "requested_teams": [],
         "author_association": repo.association(pull.author),
-        "auto_merge": None,
+        "auto_merge": _auto_merge_shape(shapes, pull.auto_merge),
         "active_lock_reason": None,
         "merge_commit_sha": pull.merge_commit_sha,
         "head": _side(shapes, pull.head_repo, pull.head_ref, pull.head_sha),
@@ -69,6 +69,13 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "closed_at": None if pull.closed_at is None else iso(pull.closed_at),
         "merged_at": None if pull.merged_at is None else iso(pull.merged_at),
     }
+
+
+def _auto_merge_shape(shapes: Shapes, wish: AutoMerge | None) -> Json | None:
+    if wish is None:
+        return None
+    method = str(wish.method)
+    return {"enabled_by": shapes.user(wish.by), "merge_method": method, "commit_title": None, "commit_message": None}
 
 
 def pull_full(shapes: Shapes, repo: Repo, pull: Pull) -> Json:

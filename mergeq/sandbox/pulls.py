@@ -299,7 +299,9 @@ def _tell_label(world: World, ticket: Pull | Issue, label: Label, by: str, actio
 
 
 def comment(world: World, ticket: Pull | Issue, body: str, by: str) -> Comment:
-    """Comment on an issue or pull request."""
+    """Comment on an issue or pull request; raises RefusedError 403 where its conversation is locked."""
+    if isinstance(ticket, Pull) and ticket.locked:
+        raise RefusedError(403, "Unable to create comment because issue is locked.")
     said = Comment(world.next_id(), by, body, world.now())
     ticket.comments.append(said)
     ticket.updated_at = world.now()

@@ -252,6 +252,15 @@ class Issue(Ticket):
     """An issue that is not a pull request."""
 
 
+@dataclass(frozen=True, slots=True)
+class AutoMerge:
+    """Somebody's wish that GitHub merge as soon as nothing is in the way any more."""
+
+    by: str
+    method: Method
+    at: float
+
+
 @dataclass(slots=True)
 class Pull(Ticket):
     """A pull request.
@@ -272,6 +281,9 @@ class Pull(Ticket):
     merged_by: str | None = None
     merge_commit_sha: str | None = None
     maintainer_can_modify: bool = True
+    auto_merge: AutoMerge | None = None
+    locked: bool = False
+    """Its conversation is; nobody comments any more."""
     mergeable: bool | None = None
     rebaseable: bool | None = None
     last_pusher: str = ""

@@ -184,7 +184,7 @@ def _commits(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     parameters()
     shown = shapes()
-    return paged(world().commits_of(pull)[:250], lambda info: shown.commit(found, info))
+    return paged(world().listed_commits(pull)[:250], lambda info: shown.commit(found, info))
 
 
 @endpoint("GET", f"{_PULL}/files")

@@ -14,9 +14,11 @@ from datetime import UTC, datetime, timedelta
 from mergeq.sandbox.refusals import NotSimulatedError
 
 MAX_RESULTS = 1000
+MAX_LENGTH = 256
 _TOKEN = re.compile(r'\S*?"[^"]*"(?:,(?:"[^"]*"|[^\s",]+))*|\S+')
 _VALUE = re.compile(r'"([^"]*)"|([^",]+)')
-_NEGATABLE = frozenset({"repo", "org", "user", "base", "head", "label", "author", "milestone"})
+_SCOPES = frozenset({"repo", "org", "user"})
+_NEGATABLE = _SCOPES | frozenset({"base", "head", "label", "author", "milestone"})
 _CHOICES = {
     "is": {"pr", "issue", "open", "closed", "merged", "draft"},
     "type": {"pr", "issue"},
@@ -85,6 +87,11 @@ class SearchQuery:
     sort: str = "created"
     descending: bool = True
 
+    @property
+    def scopes(self) -> tuple[Term, ...]:
+        """Where it looks."""
+        return tuple(term for term in self.terms if term.name in _SCOPES and not term.negated)
+
 
 def parse(text: str) -> SearchQuery:
     """Read a search; raises NotSimulatedError for free text, boolean operators and unknown qualifiers."""
@@ -116,9 +123,13 @@ def _term(token: str) -> Term:
     return Term(name, values, negated)
 
 
-def matches(query: SearchQuery, item: Candidate) -> bool:
-    """Whether an issue or pull request is a hit."""
-    return all(_fits(term, item) != term.negated for term in query.terms)
+def matches(query: SearchQuery, item: Candidate, *, either: bool = False) -> bool:
+    """Whether an issue or pull request is a hit; with ``either`` one of several scopes will do, as before 2025."""
+    scopes = query.scopes if either else ()
+    others = (term for term in query.terms if term not in scopes)
+    return (not scopes or any(_fits(term, item) for term in scopes)) and all(
+        _fits(term, item) != term.negated for term in others
+    )
 
 
 def order(query: SearchQuery, items: Iterable[Candidate]) -> list[Candidate]:

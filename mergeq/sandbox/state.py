@@ -141,6 +141,11 @@ class WorldState:
                 self._commits[key] = tuple(sorted(infos, key=lambda info: info.authored_at))
             return self._commits[key]
 
+    def listed_commits(self, pull: Pull) -> tuple[CommitInfo, ...]:
+        """Its commits as an API shows them, the head in any place (Q23)."""
+        shuffled = self.faults.fires(FaultId.COMMITS_SHUFFLE, pull.repo, pull.number)
+        return self.commits_of(pull)[:: -1 if shuffled else 1]
+
     def changes_of(self, pull: Pull) -> tuple[FileChange, ...]:
         """The files it changes."""
         with self.lock:

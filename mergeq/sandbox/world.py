@@ -12,6 +12,7 @@ from mergeq.sandbox.ci import Ci
 from mergeq.sandbox.clock import Clock
 from mergeq.sandbox.git import ZERO, Draft
 from mergeq.sandbox.records import (
+    AutoMerge,
     CheckConclusion,
     CheckRun,
     CheckStatus,
@@ -33,6 +34,7 @@ from mergeq.sandbox.records import (
     StatusState,
     Thread,
 )
+from mergeq.sandbox.refusals import MergeRefused
 from mergeq.sandbox.ruleset_forms import read_ruleset
 from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.state import WorldState
@@ -336,6 +338,23 @@ class World(WorldState):
         """Merge as GitHub would and return the commit the base is left at; raises MergeRefused."""
         with self.lock:
             return merging.merge(self, pull, Method(method), by=by, sha=sha, title=title, message=message)
+
+    def enable_auto_merge(self, pull: Pull, by: str, method: str = "merge") -> None:
+        """Merge as soon as nothing is in the way; now, if nothing is."""
+        with self.lock:
+            pull.auto_merge = AutoMerge(by, Method(method), self.now())
+            pulls.announce(self, pull, "auto_merge_enabled", by)
+            self.retry_auto_merges(self.repo_of(pull))
+
+    def retry_auto_merges(self, repo: Repo) -> None:
+        """Merge whatever somebody asked for and is not refused any more."""
+        for pull in [pull for pull in repo.pulls.values() if pull.auto_merge and pull.is_open]:
+            wish, pull.auto_merge = pull.auto_merge, None
+            if wish is not None:
+                try:
+                    merging.merge(self, pull, wish.method, by=wish.by)
+                except MergeRefused:
+                    pull.auto_merge = wish
 
     def rename_label(self, repo: str | Repo, old: str, new: str, by: str = BOT) -> None:
         """Rename a label of a repository, and so on everything that bears it; raises KeyError if there is none."""
