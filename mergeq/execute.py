@@ -125,7 +125,7 @@ def _land_next(
         services.log.info("merge asked for", pull=str(chosen.pull), verdict=answer.verdict.value, answer=answer.text)
         match answer.verdict:
             case MergeVerdict.MERGED:
-                landing = _landed(services, lease, number, answer.sha, _depth(run, index))
+                landing = _landed(services, lease, chosen, answer.sha, _depth(run, index))
                 return _compare(services, lease, landing, run, index, base_sha)
             case MergeVerdict.UNKNOWN:
                 landing = _resolve(services, lease, number, base_sha, _depth(run, index))
@@ -240,18 +240,27 @@ def _compare(services: Services, lease: Lease, landing: Landing, run: Run | None
     return _Landed(Outcome.LANDED, landing=landing)
 
 
-def _landed(services: Services, lease: Lease, number: int, sha: str | None, depth: int) -> Landing:
-    """What landed, read back; GitHub may lag behind its own answer (Q12), so a reading without it is tried again."""
+def _landed(services: Services, lease: Lease, chosen: Standing, sha: str | None, depth: int) -> Landing:
+    """What landed, read back; GitHub may lag behind its own answer, which is believed (Q12).
+
+    A pull request that still reads as open after all is kept from being landed once more.
+    """
+    number, lagging = chosen.pull.number, Landing(merged=True, is_open=False, head_sha="", base_sha="", landed_sha=sha)
     for wait in (*_DOUBT_WAITS, None):
         try:
-            landing = services.github.landing(lease.branch, number, depth)
+            landing = services.github.landing(lease.branch, number, depth, sha)
         except Unreadable:
             landing = None
-        if landing and landing.merged and landing.landed_sha == sha:
-            return landing
+        if landing and landing.landed_sha == sha:
+            lagging = replace(landing, merged=True)
+            if landing.merged:
+                return landing
         if wait is not None:
             services.sleep(wait)
-    return Landing(merged=True, is_open=False, head_sha="", base_sha="", landed_sha=sha)
+    text = f"it was merged as {(sha or '')[:7]}, which GitHub does not show yet"
+    refusal = Refusal(chosen.pull.head_sha, text, services.now() + _DOUBT_PARKED_SECONDS)
+    services.store.refuse(lease, number, refusal)
+    return lagging
 
 
 def _resolve(services: Services, lease: Lease, number: int, base_sha: str, depth: int) -> Landing:

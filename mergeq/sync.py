@@ -10,7 +10,6 @@ from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_o
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
-from mergeq.core.query import updated_between
 from mergeq.github import Unreadable
 from mergeq.store import Lease, SavedPool
 
@@ -26,11 +25,12 @@ def sweep(services: Services, since: float) -> Iterator[Branch]:
     other (D8).
     """
     config = services.config
-    window = updated_between(since - _SLACK if since else 0.0, services.now() + _SLACK)
+    recent = (since - _SLACK if since else 0.0, services.now() + _SLACK)
     seen: dict[Branch, None] = {}
-    for search in (*config.searches(), *(f"{search} {window}" for search in config.open_pull_searches())):
+    searches = [(search, None) for search in config.searches()]
+    for search, window in (*searches, *((search, recent) for search in config.open_pull_searches())):
         try:
-            for branch in services.github.nominate(search):
+            for branch in services.github.nominate(search, window):
                 if branch not in seen and config.covers(branch):
                     seen[branch] = None
                     yield branch

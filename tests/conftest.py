@@ -16,6 +16,7 @@ from mergeq.core.pull import Branch
 from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.web import create_app
+from tests.quirks import Quirk
 
 CONFIG = """
 tide:
@@ -58,6 +59,15 @@ def github(clock: ManualClock, tmp_path: Path) -> Iterator[Sandbox]:
         sandbox.serve()
         sandbox.world.create_repo("acme/rocket", files=FILES)
         yield sandbox
+
+
+@pytest.fixture
+def quirk(request: pytest.FixtureRequest, github: Sandbox) -> Iterator[Quirk]:
+    """The quirk of GitHub that a test is marked with."""
+    made = Quirk(github)
+    yield made
+    request.node.user_properties.append(("hits", made.hits))
+    made.check()
 
 
 class Mergeq:

@@ -1,5 +1,6 @@
 """The client: every call is a read, which may be repeated, or a write, which never is (D6)."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from mergeq.core.message import Message
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
-from mergeq.core.query import scope_owner
+from mergeq.core.query import scope_owner, updated_between
 from mergeq.core.refusal import MergeRefusal
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
@@ -110,23 +111,41 @@ class GitHub:
 
     # reads
 
-    def nominate(self, search: str) -> Iterator[Branch]:
+    def nominate(self, search: str, window: tuple[float, float] | None = None) -> Iterator[Branch]:
         """The base branches of the pull requests that a search finds, each once. Search may be stale: it only
         nominates (D11).
+
+        `window` limits when they were updated, in epoch seconds. GitHub shows no more than 1000 hits: where there are
+        more, those that were updated no later than the last one shown are asked for next (Q22). Raises Unreadable,
+        also where so many were updated within one second that no window tells them apart.
         """
         seen: set[Branch] = set()
+        while True:
+            limited = f"{search} sort:updated-desc" + (f" {updated_between(*window)}" if window else "")
+            count, shown, oldest = 0, 0, math.inf
+            for page in self._pages(documents.NOMINATE, {"query": limited}, f"the search {search!r}"):
+                count, shown = page["issueCount"], shown + len(page["nodes"])
+                for node in page["nodes"]:
+                    if node and node["__typename"] == "PullRequest" and node["repository"]:
+                        oldest = min(oldest, parse.seconds(node["updatedAt"]))
+                        branch = Branch(
+                            node["repository"]["owner"]["login"], node["repository"]["name"], node["baseRefName"]
+                        )
+                        if branch not in seen:
+                            seen.add(branch)
+                            yield branch
+            if shown >= count or not shown:
+                return
+            if window is not None and oldest >= window[1]:
+                raise Unreadable(f"the search {search!r} finds more than GitHub shows of one second: {count}")
+            window = (window[0] if window else 0.0, oldest)
+
+    def _pages(self, document: str, variables: dict[str, Any], what: str) -> Iterator[Any]:
+        """The pages of a search."""
         cursor: str | None = None
         while True:
-            page = self._read(documents.NOMINATE, {"query": search, "cursor": cursor}, f"the search {search!r}")[
-                "search"
-            ]
-            for node in page["nodes"]:
-                if node and node["__typename"] == "PullRequest" and node["repository"]:
-                    repo = node["repository"]
-                    branch = Branch(repo["owner"]["login"], repo["name"], node["baseRefName"])
-                    if branch not in seen:
-                        seen.add(branch)
-                        yield branch
+            page = self._read(document, variables | {"cursor": cursor}, what)["search"]
+            yield page
             if not page["pageInfo"]["hasNextPage"]:
                 return
             cursor = page["pageInfo"]["endCursor"]
@@ -143,11 +162,11 @@ class GitHub:
         slugs: dict[int, str] = {}
         first: dict[str, Any] | None = None
         while True:
-            node = self._read(documents.BRANCH, variables, str(branch))["repository"]
-            if node is None or node["ref"] is None:
-                raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
+            node = _of(branch, self._read(documents.BRANCH, variables, str(branch), piecewise=True))
             first = first or node
             page = node["pullRequests"]
+            for item in page["nodes"]:
+                self._complete(branch, item)
             slugs |= parse.app_slugs(page["nodes"])
             for item in page["nodes"]:
                 if pull := parse.pull(item) if item else None:
@@ -176,10 +195,9 @@ class GitHub:
     def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:
         """One pull request, its repository, its blockers and the tip of `branch`, in one read (D23)."""
         variables = self._variables(branch, blocker_label) | {"number": number}
-        node = self._read(documents.PULL, variables, f"{branch.full_repo}#{number}")["repository"]
-        if node is None or node["ref"] is None:
-            raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
+        node = _of(branch, self._read(documents.PULL, variables, f"{branch.full_repo}#{number}"))
         item = node["pullRequest"]
+        self._complete(branch, item)
         protection = parse.protection(node, parse.app_slugs([item]))
         return LastLook(
             pull=parse.pull(item) if item and protection else None,
@@ -198,25 +216,26 @@ class GitHub:
             raise Unreadable(f"{what} does not exist on GitHub, or the token may not see it")
         return Branch(owner, name, node["pullRequest"]["baseRefName"])
 
-    def landing(self, branch: Branch, number: int, depth: int = 1) -> Landing:
+    def landing(self, branch: Branch, number: int, depth: int = 1, sha: str | None = None) -> Landing:
         """What became of a pull request; `line` holds the first parents of the newest `depth` commits of the landing.
 
-        A merge commit may be missing for a moment after a merge.
+        A merge commit may be missing for a moment after a merge, and the pull request still read as open (Q12): where
+        GitHub has told its `sha`, its tree and line are read from that commit itself.
         """
-        variables = self._ref(branch) | {"number": number, "depth": depth}
+        variables = self._ref(branch) | {"number": number, "depth": depth, "sha": sha, "known": sha is not None}
         node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
         if node is None or node["ref"] is None or node["pullRequest"] is None:
             raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
         pull = node["pullRequest"]
-        commit = pull["mergeCommit"] or {}
+        commit = (pull["mergeCommit"] if pull["merged"] else None) or node.get("object") or {}
         return Landing(
             merged=pull["merged"],
             is_open=pull["state"] == "OPEN",
             head_sha=pull["headRefOid"],
             base_sha=node["ref"]["target"]["oid"],
-            landed_sha=commit.get("oid") if pull["merged"] else None,
-            landed_tree=commit["tree"]["oid"] if pull["merged"] and commit else None,
-            line=tuple(_first_parent(one) for one in commit["history"]["nodes"]) if pull["merged"] and commit else (),
+            landed_sha=commit.get("oid"),
+            landed_tree=commit["tree"]["oid"] if commit else None,
+            line=tuple(_first_parent(one) for one in commit["history"]["nodes"]) if commit else (),
         )
 
     def staged(self, branch: Branch, shas: Sequence[str]) -> list[tuple[Context, ...] | None]:
@@ -224,6 +243,8 @@ class GitHub:
         variables = {"owner": branch.org, "name": branch.repo} | {f"sha{n}": sha for n, sha in enumerate(shas)}
         node = self._read(documents.staged(len(shas)), variables, f"the staged commits of {branch}")["repository"] or {}
         objects = [node.get(f"run{index}") for index in range(len(shas))]
+        for found in objects:
+            self._complete(branch, found)
         return [
             None if found is None else parse.contexts(found["statusCheckRollup"], sha)
             for found, sha in zip(objects, shas, strict=True)
@@ -236,14 +257,54 @@ class GitHub:
         """
         variables = {"owner": branch.org, "name": branch.repo, "number": number}
         what = f"the commits of {branch.full_repo}#{number}"
-        pull = (self._read(documents.COMMITS, variables, what)["repository"] or {}).get("pullRequest")
-        if (
-            pull is None
-            or pull["headRefOid"] != head_sha
-            or pull["commits"]["totalCount"] > len(pull["commits"]["nodes"])
-        ):
+        cursor: str | None = None
+        nodes: list[dict[str, Any]] = []
+        while True:
+            read = self._read(documents.COMMITS, variables | {"cursor": cursor}, what)["repository"] or {}
+            pull = read.get("pullRequest")
+            if pull is None or pull["headRefOid"] != head_sha:
+                raise Unreadable(f"{what} could not be read: its head is another by now")
+            page = pull["commits"]
+            nodes += page["nodes"]
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+            cursor = page["pageInfo"]["endCursor"]
+        found = parse.commits(nodes, head_sha) if page["totalCount"] == len(nodes) else None
+        if found is None:
             raise Unreadable(f"{what} could not be read in full")
-        return parse.commits(pull["commits"]["nodes"])
+        return found
+
+    def _complete(self, branch: Branch, node: dict[str, Any] | None) -> None:
+        """Read on where a pull request, or a commit, has more labels or results than one page holds (Q33, Q34).
+
+        What changes while it is read does not add up, and is not believed.
+        """
+        where = {"owner": branch.org, "name": branch.repo}
+        if labels := (node or {}).get("labels"):
+            asked = where | {"number": (node or {})["number"]}
+            self._read_on(labels, documents.LABELS, asked, lambda repo: repo["pullRequest"]["labels"])
+        if rollup := (node or {}).get("statusCheckRollup"):
+            asked = where | {"sha": rollup["commit"]["oid"]}
+            self._read_on(
+                rollup["contexts"],
+                documents.CONTEXTS,
+                asked,
+                lambda repo: repo["object"]["statusCheckRollup"]["contexts"],
+            )
+
+    def _read_on(
+        self, page: dict[str, Any], document: str, variables: dict[str, Any], found: Callable[[Any], dict[str, Any]]
+    ) -> None:
+        """Add to a page of a list all that come after it. Raises Unreadable."""
+        what = f"the rest of a list in {variables['owner']}/{variables['name']}"
+        while page["pageInfo"]["hasNextPage"]:
+            asked = variables | {"cursor": page["pageInfo"]["endCursor"]}
+            try:
+                more = found(self._read(document, asked, what)["repository"])
+            except (KeyError, TypeError):
+                raise Unreadable(f"{what} could not be read: it is gone") from None
+            page["nodes"] += more["nodes"]
+            page |= {"pageInfo": more["pageInfo"], "totalCount": more["totalCount"]}
 
     # writes: sent once, whatever happens
 
@@ -386,9 +447,9 @@ class GitHub:
         self._local.token = token = self._credentials.token(owner)
         return token
 
-    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
+    def _read(self, document: str, variables: dict[str, Any], what: str, *, piecewise: bool = False) -> dict[str, Any]:
         """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
-        (Q3).
+        (Q3); `piecewise`, single pull requests of a branch may be missing from it.
         """
         owner = variables.get("owner") or scope_owner(variables["query"])
         request = GraphQLRequest(document, variable_values=variables)
@@ -404,6 +465,8 @@ class GitHub:
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
+            if piecewise and (pieces := _pieces(error)) is not None:
+                return pieces
             said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
             raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
         except TransportServerError as error:
@@ -482,6 +545,39 @@ class _Spoken(pygithub.Auth.Auth):
         return str(self._local.token)
 
 
+def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:
+    """The repository of a branch, if it still goes by that name and has the branch; raises Unreadable (Q27, Q29).
+
+    GitHub answers by old names too, and one branch must not be acted on under two names.
+    """
+    node: dict[str, Any] | None = data["repository"]
+    if node is None or node["ref"] is None:
+        raise Unreadable(f"{branch} does not exist on GitHub, or the token may not see it")
+    if node["nameWithOwner"].lower() != branch.full_repo.lower():
+        raise Unreadable(f"{branch.full_repo} is called {node['nameWithOwner']} now")
+    return node
+
+
+def _pieces(error: TransportQueryError) -> dict[str, Any] | None:
+    """What is left of a branch where only single pull requests could not be read; None where more is missing (Q3).
+
+    Such a pull request is left without whatever was not readable, which no reader takes for an answer.
+    """
+    try:
+        nodes = (error.data or {})["repository"]["pullRequests"]["nodes"]
+        for one in error.errors or [{}]:
+            base, index, broken = one["path"][:3], one["path"][3], one["path"][4:]
+            if base != ["repository", "pullRequests", "nodes"]:
+                return None
+            if broken[:1] == ["statusCheckRollup"]:
+                nodes[index]["statusCheckRollup"] = {}
+            elif nodes[index] is not None:
+                nodes[index] = {"number": nodes[index].get("number", "?")}
+    except (IndexError, KeyError, TypeError):
+        return None
+    return error.data
+
+
 def _first_parent(commit: dict[str, Any]) -> str:
     parents = commit["parents"]["nodes"]
     return str(parents[0]["oid"]) if parents else ""
@@ -498,6 +594,8 @@ def _passing(error: BaseException) -> bool:
 
 def _answer(status: int, text: str) -> MergeAnswer:
     """The meaning of a merge call's refusal; the message decides, never the status alone (T5.7-T5.12, Q6, Q13)."""
+    if status == 0:
+        return MergeAnswer(MergeVerdict.UNKNOWN, text)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered {status}")
     if status == HTTPStatus.CONFLICT:

@@ -5,11 +5,13 @@ fragment Pull on PullRequest {
   number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
   author { __typename login }
   headRepositoryOwner { login }
+  headRepository { name }
+  headRef { target { oid } }
   baseRefName headRefName headRefOid
   mergeable mergeStateStatus canBeRebased reviewDecision isInMergeQueue isMergeQueueEnabled
   repository { name owner { login } }
   milestone { title }
-  labels(first: 100) { totalCount nodes { name } }
+  labels(first: 100) { ...Labels }
   reviews(last: 50, states: [APPROVED]) { nodes { author { __typename login } authorAssociation commit { oid } } }
   reviewThreads(first: 100) { totalCount nodes { isResolved } }
   commits(first: 1) { totalCount }
@@ -22,23 +24,39 @@ fragment Pull on PullRequest {
 }
 """
 
-_ROLLUP = """
-fragment Rollup on StatusCheckRollup {
-  commit { oid }
-  contexts(first: 100) {
-    totalCount
-    nodes {
-      __typename
-      ... on CheckRun { databaseId name status conclusion startedAt detailsUrl checkSuite { app { slug databaseId } } }
-      ... on StatusContext { context state description targetUrl createdAt }
-    }
+_LABELS = """
+fragment Labels on LabelConnection {
+  totalCount
+  pageInfo { hasNextPage endCursor }
+  nodes { name }
+}
+"""
+
+_CONTEXTS = """
+fragment Contexts on StatusCheckRollupContextConnection {
+  totalCount
+  pageInfo { hasNextPage endCursor }
+  nodes {
+    __typename
+    ... on CheckRun { databaseId name status conclusion startedAt detailsUrl checkSuite { app { slug databaseId } } }
+    ... on StatusContext { context state description targetUrl createdAt }
   }
 }
 """
 
+_ROLLUP = (
+    """
+fragment Rollup on StatusCheckRollup {
+  commit { oid }
+  contexts(first: 100) { ...Contexts }
+}
+"""
+    + _CONTEXTS
+)
+
 _REPOSITORY = """
 fragment Settings on Repository {
-  isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
+  nameWithOwner isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
   mergeCommitTitle mergeCommitMessage squashMergeCommitTitle squashMergeCommitMessage
   ref(qualifiedName: $ref) {
     target { oid }
@@ -77,7 +95,7 @@ query Nominate($query: String!, $cursor: String) {
   search(type: ISSUE, first: 100, after: $cursor, query: $query) {
     issueCount
     pageInfo { hasNextPage endCursor }
-    nodes { __typename ... on PullRequest { number baseRefName repository { name owner { login } } } }
+    nodes { __typename ... on PullRequest { number updatedAt baseRefName repository { name owner { login } } } }
   }
 }
 """
@@ -101,6 +119,7 @@ query Branch(
 }
 """
     + _PULL
+    + _LABELS
     + _ROLLUP
     + _REPOSITORY
 )
@@ -116,6 +135,7 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
 }
 """
     + _PULL
+    + _LABELS
     + _ROLLUP
     + _REPOSITORY
 )
@@ -128,32 +148,68 @@ query Base($owner: String!, $name: String!, $number: Int!) {
 """
 
 LANDING = """
-query Landing($owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!) {
+query Landing(
+  $owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!, $sha: GitObjectID, $known: Boolean!
+) {
   rateLimit { cost remaining resetAt }
   repository(owner: $owner, name: $name) {
     ref(qualifiedName: $ref) { target { oid } }
+    object(oid: $sha) @include(if: $known) { ...Landed }
     pullRequest(number: $number) {
       state merged headRefOid
-      mergeCommit { oid tree { oid } history(first: $depth) { nodes { oid parents(first: 1) { nodes { oid } } } } }
+      mergeCommit { ...Landed }
     }
   }
+}
+
+fragment Landed on Commit {
+  oid
+  tree { oid }
+  history(first: $depth) { nodes { oid parents(first: 1) { nodes { oid } } } }
 }
 """
 
 COMMITS = """
-query Commits($owner: String!, $name: String!, $number: Int!) {
+query Commits($owner: String!, $name: String!, $number: Int!, $cursor: String) {
   rateLimit { cost remaining resetAt }
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       headRefOid
-      commits(first: 100) {
+      commits(first: 100, after: $cursor) {
         totalCount
-        nodes { commit { oid message author { name email user { login } } parents(first: 2) { totalCount } } }
+        pageInfo { hasNextPage endCursor }
+        nodes {
+          commit { oid message author { name email user { login } } parents(first: 2) { totalCount nodes { oid } } }
+        }
       }
     }
   }
 }
 """
+
+LABELS = (
+    """
+query Labels($owner: String!, $name: String!, $number: Int!, $cursor: String) {
+  rateLimit { cost remaining resetAt }
+  repository(owner: $owner, name: $name) {
+    pullRequest(number: $number) { labels(first: 100, after: $cursor) { ...Labels } }
+  }
+}
+"""
+    + _LABELS
+)
+
+CONTEXTS = (
+    """
+query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: String) {
+  rateLimit { cost remaining resetAt }
+  repository(owner: $owner, name: $name) {
+    object(oid: $sha) { ... on Commit { statusCheckRollup { contexts(first: 100, after: $cursor) { ...Contexts } } } }
+  }
+}
+"""
+    + _CONTEXTS
+)
 
 
 def staged(count: int) -> str:

@@ -33,8 +33,9 @@ _METHODS = {
 
 
 def pull(node: dict[str, Any]) -> PullRequest | None:
-    """A pull request; None when the node is not readable enough to be judged (partial data, more than 100 labels: Q3,
-    Q33).
+    """A pull request; None when the node is not readable enough to be judged (partial data, not all labels: Q3, Q33).
+
+    Nothing is concluded from the contexts of a head that its branch has left already (Q18).
     """
     try:
         labels = node["labels"]
@@ -52,7 +53,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             title=node["title"],
             author=login(node["author"]),
             labels=tuple(label["name"] for label in labels["nodes"]),
-            contexts=contexts(node["statusCheckRollup"], head),
+            contexts=contexts(node["statusCheckRollup"], head) if _tip(node) in {None, head} else None,
             milestone=(node["milestone"] or {}).get("title"),
             is_draft=node["isDraft"],
             is_open=node["state"] == "OPEN",
@@ -74,13 +75,24 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             paths=_paths(node["files"]),
             steps=node["commits"]["totalCount"],
             was_forced=_was_forced(node["timelineItems"]),
-            head_owner=login(node["headRepositoryOwner"]) if node["headRepositoryOwner"] else "",
+            head_owner=_head_owner(node),
             maintainer_can_modify=node["maintainerCanModify"],
             body=node.get("body") or "",
             is_bot=(node["author"] or {}).get("__typename") == "Bot",
         )
     except (KeyError, TypeError):
         return None
+
+
+def _tip(node: dict[str, Any]) -> str | None:
+    """Where the branch of a pull request is; None when that cannot be seen, as when its fork is gone."""
+    return ((node["headRef"] or {}).get("target") or {}).get("oid")
+
+
+def _head_owner(node: dict[str, Any]) -> str:
+    """Whose repository the branch is in; empty when that is gone (Q24)."""
+    owner = node["headRepositoryOwner"] if node["headRepository"] else None
+    return login(owner) if owner else ""
 
 
 def _label_times(events: list[dict[str, Any] | None]) -> tuple[tuple[str, float], ...]:
@@ -115,9 +127,14 @@ def _paths(files: dict[str, Any] | None) -> tuple[str, ...] | None:
 
 
 def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | None:
-    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34)."""
+    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34).
+
+    An empty rollup stands for one that could not be read at all (Q3).
+    """
     if rollup is None:
         return ()
+    if not rollup:
+        return None
     nodes = rollup["contexts"]["nodes"]
     if rollup["commit"]["oid"] != head or rollup["contexts"]["totalCount"] > len(nodes):
         return None
@@ -183,9 +200,16 @@ def repository(node: dict[str, Any]) -> Repository:
     )
 
 
-def commits(nodes: list[dict[str, Any]]) -> tuple[Commit, ...]:
-    """The commits of a pull request as a rebase would replay them: merges are left out."""
-    found = [node["commit"] for node in nodes]
+def commits(nodes: Iterable[dict[str, Any]], head: str) -> tuple[Commit, ...] | None:
+    """The commits of a pull request as a rebase would replay them: merges are left out.
+
+    GitHub lists them by date, so they are put in order by their parents, up to `head` (Q23); None when they do not all
+    lead there.
+    """
+    listed = {node["commit"]["oid"]: node["commit"] for node in nodes}
+    found = _parents_first(listed, head)
+    if len(found) < len(listed):
+        return None
     authors = [commit["author"] or {} for commit in found]
     return tuple(
         Commit(
@@ -198,6 +222,22 @@ def commits(nodes: list[dict[str, Any]]) -> tuple[Commit, ...]:
         for commit, author in zip(found, authors, strict=True)
         if commit["parents"]["totalCount"] < 2
     )
+
+
+def _parents_first(listed: Mapping[str, dict[str, Any]], head: str) -> list[dict[str, Any]]:
+    """What `head` is built on, each commit after its parents."""
+    ordered: dict[str, dict[str, Any]] = {}
+    waiting = [(head, False)]
+    seen = set()
+    while waiting:
+        oid, is_due = waiting.pop()
+        if is_due:
+            ordered[oid] = listed[oid]
+        elif oid in listed and oid not in seen:
+            seen.add(oid)
+            waiting.append((oid, True))
+            waiting.extend((parent["oid"], False) for parent in reversed(listed[oid]["parents"]["nodes"]))
+    return list(ordered.values())
 
 
 def app_slugs(pulls: Iterable[dict[str, Any] | None]) -> dict[int, str]:
