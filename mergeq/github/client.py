@@ -28,6 +28,7 @@ from mergeq.github.auth import Credentials, NoCredentials
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
 _AGENT = "mergeq"
+_PAGE = 100  # what GitHub shows of a list at most at once
 
 
 class Unreadable(Exception):
@@ -107,6 +108,7 @@ class GitHub:
         self._api_url = api_url
         self._graphql_url = graphql_url
         self._sleep = sleep
+        self._lacking: frozenset[str] | None = None
         self._local = threading.local()
 
     # reads
@@ -222,12 +224,16 @@ class GitHub:
         A merge commit may be missing for a moment after a merge, and the pull request still read as open (Q12): where
         GitHub has told its `sha`, its tree and line are read from that commit itself.
         """
-        variables = self._ref(branch) | {"number": number, "depth": depth, "sha": sha, "known": sha is not None}
+        first = min(depth, _PAGE)
+        variables = self._ref(branch) | {"number": number, "depth": first, "sha": sha, "known": sha is not None}
         node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
         if node is None or node["ref"] is None or node["pullRequest"] is None:
             raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
         pull = node["pullRequest"]
-        commit = (pull["mergeCommit"] if pull["merged"] else None) or node.get("object") or {}
+        commit = node.get("object") or (pull["mergeCommit"] if pull["merged"] else None) or {}
+        line = tuple(_first_parent(one) for one in commit["history"]["nodes"]) if commit else ()
+        if depth > len(line) == _PAGE:
+            line += self.landing(branch, number, depth - _PAGE, line[-1]).line
         return Landing(
             merged=pull["merged"],
             is_open=pull["state"] == "OPEN",
@@ -235,7 +241,7 @@ class GitHub:
             base_sha=node["ref"]["target"]["oid"],
             landed_sha=commit.get("oid"),
             landed_tree=commit["tree"]["oid"] if commit else None,
-            line=tuple(_first_parent(one) for one in commit["history"]["nodes"]) if commit else (),
+            line=line,
         )
 
     def staged(self, branch: Branch, shas: Sequence[str]) -> list[tuple[Context, ...] | None]:
@@ -452,7 +458,10 @@ class GitHub:
         (Q3); `piecewise`, single pull requests of a branch may be missing from it.
         """
         owner = variables.get("owner") or scope_owner(variables["query"])
-        request = GraphQLRequest(document, variable_values=variables)
+        lacking = self._lacking or frozenset()
+        request = GraphQLRequest(
+            documents.without(document, lacking) if lacking else document, variable_values=variables
+        )
         retrying = Retrying(
             retry=retry_if_exception(_passing),
             wait=wait_exponential_jitter(multiplier=0.5, max=10),
@@ -462,10 +471,15 @@ class GitHub:
         )
         try:
             data: dict[str, Any] = retrying(lambda: self._execute(request, owner))
+            documents.fill_in(data, lacking)
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
+            if self._lacking is None and _is_about_a_field(error):
+                self._lacking = self._missing_fields(owner)
+                return self._read(document, variables, what, piecewise=piecewise)
             if piecewise and (pieces := _pieces(error)) is not None:
+                documents.fill_in(pieces, lacking)
                 return pieces
             said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
             raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
@@ -475,6 +489,12 @@ class GitHub:
             broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
             raise Unreadable(f"{what} could not be read: {broken}") from None
         return data
+
+    def _missing_fields(self, owner: str) -> frozenset[str]:
+        """The fields we can do without that this server does not have (Q84). Raises Unreadable."""
+        known = self._read(documents.SCHEMA, {"owner": owner}, "the schema of this server")
+        there = {name: {field["name"] for field in (known[name] or {"fields": ()})["fields"]} for name in known}
+        return frozenset().union(*(fields.keys() - there[name] for name, fields in documents.OPTIONAL.items()))
 
     def _execute(self, request: GraphQLRequest, owner: str) -> dict[str, Any]:
         """One query, sent twice at most: a token that GitHub did not take is replaced."""
@@ -576,6 +596,11 @@ def _pieces(error: TransportQueryError) -> dict[str, Any] | None:
     except (IndexError, KeyError, TypeError):
         return None
     return error.data
+
+
+def _is_about_a_field(error: TransportQueryError) -> bool:
+    """Whether a document was refused because a field of it does not exist on this server."""
+    return any("doesn't exist on type" in str(one.get("message")) for one in error.errors or ())
 
 
 def _first_parent(commit: dict[str, Any]) -> str:

@@ -1,4 +1,27 @@
-"""The GraphQL documents that are sent, each named for what it is for."""
+"""The GraphQL documents that are sent, each named for what it is for, and what servers may lack of them."""
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from graphql import REMOVE, FieldNode, Visitor, parse, print_ast, visit
+
+OPTIONAL: dict[str, dict[str, Any]] = {
+    "PullRequest": {"mergeStateStatus": "UNKNOWN", "isInMergeQueue": False, "isMergeQueueEnabled": False},
+    "Ref": {"rules": {"totalCount": 0, "nodes": []}},
+    "Repository": {
+        "mergeCommitTitle": "MERGE_MESSAGE",
+        "mergeCommitMessage": "PR_TITLE",
+        "squashMergeCommitTitle": "COMMIT_OR_PR_TITLE",
+        "squashMergeCommitMessage": "COMMIT_MESSAGES",
+    },
+}
+"""Fields by type that a GitHub Enterprise Server may be too old for, with what holds where there is no such thing
+(Q84).
+"""
+
+_TOLD_BY = {"PullRequest": "headRefName", "Ref": "branchProtectionRule", "Repository": "isArchived"}
+"""By which field an answer shows that it is of a type, in all our documents that ask for something optional of it."""
 
 _PULL = """
 fragment Pull on PullRequest {
@@ -140,6 +163,12 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
     + _REPOSITORY
 )
 
+SCHEMA = (
+    "query Schema {\n"
+    + "".join(f"  {name}: __type(name: {name!r}) {{ fields {{ name }} }}\n" for name in OPTIONAL).replace("'", '"')
+    + "}\n"
+)
+
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
   rateLimit { cost remaining resetAt }
@@ -210,6 +239,36 @@ query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: Str
 """
     + _CONTEXTS
 )
+
+
+@cache
+def without(document: str, lacking: frozenset[str]) -> str:
+    """A document that does not ask for some fields."""
+    return print_ast(visit(parse(document), _Without(lacking)))
+
+
+def fill_in(answer: Any, lacking: frozenset[str]) -> None:
+    """Put into an answer what holds in place of the fields that were not asked for."""
+    if isinstance(answer, list):
+        for one in answer:
+            fill_in(one, lacking)
+    elif isinstance(answer, dict):
+        for one in [*answer.values()]:
+            fill_in(one, lacking)
+        for name, sign in _TOLD_BY.items():
+            if sign in answer:
+                answer |= {field: value for field, value in OPTIONAL[name].items() if field in lacking}
+
+
+class _Without(Visitor):
+    """Takes fields out by their names, none of which has another meaning elsewhere in our documents."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def enter_field(self, node: FieldNode, *_where: Any) -> Any:
+        return REMOVE if node.name.value in self._names else None
 
 
 def staged(count: int) -> str:

@@ -259,7 +259,8 @@ def protection(node: dict[str, Any], slugs: Mapping[int, str]) -> Protection | N
     stricter of both (Q49); None when not all could be read. An App that has never reported is nobody's.
     """
     ref = node["ref"]
-    if ref["rules"] is None or ref["rules"]["totalCount"] > len(ref["rules"]["nodes"]) or None in ref["rules"]["nodes"]:
+    rules = ref["rules"]
+    if rules is None or rules["totalCount"] > len(rules["nodes"]) or None in rules["nodes"]:
         return None
     found = _classic(ref["branchProtectionRule"])
     for rule in _rules(ref):

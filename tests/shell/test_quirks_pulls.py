@@ -1,10 +1,11 @@
 """Pull requests as they also come: from forks that are gone, with hundreds of labels and results, by nobody."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from mergeq.core.history import Outcome
+from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
@@ -345,16 +346,21 @@ def test_a_change_too_big_to_be_listed_counts_as_one_of_everything(
 
 
 @pytest.mark.quirk("Q80")
-def test_a_long_series_is_rebased_whole(github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk) -> None:
-    mergeq = start_mergeq(STAGED)
-    steps: Sequence[dict[str, str]] = [{"count.txt": f"{n}\n"} for n in range(103)]
-    pull = ready(github, files=None, commits=steps, labels=(*READY, "tide/rebase"))
-    other = ready(github, "Other")
+def test_a_long_series_is_read_whole_and_in_order_before_and_after_it_has_landed(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    main = Branch("acme", "rocket", "main")
+    steps = [{"count.txt": f"{n}\n"} for n in range(103)]
+    pull = ready(github, files=None, commits=steps)
+    base = github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
     quirk.saw(len(steps))
 
-    work(github, mergeq, 7)
+    before = mergeq.services.github.commits(main, pull.number, pull.head_sha)
+    github.world.merge_pull(pull, method="rebase")
+    after = mergeq.services.github.landing(main, pull.number, len(steps))
 
-    assert (pull.merged, other.merged) == (True, True)
+    assert [commit.message.partition("(")[2].split()[0] for commit in before] == [str(n) for n in range(1, 104)]
+    assert (len(after.line), after.line[-1]) == (103, base)
 
 
 @pytest.mark.quirk("Q81")

@@ -271,6 +271,8 @@ def pull_node(**changes: Any) -> dict[str, Any]:
         "createdAt": "2026-01-01T03:04:05Z",
         "authorAssociation": "CONTRIBUTOR",
         "isCrossRepository": True,
+        "headRepository": {"name": "rocket"},
+        "headRef": {"target": {"oid": HEAD}},
         "headRepositoryOwner": {"login": "ana"},
         "maintainerCanModify": False,
         "reviewThreads": {"totalCount": 2, "nodes": [{"isResolved": True}, {"isResolved": False}]},
