@@ -1,0 +1,174 @@
+"""Limits, tokens and Apps: what is refused for a while is asked again, and whoever may do nothing does nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mergeq.core.pull import Branch
+from mergeq.sandbox import Sandbox
+from mergeq.sandbox.records import Pull
+from tests.conftest import READY, Mergeq
+from tests.quirks import Quirk
+from tests.shell.test_quirks_reading import error_of, look
+
+MAIN = Branch("acme", "rocket", "main")
+MERGE = "PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge"
+LIMITS = [
+    pytest.param("limit.secondary", {"code": 403, "silent": True}, marks=pytest.mark.quirk("Q59"), id="without a hint"),
+    pytest.param("limit.secondary", {"code": 403, "retry_after": 60}, marks=pytest.mark.quirk("Q59"), id="retry-after"),
+    pytest.param("limit.secondary", {"code": 429}, marks=pytest.mark.quirk("Q60"), id="429"),
+    pytest.param("limit.primary", {}, marks=pytest.mark.quirk("Q61"), id="primary"),
+    pytest.param("limit.primary", {"skew": -7200}, marks=pytest.mark.quirk("Q61"), id="a reset in the past"),
+    pytest.param("limit.abuse", {}, marks=pytest.mark.quirk("Q62"), id="in the old words"),
+]
+
+
+def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
+    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
+    pull = github.world.open_pull("acme/rocket", title=title, **asked)  # type: ignore[arg-type]
+    github.settle()
+    return pull
+
+
+def sweep_until(mergeq: Mergeq, pull: Pull, minutes: int) -> None:
+    for _ in range(minutes):
+        if not pull.is_open:
+            return
+        mergeq.sweep_and_work()
+
+
+@pytest.fixture
+def as_app(github: Sandbox, start_mergeq: Callable[..., Mergeq], tmp_path: Path) -> Callable[..., Mergeq]:
+    """Start mergeq as a GitHub App that is installed in acme."""
+
+    def start(**permissions: str) -> Mergeq:
+        app = github.world.register_app("mergeq", permissions={**_PERMISSIONS, **permissions})
+        github.world.install_app(app, "acme")
+        key = tmp_path / "app.pem"
+        key.write_text(app.pem)
+        return start_mergeq(github_token="", github_app_id=str(app.app.id), github_app_key_file=str(key))
+
+    return start
+
+
+_PERMISSIONS = {
+    "contents": "write",
+    "pull_requests": "write",
+    "statuses": "write",
+    "checks": "read",
+    "issues": "read",
+    "administration": "read",
+    "metadata": "read",
+    "workflows": "write",
+}
+
+
+@pytest.mark.parametrize(("switch", "args"), LIMITS)
+def test_a_limit_on_reading_delays_and_says_so(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any]
+) -> None:
+    pull = ready(github, labels=("lgtm",))
+    mergeq.sweep_and_work()
+    github.world.add_label(pull, "approved")
+    quirk.on(switch, route="graphql:Branch", **args)
+
+    look(mergeq)
+    waiting = (pull.is_open, error_of(mergeq))
+    sweep_until(mergeq, pull, 65)
+
+    assert waiting[0]
+    assert waiting[1]
+    assert (pull.merged, quirk.requests("{pull_number}/merge")) == (True, 1)
+
+
+@pytest.mark.parametrize(("switch", "args"), LIMITS)
+def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any]
+) -> None:
+    pull = ready(github)
+    quirk.on(switch, route=MERGE, **args)
+
+    mergeq.sweep_and_work()
+    at_once = pull.is_open
+    sweep_until(mergeq, pull, 65)
+
+    assert (at_once, pull.merged, quirk.requests("{pull_number}/merge")) == (True, True, 2)
+    assert mergeq.history()[0].outcome.value == "LANDED"
+
+
+@pytest.mark.quirk("Q63")
+@pytest.mark.parametrize("route", ["graphql:Branch", MERGE])
+def test_a_token_that_ends_too_early_is_replaced_and_the_call_made_once_more(
+    github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk, route: str
+) -> None:
+    mergeq = as_app()
+    quirk.on("auth.expire", route=route)
+    pull = ready(github)
+
+    mergeq.sweep_and_work()
+
+    assert (pull.merged, len(mergeq.history())) == (True, 1)
+
+
+@pytest.mark.quirk("Q64")
+@pytest.mark.parametrize("seconds", [-900, 900])
+def test_the_claim_of_an_app_is_dated_by_githubs_clock(
+    github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk, seconds: int
+) -> None:
+    mergeq = as_app()
+    quirk.on("clock.skew", seconds=seconds, times=None)
+    pull = ready(github)
+
+    mergeq.sweep_and_work()
+
+    assert pull.merged
+
+
+@pytest.mark.quirk("Q65")
+def test_long_tokens_are_used_as_they_are_and_never_told(
+    github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mergeq = as_app()
+    pull = ready(github)
+
+    mergeq.sweep_and_work()
+    token = mergeq.services.github._credentials.token("acme")
+    quirk.saw(int(token.startswith("ghs_") and len(token) > 300))
+
+    assert pull.merged
+    assert token not in "".join(capsys.readouterr())
+    connection: Any = mergeq.services.queue.connection
+    assert not [key for key in connection.scan_iter() if token.encode() in connection.dump(key)]
+
+
+@pytest.mark.quirk("Q66")
+def test_a_suspended_app_does_nothing_and_the_page_says_why(
+    github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = as_app()
+    pull = ready(github, labels=("lgtm",))
+    mergeq.sweep_and_work()
+    github.world.add_label(pull, "approved")
+    quirk.on("auth.suspend")
+
+    look(mergeq)
+
+    assert (pull.is_open, quirk.requests("{pull_number}/merge")) == (True, 0)
+    assert error_of(mergeq)
+
+
+@pytest.mark.quirk("Q66")
+def test_a_permission_that_was_not_accepted_is_named(
+    github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = as_app()
+    pull = ready(github)
+    quirk.on("auth.perms", remove=["contents"])
+
+    mergeq.sweep_and_work(2)
+
+    assert pull.is_open
+    told = [record.err for record in mergeq.history()] + [error_of(mergeq)]
+    assert any("Resource not accessible by integration" in text for text in told)
