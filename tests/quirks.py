@@ -83,17 +83,17 @@ def numbers_of(item: pytest.Item) -> Iterable[str]:
 
 
 @dataclass(slots=True)
-class _Told:
+class Told:
     hits: int = 0
     tests: int = 0
     failed: int = 0
 
 
 @dataclass(slots=True, eq=False)
-class _Counter:
+class Counter:
     """A pytest plugin that counts by number what the marked tests have shown."""
 
-    told: dict[str, _Told] = field(default_factory=lambda: {number: _Told() for number in NUMBERS})
+    told: dict[str, Told] = field(default_factory=lambda: {number: Told() for number in NUMBERS})
     _numbers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -117,7 +117,7 @@ class _Counter:
 
 def main(arguments: list[str]) -> int:
     """Run the marked tests; 1 if one of them failed."""
-    counter = _Counter()
+    counter = Counter()
     here = str(Path(__file__).parent)
     with contextlib.redirect_stdout(sys.stderr):
         failed = pytest.main(["-q", "-m", "quirk", "-p", "no:cacheprovider", here], plugins=[counter])
