@@ -136,7 +136,7 @@ class GitHub:
                         if branch not in seen:
                             seen.add(branch)
                             yield branch
-            if shown >= count or not shown:
+            if shown >= count or oldest == math.inf:
                 return
             if window is not None and oldest >= window[1]:
                 raise Unreadable(f"the search {search!r} finds more than GitHub shows of one second: {count}")

@@ -10,7 +10,7 @@ import pytest
 from mergeq import execute, jobs, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
-from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull, Restrictions
 from mergeq.store import Intent, Lease, SavedPool
 from tests.conftest import CONFIG, FILES, READY, Mergeq
@@ -241,64 +241,6 @@ def test_a_retargeted_pull_request_does_not_land_on_its_old_base(github: Sandbox
     assert (record.outcome, record.err) == (Outcome.STALE, told)
 
 
-def test_a_merge_that_answers_502_but_landed_counts_once_and_is_not_sent_again(github: Sandbox, mergeq: Mergeq) -> None:
-    fault(github, "merge.lie_merged", times=1, args={"code": 502})
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
-    github.settle()
-
-    mergeq.sweep_and_work(2)
-
-    assert pull.merged
-    assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED]
-    assert mergeq.history()[0].landed_sha == pull.merge_commit_sha
-    assert hits(github, "/merge") == 1
-
-
-def test_a_merge_that_answers_502_and_did_nothing_is_tried_again_only_after_two_readings_agree(
-    github: Sandbox, mergeq: Mergeq
-) -> None:
-    fault(github, "merge.5xx_nop", times=1, args={"code": 502})
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
-    github.settle()
-
-    mergeq.sweep_and_work()
-
-    assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.STALE]
-    assert "GitHub answered 502; GitHub did not merge it" in mergeq.history()[1].err
-    assert pull.merged
-    assert hits(github, "/merge") == 2
-
-
-def test_base_branch_was_modified_is_asked_again_after_a_pause(
-    github: Sandbox, mergeq: Mergeq, clock: ManualClock
-) -> None:
-    """T11.222."""
-    fault(github, "merge.base_modified", times=2)
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
-    github.settle()
-    before = clock.now()
-
-    mergeq.sweep_and_work()
-
-    assert pull.merged
-    assert clock.now() - before >= 60 + 4 + 8
-
-
-def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mergeq: Mergeq) -> None:
-    fault(github, "merge.head_push", times=1)
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
-    github.settle()
-    judged = pull.head_sha
-
-    mergeq.sweep_and_work()
-
-    assert pull.is_open
-    assert pull.head_sha != judged
-    assert mergeq.history()[0].outcome is Outcome.STALE
-    told = f"failed merging [{pull.number}]: #{pull.number}: PR was modified: Head branch was modified"
-    assert mergeq.history()[0].err.startswith(told)
-
-
 def test_what_github_refuses_stands_back_and_lets_the_next_one_land(github: Sandbox, mergeq: Mergeq) -> None:
     """T11.223."""
     stuck = github.world.open_pull("acme/rocket", title="Stuck", files={"a.txt": "1\n"}, labels=READY)
@@ -422,16 +364,6 @@ def test_a_branch_that_cannot_be_read_keeps_its_page_and_says_so(github: Sandbox
     assert saved is not None
     assert saved.error == "acme/rocket:main could not be read: GitHub answered 502"
     assert [standing.pull.title for standing in saved.pool.standings] == ["Add fins"]
-
-
-def test_a_passing_failure_of_github_is_not_noticed(github: Sandbox, mergeq: Mergeq) -> None:
-    fault(github, "graphql.5xx", times=2, args={"code": 502})
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
-    github.settle()
-
-    mergeq.sweep_and_work()
-
-    assert pull.merged
 
 
 def test_a_head_without_any_ci_result_waits_unless_allowed(
