@@ -1,11 +1,14 @@
-"""The client: every call is a read, which may be repeated, or a write, which never is (D6)."""
+"""The client: every call is a read, which may be repeated, or a write, which never is (D6); each has a purpose, for
+which GitHub's limits are accounted (D12).
+"""
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote
 
 import github as pygithub
@@ -14,8 +17,9 @@ from gql import Client, GraphQLRequest
 from gql.client import SyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
 from gql.transport.requests import RequestsHTTPTransport
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from mergeq.core.budget import Purpose
 from mergeq.core.message import Message
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.query import scope_owner
@@ -23,10 +27,20 @@ from mergeq.core.refusal import MergeRefusal
 from mergeq.core.status import Status
 from mergeq.github import documents, parse
 from mergeq.github.auth import Credentials, NoCredentials
+from mergeq.github.budget import Headers, HeldBack, Kind, Meter, seconds_in
 
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
+_PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
+_PAGE = 25  # pull requests at once
+_PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
+_PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
+_RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
+_TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 _AGENT = "mergeq"
+
+
+T = TypeVar("T")
 
 
 class Unreadable(Exception):
@@ -97,16 +111,32 @@ class LastLook:
 class GitHub:
     """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a
     fork.
+
+    Every method raises HeldBack when GitHub's limits do not let it go on, whatever else it raises: nothing was done.
     """
 
     def __init__(
-        self, *, credentials: Credentials, api_url: str, graphql_url: str, sleep: Callable[[float], None]
+        self,
+        *,
+        credentials: Credentials,
+        api_url: str,
+        graphql_url: str,
+        sleep: Callable[[float], None],
+        meter: Meter,
     ) -> None:
         self._credentials = credentials
         self._api_url = api_url
         self._graphql_url = graphql_url
         self._sleep = sleep
+        self._meter = meter
+        self.purpose = Purpose.EXPLAIN
         self._local = threading.local()
+
+    def on(self, purpose: Purpose) -> Self:
+        """The same client, whose calls are for that purpose; connections are shared."""
+        narrowed = copy.copy(self)
+        narrowed.purpose = purpose
+        return narrowed
 
     # reads
 
@@ -137,7 +167,8 @@ class GitHub:
         A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it
         conflicts with.
         """
-        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None}
+        usual = self._meter.ledger.page_size(branch, self._meter.now()) or _PAGE
+        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None, "first": usual}
         pulls: list[PullRequest] = []
         gaps: list[str] = []
         slugs: dict[int, str] = {}
@@ -157,6 +188,8 @@ class GitHub:
             if not page["pageInfo"]["hasNextPage"]:
                 break
             variables["cursor"] = page["pageInfo"]["endCursor"]
+        if variables["first"] < usual:
+            self._meter.ledger.set_page_size(branch, variables["first"], self._meter.now() + _PAGE_SECONDS)
         blockers = parse.blockers(first)
         if blockers is None:
             gaps.append("the blocker issues")
@@ -281,7 +314,7 @@ class GitHub:
 
     def refs_under(self, branch: Branch, prefix: str) -> list[tuple[str, float]]:
         """The branches whose names begin with `prefix`, with when their tips were committed. Raises Refused."""
-        found = self._write("GET", f"/repos/{branch.full_repo}/git/matching-refs/heads/{quote(prefix)}", None)
+        found = self._get(f"/repos/{branch.full_repo}/git/matching-refs/heads/{quote(prefix)}")
         refs = [(one["ref"].removeprefix("refs/heads/"), one["object"]["sha"]) for one in found]
         return [(name, parse.seconds(self._commit(branch, sha)["committer"]["date"])) for name, sha in refs]
 
@@ -298,7 +331,7 @@ class GitHub:
                 return None
             raise
         if not done:
-            tip = self._write("GET", f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}", None)["object"]["sha"]
+            tip = self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"]
             return tip, self.tree_of(branch, tip)
         return done["sha"], done["commit"]["tree"]["sha"]
 
@@ -312,7 +345,7 @@ class GitHub:
 
     def lacks(self, branch: Branch, sha: str, other: str) -> int:
         """How many commits of `other` are not in the history of `sha`; both may come from forks. Raises Refused."""
-        found = self._write("GET", f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1", None)
+        found = self._get(f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1")
         return int(found["behind_by"])
 
     def update_branch(self, branch: Branch, number: int, head_sha: str) -> None:
@@ -350,7 +383,7 @@ class GitHub:
             del self._local.rest
 
     def _commit(self, branch: Branch, sha: str) -> Any:
-        return self._write("GET", f"/repos/{branch.full_repo}/git/commits/{sha}", None)
+        return self._get(f"/repos/{branch.full_repo}/git/commits/{sha}")
 
     def _ref(self, branch: Branch) -> dict[str, Any]:
         return {"owner": branch.org, "name": branch.repo, "ref": f"refs/heads/{branch.name}"}
@@ -359,71 +392,160 @@ class GitHub:
         labels = [blocker_label] if blocker_label else None
         return self._ref(branch) | {"labels": labels, "blockers": bool(blocker_label)}
 
-    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
-        """One REST call about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
+    def _get(self, path: str) -> Any:
+        """One REST read about ``/repos/OWNER/…``, again after a passing failure. Raises Refused."""
+        return self._again(lambda: self._call(Kind.READ, "GET", path, None))
+
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None) -> Any:
+        """One REST write about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
         Refused.
+        """
+        return self._call(Kind.WRITE, verb, path, body)
+
+    def _call(self, kind: Kind, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
+        """One REST call. Raises Refused.
 
         Only what is surely not done is asked again: a token that GitHub did not take (401) is replaced, once (D6).
         """
         owner = path.split("/")[2]
         try:
-            token = self._speak_for(owner)
+            token, account = self._speak_for(owner, "core")
         except NoCredentials as error:
             raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from None
         try:
-            _, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
+            headers, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
         except pygithub.GithubException as error:
+            self._charge(account, "core", kind, 1, error.headers or {})
             if error.status == HTTPStatus.UNAUTHORIZED and again:
                 self._credentials.forget(owner, token)
-                return self._write(verb, path, body, again=False)
-            raise Refused(error.status, _message(error)) from None
+                return self._call(kind, verb, path, body, again=False)
+            text = _message(error)
+            if held := self._meter.hold_for(account, error.status, error.headers or {}, text):
+                raise held from None
+            raise Refused(error.status, text) from None
         except (requests.RequestException, OSError) as error:
+            self._meter.charge(account, "core", self.purpose, kind, 1, None)
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
+        self._charge(account, "core", kind, 1, headers)
         return data
 
-    def _speak_for(self, owner: str) -> str:
-        """Have what this thread asks next speak for `owner`; the token. Raises NoCredentials."""
-        self._local.token = token = self._credentials.token(owner)
-        return token
-
-    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
-        """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
-        (Q3).
+    def _speak_for(self, owner: str, resource: str) -> tuple[str, str]:
+        """Have what this thread asks next speak for `owner`, if the budget of `resource` allows; the token, and whose
+        limits count. Raises NoCredentials.
         """
-        owner = variables.get("owner") or scope_owner(variables["query"])
-        request = GraphQLRequest(document, variable_values=variables)
+        account = self._credentials.account(owner)
+        self._meter.admit(account, resource, self.purpose)
+        self._local.token = token = self._credentials.token(owner)
+        self._local.headers = {}
+        return token, account
+
+    def _charge(
+        self, account: str, resource: str, kind: Kind, points: float, headers: Headers, limit: Any = None
+    ) -> None:
+        """Account for what was answered, with GitHub's last word: a query's `rateLimit`, else the headers."""
+        self._local.headers = headers
+        told = self._meter.told(headers)
+        if limit:
+            ends_at = self._meter.by_our_clock(headers, parse.seconds(limit["resetAt"]))
+            told = (float(limit["limit"]), float(limit["remaining"]), ends_at)
+        self._meter.charge(account, resource, self.purpose, kind, points, told)
+        if told is None:
+            self._meter.note_silence(account, resource)
+
+    def _again(self, read: Callable[[], T], shrink: Callable[[BaseException], None] | None = None) -> T:
+        """What a read gives, which is repeated after a passing failure; `shrink` makes it ask for less before that."""
+
+        def pause(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, HeldBack):
+                return max(error.until - self._meter.now(), 0.0)
+            return max(usual(state), seconds_in(self._local.headers) or 0.0)
+
+        def before(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if shrink is not None and error is not None:
+                shrink(error)
+            self._meter.ledger.count("mergeq_github_retries_total", purpose=self.purpose.value)
+
+        usual = wait_exponential_jitter(multiplier=0.5, max=10)
         retrying = Retrying(
-            retry=retry_if_exception(_passing),
-            wait=wait_exponential_jitter(multiplier=0.5, max=10),
-            stop=stop_after_attempt(_READ_ATTEMPTS),
+            retry=retry_if_exception(self._may_pass),
+            wait=pause,
+            stop=stop_after_attempt(_PAGE_ATTEMPTS if shrink else _READ_ATTEMPTS),
+            before_sleep=before,
             sleep=self._sleep,
             reraise=True,
         )
+        return retrying(read)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        """Whether a failed read is worth another try, and soon."""
+        if isinstance(error, HeldBack):
+            return error.until - self._meter.now() <= _PATIENCE
+        return _passing(error) and (seconds_in(self._local.headers) or 0.0) <= _PATIENCE
+
+    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
+        """Run one query, again after a passing failure; one that asks for pages of ``$first`` asks for half of it when
+        GitHub takes too long, and leaves in `variables` what it came to (Q1, Q2).
+
+        Partial data with errors is not used (Q3), but of pages that lack single pull requests, or what stands
+        beside them: those are then as if they could not be read.
+        """
+        owner = variables.get("owner") or scope_owner(variables["query"])
+
+        def shrink(error: BaseException) -> None:
+            if _takes_too_long(error):
+                variables["first"] = max(variables["first"] // 2, 1)
+
+        def ask() -> dict[str, Any]:
+            try:
+                return self._execute(GraphQLRequest(document, variable_values=variables), owner)
+            except TransportQueryError as error:
+                too_much = not _TOO_MUCH.isdisjoint(_types(error))
+                if "first" in variables and not (too_much and variables["first"] > 1) and parse.is_page(error.data):
+                    return parse.without(cast("dict[str, Any]", error.data), error.errors or [])
+                raise
+
         try:
-            data: dict[str, Any] = retrying(lambda: self._execute(request, owner))
+            return self._again(ask, shrink if "first" in variables else None)
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
-            said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
-            raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
+            raise Unreadable(f"{what} could not be read: {_said(error) or 'GitHub gave no reason'}") from None
         except TransportServerError as error:
             raise Unreadable(f"{what} could not be read: GitHub answered {error.code}") from None
         except (TransportError, requests.RequestException) as error:
             broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
             raise Unreadable(f"{what} could not be read: {broken}") from None
-        return data
 
-    def _execute(self, request: GraphQLRequest, owner: str) -> dict[str, Any]:
+    def _execute(self, request: GraphQLRequest, owner: str, *, again: bool = True) -> dict[str, Any]:
         """One query, sent twice at most: a token that GitHub did not take is replaced."""
-        token = self._speak_for(owner)
+        token, account = self._speak_for(owner, "graphql")
+        data: dict[str, Any] = {}
+        status, said = int(HTTPStatus.OK), ""
+        failed: TransportError | None = None
         try:
-            return self._graphql().execute(request)
+            data = self._graphql().execute(request)
+        except TransportQueryError as error:
+            data, said, failed = error.data or {}, _said(error), error
+            if not _RATE_LIMITED.isdisjoint(_types(error)) or "secondary rate limit" in said.lower():
+                status = HTTPStatus.TOO_MANY_REQUESTS
         except TransportServerError as error:
-            if error.code != HTTPStatus.UNAUTHORIZED:
-                raise
+            status, said, failed = error.code or 0, str(self._local.text), error
+        except (TransportError, requests.RequestException):
+            self._meter.charge(account, "graphql", self.purpose, Kind.READ, 1, None)
+            raise
+        headers = self._local.headers
+        limit = data.get("rateLimit")
+        self._charge(account, "graphql", Kind.READ, limit["cost"] if limit else 1, headers, limit)
+        if failed is None:
+            return data
+        if status == HTTPStatus.UNAUTHORIZED and again:
             self._credentials.forget(owner, token)
-            self._speak_for(owner)
-            return self._graphql().execute(request)
+            return self._execute(request, owner, again=False)
+        if held := self._meter.hold_for(account, status, headers, said):
+            raise held from None
+        raise failed
 
     def _graphql(self) -> SyncClientSession:
         """This thread's session: gql's transport keeps the last answer's headers and must not be shared."""
@@ -437,7 +559,14 @@ class GitHub:
             )
             client = Client(transport=transport, fetch_schema_from_transport=False)
             session = self._local.graphql = client.connect_sync()  # type: ignore[no-untyped-call]
+            cast("requests.Session", transport.session).hooks["response"].append(self._keep)
         return cast("SyncClientSession", session)
+
+    def _keep(self, answer: requests.Response, **_: Any) -> None:
+        """Keep of an answer what gql does not hand on: its headers, and what an error says."""
+        self._local.headers = answer.headers
+        is_error = answer.status_code >= HTTPStatus.BAD_REQUEST and "json" in answer.headers.get("content-type", "")
+        self._local.text = answer.json().get("message", "") if is_error else ""
 
     def _rest(self) -> pygithub.Github:
         """This thread's PyGithub, with its own retries and pauses off: it would send a merge again after a 502."""
@@ -487,13 +616,33 @@ def _first_parent(commit: dict[str, Any]) -> str:
     return str(parents[0]["oid"]) if parents else ""
 
 
+def _types(error: TransportQueryError) -> set[str]:
+    """The types of the errors in an answer; some have none (Q5)."""
+    return {str(one.get("type", "")) for one in error.errors or []}
+
+
+def _said(error: TransportQueryError) -> str:
+    """What an answer's errors say, those that are about a query's size by their names."""
+    found = ((str(one.get("type", "")), str(one.get("message", one))) for one in error.errors or [])
+    return "; ".join(f"{kind}: {text}" if kind in _TOO_MUCH else text for kind, text in found)
+
+
 def _passing(error: BaseException) -> bool:
     """Whether a failed read is worth another try: a broken connection, a 5xx, an answer that is no GraphQL (Q1, Q2)."""
+    if isinstance(error, Refused):
+        return error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, TransportServerError):
         return error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, TransportQueryError):
-        return any("something went wrong" in str(one.get("message", "")).lower() for one in error.errors or [])
+        return "something went wrong" in _said(error).lower() or not _TOO_MUCH.isdisjoint(_types(error))
     return isinstance(error, TransportError | requests.RequestException)
+
+
+def _takes_too_long(error: BaseException) -> bool:
+    """Whether a failed read may have asked for too much: GitHub ends after ten seconds, mostly by a 502 or 504 (Q2)."""
+    if isinstance(error, TransportServerError):
+        return error.code is not None and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, TransportQueryError) or isinstance(error.__cause__, requests.Timeout)
 
 
 def _answer(status: int, text: str) -> MergeAnswer:

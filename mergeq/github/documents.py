@@ -73,7 +73,7 @@ fragment Settings on Repository {
 
 NOMINATE = """
 query Nominate($query: String!, $cursor: String) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   search(type: ISSUE, first: 100, after: $cursor, query: $query) {
     issueCount
     pageInfo { hasNextPage endCursor }
@@ -85,14 +85,14 @@ query Nominate($query: String!, $cursor: String) {
 BRANCH = (
     """
 query Branch(
-  $owner: String!, $name: String!, $ref: String!, $base: String!, $cursor: String, $labels: [String!], $blockers:
-  Boolean!
+  $owner: String!, $name: String!, $ref: String!, $base: String!, $first: Int!, $cursor: String, $labels: [String!],
+  $blockers: Boolean!
 ) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
     pullRequests(
-      first: 25, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
+      first: $first, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
     ) {
       pageInfo { hasNextPage endCursor }
       nodes { ...Pull }
@@ -108,7 +108,7 @@ query Branch(
 PULL = (
     """
 query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $labels: [String!], $blockers: Boolean!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
     pullRequest(number: $number) { ...Pull body }
@@ -122,14 +122,14 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
 
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) { pullRequest(number: $number) { baseRefName } }
 }
 """
 
 LANDING = """
 query Landing($owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ref(qualifiedName: $ref) { target { oid } }
     pullRequest(number: $number) {
@@ -142,7 +142,7 @@ query Landing($owner: String!, $name: String!, $number: Int!, $ref: String!, $de
 
 COMMITS = """
 query Commits($owner: String!, $name: String!, $number: Int!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       headRefOid
@@ -165,6 +165,6 @@ def staged(count: int) -> str:
         for index in wanted
     )
     return (
-        f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost remaining resetAt }}\n"
+        f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
         f"  repository(owner: $owner, name: $name) {{\n{objects}  }}\n}}\n{_ROLLUP}"
     )

@@ -289,6 +289,29 @@ def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
     return tuple(blocker(issue["number"], issue["title"], issue["url"]) for issue in issues["nodes"])
 
 
+def is_page(data: Any) -> bool:
+    """Whether partial data has a page of a branch's pull requests, whose gaps can be told."""
+    repo = (data or {}).get("repository") or {}
+    return bool(repo.get("ref") and repo["ref"].get("target") and (repo.get("pullRequests") or {}).get("pageInfo"))
+
+
+def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a branch with everything an error is about taken away, so that it is missed and not taken for empty:
+    that pull request, the blockers, or the rules (Q3).
+    """
+    repo = data["repository"]
+    nodes = repo["pullRequests"]["nodes"]
+    for error in errors:
+        match error.get("path"):
+            case ["repository", "pullRequests", "nodes", int(index), *_] if index in range(len(nodes)):
+                nodes[index] = {"number": nodes[index]["number"]} if nodes[index] else None
+            case ["repository", "issues", *_]:
+                repo["issues"] = None
+            case _:
+                repo["ref"]["rules"] = None
+    return data
+
+
 def login(actor: dict[str, Any] | None) -> str:
     """Who; a deleted account is GitHub's `ghost` (Q32), an App has the name that REST and searches give it."""
     if actor is None:
