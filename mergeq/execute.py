@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Run
+from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
 from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
-from mergeq.github import Landing, MergeVerdict, Unreadable
+from mergeq.github import HeldBack, Landing, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
 from mergeq.sync import remember, squashed_commits, target_of
 
@@ -44,11 +45,13 @@ def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
     """Land what `saved` chose: one pull request on the strength of its own head, or the members of a green run in
     order.
 
-    Every way this can end is a history record with its reason; raises LeaseLost. Nothing lands unless the same
-    evaluation that admitted it admits it once more under a fresh read, for every member that is still to come (D23).
+    Every way this can end is a history record with its reason; raises LeaseLost, and HeldBack where GitHub's limits end
+    it before anything landed, or before it is known. Nothing lands unless the same evaluation that admitted it admits
+    it once more under a fresh read, for every member that is still to come (D23).
     After each member of a run the base is compared with what was tested (D22): another first parent ends it as RACED,
     another tree halts the branch.
     """
+    services = services.on(Purpose.LANDING)
     run = next((run for run in saved.runs if run.id == saved.run), None)
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
     base = run.base_sha if run else None
@@ -68,8 +71,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     LeaseLost.
 
     While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After ten
-    minutes the pull request stands back until it is pushed to, and the branch goes on.
+    minutes the pull request stands back until it is pushed to, and the branch goes on. Raises HeldBack, and the time
+    that GitHub cannot be asked does not count.
     """
+    services = services.on(Purpose.LANDING)
     intent = services.store.intent(lease.branch)
     if intent is None:
         return None
@@ -80,6 +85,9 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     before = [_Landed(Outcome.LANDED) for _ in range(index)]
     try:
         landing = _resolve(services, lease, intent.number, intent.base_sha, _depth(run, index))
+    except HeldBack:
+        services.store.intend(lease, replace(intent, at=services.now()))
+        raise
     except Unreadable as error:
         if services.now() - intent.at < _DOUBTED_SECONDS:
             raise
@@ -91,7 +99,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
             step = _compare(services, lease, landing, run, index, intent.base_sha)
         else:
             step = _Landed(Outcome.STALE, "the worker ended before GitHub merged it")
-    return _finish(services, lease, saved, run, chosen, [*before, step])
+    steps = [*before, step]
+    if step.outcome is Outcome.LANDED and len(steps) < len(chosen):
+        steps.append(_Landed(Outcome.STALE, "the worker ended before it was its turn"))
+    return _finish(services, lease, saved, run, chosen, steps)
 
 
 def _land_next(
@@ -110,18 +121,24 @@ def _land_next(
         return _Landed(Outcome.STALE, "its labels ask for several merge methods")
     waits = iter(_RACE_WAITS)
     while True:
-        seen = _objection(services, branch, saved, remaining, base)
-        if isinstance(seen, str):
-            return _Landed(Outcome.STALE, seen)
-        base_sha = seen.base_sha
-        message = _message(services, branch, seen, method)
-        if problem := _announce(services, branch, chosen.pull):
-            text = f"the status could not be set before merging: {problem}"
-            _stand_back(services, lease, chosen, text)
-            return _Landed(Outcome.REFUSED, text)
-        services.store.extend(lease, services.now())
-        services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
-        answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
+        try:
+            seen = _objection(services, branch, saved, remaining, base)
+            if isinstance(seen, str):
+                return _Landed(Outcome.STALE, seen)
+            base_sha = seen.base_sha
+            message = _message(services, branch, seen, method)
+            if problem := _announce(services, branch, chosen.pull):
+                text = f"the status could not be set before merging: {problem}"
+                _stand_back(services, lease, chosen, text)
+                return _Landed(Outcome.REFUSED, text)
+            services.store.extend(lease, services.now())
+            services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
+            answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
+        except HeldBack as error:
+            if index:
+                return _Landed(Outcome.STALE, str(error))
+            services.store.withdraw(lease)
+            raise
         services.log.info("merge asked for", pull=str(chosen.pull), verdict=answer.verdict.value, answer=answer.text)
         match answer.verdict:
             case MergeVerdict.MERGED:
