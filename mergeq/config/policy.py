@@ -15,6 +15,7 @@ from mergeq.config.protection import BranchProtection, ProtectionSection, is_def
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
+from mergeq.core.budget import BudgetValues
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
