@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Run
@@ -10,13 +11,14 @@ from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
-from mergeq.core.refusal import failed_merges
+from mergeq.core.refusal import MergeRefusal, failed_merges
 from mergeq.core.status import Status, shown
-from mergeq.github import HeldBack, Landing, MergeVerdict, Unreadable
+from mergeq.github import HeldBack, Landing, MergeAnswer, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
 from mergeq.sync import remember, squashed_commits, target_of
 
 _PARKED_SECONDS = 300.0
+_WAITING_SECONDS = 60.0  # for what may come at any moment
 _DOUBTED_SECONDS = 600.0  # after that an unknown outcome is recorded as unknown, and that pull request stands back
 _DOUBT_PARKED_SECONDS = 86400.0
 _RACE_WAITS = (4.0, 8.0)  # seconds before asking again when GitHub says the base was modified (T5.5)
@@ -153,11 +155,17 @@ def _land_next(
                 return _Landed(Outcome.STALE, answer.refusal.told(answer.text))
             case MergeVerdict.RACED if (wait := next(waits, None)) is not None:
                 services.sleep(wait)
-            case MergeVerdict.RACED | MergeVerdict.REFUSED:
-                alike = (one for one in saved.pool.members if answer.refusal.stops_others and one.method is method)
-                for standing in (chosen, *alike):
-                    _stand_back(services, lease, standing, answer.text)
+            case MergeVerdict.WAITS:
+                _stand_back(services, lease, chosen, answer.text, _WAITING_SECONDS)
                 return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case MergeVerdict.RACED | MergeVerdict.REFUSED:
+                _stand_back(services, lease, chosen, answer.text)
+                return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case MergeVerdict.STOPPED:
+                _stop(services, lease, saved, chosen, answer)
+                return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case _:
+                assert_never(answer.verdict)
 
 
 def _message(services: Services, branch: Branch, seen: _Seen, method: Method) -> Message:
@@ -227,10 +235,24 @@ def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Sta
     return _Seen(look.pull, look.repository, look.base_sha)
 
 
-def _stand_back(services: Services, lease: Lease, standing: Standing, text: str) -> None:
+def _stand_back(
+    services: Services, lease: Lease, standing: Standing, text: str, seconds: float = _PARKED_SECONDS
+) -> None:
     """Keep a pull request that GitHub will not merge from holding up the others (T12.7)."""
-    refusal = Refusal(standing.pull.head_sha, text, services.now() + _PARKED_SECONDS)
+    refusal = Refusal(standing.pull.head_sha, text, services.now() + seconds)
     services.store.refuse(lease, standing.pull.number, refusal)
+
+
+def _stop(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, answer: MergeAnswer) -> None:
+    """GitHub's no to everything that would land like this: all of it stands back, and administrators are told what to
+    do (T5.9, T5.10). One is tried again after that, so that nobody has to say when it is mended.
+    """
+    text = f"{answer.text} To mend it, {answer.remedy}"
+    by_method = answer.refusal is MergeRefusal.METHOD_FORBIDDEN
+    for standing in (chosen, *saved.pool.members):
+        if standing.method is chosen.method or not by_method:
+            _stand_back(services, lease, standing, text)
+    services.log.error("the branch is stopped", branch=str(lease.branch), pull=str(chosen.pull), why=text)
 
 
 def _depth(run: Run | None, index: int) -> int:

@@ -6,7 +6,6 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote
@@ -23,11 +22,11 @@ from mergeq.core.budget import Purpose
 from mergeq.core.message import Message
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.query import scope_owner
-from mergeq.core.refusal import MergeRefusal
 from mergeq.core.status import Status
-from mergeq.github import documents, parse
+from mergeq.github import documents, merging, parse
 from mergeq.github.auth import Credentials, NoCredentials
 from mergeq.github.budget import Headers, HeldBack, Kind, Meter, seconds_in
+from mergeq.github.merging import MergeAnswer, MergeVerdict
 
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
@@ -54,32 +53,6 @@ class Refused(Exception):
         super().__init__(f"{status} {text}" if status else text)
         self.status = status
         self.text = text
-
-
-class MergeVerdict(StrEnum):
-    """What is known after asking GitHub to merge (D6).
-
-    MERGED: it answered 200. MOVED: the head is another (409). RACED: the base moved, or GitHub says so (Q6). REFUSED:
-    GitHub said no and nothing happened. UNKNOWN: it may or may not have happened (5xx, time-out, reset).
-    """
-
-    MERGED = "merged"
-    MOVED = "moved"
-    RACED = "raced"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class MergeAnswer:
-    """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED, `refusal`
-    when it said no.
-    """
-
-    verdict: MergeVerdict
-    text: str
-    sha: str | None = None
-    refusal: MergeRefusal = MergeRefusal.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +263,7 @@ class GitHub:
         try:
             done = self._write("PUT", path, body) or {}
         except Refused as error:
-            return _answer(error.status, error.text)
+            return merging.refusal(error.status, error.text)
         if done.get("merged") is not True:
             why = done.get("message", "nothing")
             return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {why}")
@@ -643,27 +616,6 @@ def _takes_too_long(error: BaseException) -> bool:
     if isinstance(error, TransportServerError):
         return error.code is not None and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, TransportQueryError) or isinstance(error.__cause__, requests.Timeout)
-
-
-def _answer(status: int, text: str) -> MergeAnswer:
-    """The meaning of a merge call's refusal; the message decides, never the status alone (T5.7-T5.12, Q6, Q13)."""
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered {status}")
-    if status == HTTPStatus.CONFLICT:
-        return MergeAnswer(MergeVerdict.MOVED, text, refusal=MergeRefusal.HEAD_MODIFIED)
-    if status != HTTPStatus.METHOD_NOT_ALLOWED:
-        return MergeAnswer(MergeVerdict.REFUSED, text)
-    said = (refusal for words, refusal in _REFUSALS.items() if words in text.lower())
-    refusal = next(said, MergeRefusal.UNMERGEABLE)
-    raced = refusal is MergeRefusal.BASE_CHANGED
-    return MergeAnswer(MergeVerdict.RACED if raced else MergeVerdict.REFUSED, text, refusal=refusal)
-
-
-_REFUSALS = {
-    "base branch was modified": MergeRefusal.BASE_CHANGED,
-    "you're not authorized to push to this branch": MergeRefusal.UNAUTHORIZED,
-    "merge commits are not allowed on this repository": MergeRefusal.METHOD_FORBIDDEN,
-}
 
 
 def _message(error: pygithub.GithubException) -> str:
