@@ -539,6 +539,7 @@ class Store:
     def hold_off(self, account: str, hold: Hold) -> None:
         """Have every process leave an account alone, for longer than it was before or not at all."""
         self._hold(keys=[HOLDS], args=[account, hold.until, _dump(hold)])
+        self.renew_pages()
 
     def hold(self, account: str) -> Hold | None:
         """The last hold on an account, which may be over."""

@@ -1,7 +1,7 @@
 """Makes the values of the pages out of what is saved. What a status says is said here in the same words (D7)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote, urlencode, urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from mergeq.config import Configuration, Settings
 from mergeq.core import explain, status
 from mergeq.core.batch import Run
+from mergeq.core.budget import Hold, Purpose, Spent, held_until
 from mergeq.core.contexts import latest
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import BranchSettings, Standing, ranked, under_protection
@@ -28,6 +29,7 @@ from mergeq.web.views import (
     RunView,
     StepView,
     TargetView,
+    WaitView,
     when,
 )
 
@@ -104,6 +106,18 @@ class Views:
             queries=tuple(self._query(query) for query in self._config.queries),
             warnings=self._config.warnings,
         )
+
+    def waits(self, holds: Mapping[str, Hold], spent: Iterable[Spent], now: float) -> tuple[WaitView, ...]:
+        """What waits because GitHub said so, by account, and because little is left of its hour (D12)."""
+        paused = [WaitView("everything", _whose(one), when(hold.until), hold.why) for one, hold in holds.items()]
+        short = []
+        for one in spent:
+            held = {purpose: held_until(purpose, one, self._config.budget, now) for purpose in Purpose}
+            names = [purpose.value.replace("_", " ") for purpose, until in held.items() if until is not None]
+            if names and one.account not in holds:
+                why = f"{one.remaining or 0:,.0f} of {one.limit or 0:,.0f} {one.resource} points are left"
+                short.append(WaitView(", ".join(names), _whose(one.account), when(one.ends_at), why))
+        return (*paused, *short)
 
     def pool(self, saved: SavedPool) -> PoolView:
         """One branch, its members as they are served."""
@@ -277,6 +291,10 @@ def _tone(state: str, standing: Standing) -> str:
     if state == "error" or first.clause in _STOPPED or (first.clause is Clause.CONTEXTS and failed & {*first.items}):
         return "failure"
     return "rest" if first.clause is Clause.DRAFT else state
+
+
+def _whose(account: str) -> str:
+    return "" if account == "*" else account
 
 
 def _narrowed(pool: PoolView, asked: str) -> PoolView | None:

@@ -130,6 +130,16 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitView:
+    """What waits for GitHub's limits, until when, and why; `account` is empty where all have the same limits."""
+
+    what: str
+    account: str
+    until: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """One station of a pull request's way. `state` is done, now, stop or ahead; exactly what `text` says is true."""
 
