@@ -11,7 +11,7 @@ from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
-from mergeq.core.refusal import MergeRefusal, failed_merges
+from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
 from mergeq.github import HeldBack, Landing, MergeAnswer, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
@@ -248,9 +248,8 @@ def _stop(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, 
     do (T5.9, T5.10). One is tried again after that, so that nobody has to say when it is mended.
     """
     text = f"{answer.text} To mend it, {answer.remedy}"
-    by_method = answer.refusal is MergeRefusal.METHOD_FORBIDDEN
     for standing in (chosen, *saved.pool.members):
-        if standing.method is chosen.method or not by_method:
+        if standing.method is chosen.method or not answer.by_method:
             _stand_back(services, lease, standing, text)
     services.log.error("the branch is stopped", branch=str(lease.branch), pull=str(chosen.pull), why=text)
 

@@ -32,7 +32,8 @@ class MergeVerdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class MergeAnswer:
     """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED, `refusal`,
-    as Tide tells it apart, when it said no, `remedy` for administrators only when STOPPED.
+    as Tide tells it apart, when it said no. Only when STOPPED: `remedy` for administrators, and whether what is stopped
+    is one merge method alone.
     """
 
     verdict: MergeVerdict
@@ -40,6 +41,7 @@ class MergeAnswer:
     sha: str | None = None
     refusal: MergeRefusal = MergeRefusal.OTHER
     remedy: str = ""
+    by_method: bool = False
 
 
 _ALLOW = "allow that merge method in the repository's settings, or choose another one for it"
@@ -50,8 +52,8 @@ _STOPPING: tuple[tuple[str, MergeRefusal | None, str], ...] = (
         "let mergeq's account push to this branch, in its protection's restrictions",
     ),
     ("merge commits are not allowed", MergeRefusal.METHOD_FORBIDDEN, _ALLOW),
-    ("squash merges are not allowed", MergeRefusal.METHOD_FORBIDDEN, _ALLOW),
-    ("rebase merges are not allowed", MergeRefusal.METHOD_FORBIDDEN, _ALLOW),
+    ("squash merges are not allowed", None, _ALLOW),
+    ("rebase merges are not allowed", None, _ALLOW),
     (
         "through the merge queue",
         None,
@@ -107,7 +109,9 @@ def refusal(status: int, text: str) -> MergeAnswer:
     tides = MergeRefusal.UNMERGEABLE if status == HTTPStatus.METHOD_NOT_ALLOWED else MergeRefusal.OTHER
     for words, kind, remedy in _STOPPING:
         if words in said:
-            return MergeAnswer(MergeVerdict.STOPPED, text, refusal=kind or tides, remedy=remedy)
+            return MergeAnswer(
+                MergeVerdict.STOPPED, text, refusal=kind or tides, remedy=remedy, by_method=remedy == _ALLOW
+            )
     if not _says(said, _PARKING):
         if _says(said, _WAITING):
             return MergeAnswer(MergeVerdict.WAITS, text, refusal=tides)

@@ -79,7 +79,9 @@ def _graphql() -> Answer:
 
 def _answered(body: dict[str, Any], name: str) -> Answer:
     here, who = site(), caller()
-    instead = outages.graphql(world(), name, _fine)
+    variables = body.get("variables") or {}
+    longest = max((value for value in variables.values() if type(value) is int), default=0)
+    instead = outages.graphql(world(), name, longest, _fine)
     if instead is not None:
         return instead
     return jsonify(outages.spoilt(world(), name, here.graph.answer(body, who, shapes())))

@@ -220,7 +220,8 @@ def finish(answer: Response) -> Response:
     outages.after(world(), answer)
     budget = g.get("budget") or here.rates.budget(who.payer, resource, now)
     skew: Fault | None = g.get("skew")
-    answer.headers.update(budget.headers())
+    if not world().faults.is_on(FaultId.LIMIT_NONE):
+        answer.headers.update(budget.headers())
     answer.headers["Date"] = http_date(world().now() + (float(skew.args.get("seconds", 0)) if skew else 0))
     answer.headers["Server"] = "github.com"
     answer.headers["X-GitHub-Request-Id"] = here.next_request_id()

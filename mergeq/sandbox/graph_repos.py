@@ -62,7 +62,10 @@ def _item(name: str) -> Callable[..., Any]:
     return lambda source, _context: source[name]
 
 
-def _rate_limit(_root: None, context: Context) -> dict[str, Any]:
+def _rate_limit(_root: None, context: Context) -> dict[str, Any] | None:
+    """Nothing where a server has no limits (Q84)."""
+    if context.world.faults.is_on(FaultId.LIMIT_NONE):
+        return None
     budget = context.budget
     return {
         "cost": context.cost,

@@ -182,3 +182,10 @@ def test_a_limit_nobody_knows_is_a_mistake_of_the_test(session: requests.Session
 
     with pytest.raises(TypeError, match="points_per_day"):
         rest("GET", "")
+
+
+def test_a_server_without_limits_says_nothing_of_them(session: requests.Session, rest: Rest, query: Query) -> None:
+    switch_on(session, "limit.none", times=None)
+
+    assert not [name for name in rest("GET", "").headers if name.startswith("X-RateLimit")]
+    assert query("{rateLimit{remaining}}")["data"] == {"rateLimit": None}

@@ -412,3 +412,14 @@ def test_search_may_miss_some_or_all(sandbox: Sandbox, session: requests.Session
     none = hits_of_search(query)
 
     assert (some, none, len(hits_of_search(query))) == ([(1, "OPEN")], [], 2)
+
+
+def test_only_long_lists_may_take_too_long(session: requests.Session) -> None:
+    switch_on(session, "graphql.timeout", times=None, args={"above": 5})
+    text = 'query($n: Int!) {repository(owner: "acme", name: "rocket") {labels(first: $n) {totalCount}}}'
+
+    codes = [
+        session.post(f"{BASE}/graphql", json={"query": text, "variables": {"n": count}}).status_code for count in (6, 5)
+    ]
+
+    assert codes == [504, 200]

@@ -6,10 +6,10 @@ from mergeq import execute
 from mergeq.core.history import Outcome
 from mergeq.github import MergeVerdict
 from mergeq.github.merging import refusal
-from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Restrictions
 from tests.conftest import READY, Mergeq
-from tests.shell.test_landing import MAIN, hits, saved_and_claimed
+from tests.shell.test_landing import MAIN, hits, saved_and_claimed, status_of
 
 RULES = "Repository rule violations found"
 EXPECTED = 'Required status check "e2e" is expected.'
@@ -90,34 +90,37 @@ def test_what_no_message_tells_the_status_does(status: int, text: str, verdict: 
 
 def test_a_branch_that_mergeq_may_not_push_to_is_stopped_and_says_what_to_do(github: Sandbox, mergeq: Mergeq) -> None:
     """T5.9."""
-    _, lease, saved = saved_and_claimed(github, mergeq)
+    other = github.world.open_pull("acme/rocket", title="Wings", files={"wings.txt": "1\n"}, labels=READY)
+    github.settle()
+    pull, lease, saved = saved_and_claimed(github, mergeq)
     restrict(github)
 
     record = execute.land(mergeq.services, lease, saved)
 
-    halted = mergeq.store.halted(MAIN)
+    refused = mergeq.store.refusals(MAIN)
     assert record.outcome is Outcome.REFUSED
-    assert "not authorized to push to this branch" in halted
-    assert halted.endswith("To mend it, let mergeq's account push to this branch, in its protection's restrictions")
+    assert "not authorized to push to this branch" in record.err
+    assert refused.keys() == {pull.number, other.number}
+    assert refused[other.number].text.endswith(
+        "To mend it, let mergeq's account push to this branch, in its protection's restrictions"
+    )
     assert hits(github, "/merge") == 1
 
 
-def test_a_branch_that_was_stopped_asks_nothing_until_a_person_resumes_it(
-    github: Sandbox, mergeq: Mergeq, clock: ManualClock
-) -> None:
+def test_a_branch_that_was_stopped_goes_on_by_itself_once_it_is_mended(github: Sandbox, mergeq: Mergeq) -> None:
     restrict(github)
-    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1\n"}, labels=READY)
+    pulls = [
+        github.world.open_pull("acme/rocket", title=name, files={f"{name}.txt": "1\n"}, labels=READY)
+        for name in ("fins", "wings")
+    ]
     github.settle()
 
-    mergeq.sweep_and_work(3)
+    mergeq.sweep_and_work(4)
     asked = hits(github, "/merge")
+    said = status_of(github, "acme/rocket", pulls[1].head_sha)[1]
     github.world.unprotect("acme/rocket", "main")
-    clock.advance(600)
-    mergeq.sweep_and_work()
-    waited = pull.is_open
-    mergeq.store.resume(MAIN)
-    mergeq.sweep_and_work()
+    mergeq.sweep_and_work(3)
 
     assert asked == 1
-    assert waited
-    assert pull.merged
+    assert said.startswith("Not mergeable. GitHub refused: You're not authorized to push to this branch.")
+    assert [pull.merged for pull in pulls] == [True, True]
