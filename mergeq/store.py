@@ -319,8 +319,10 @@ class Store:
         before = self.pool(lease.branch)
         old = {standing.pull for standing in before.pool.standings} if before else set()
         new = {standing.pull for standing in saved.pool.standings}
-        commands: list[list[str]] = [["HSET", POOLS, branch, _dump(saved)] if new else ["HDEL", POOLS, branch]]
-        gone = {pull.number for pull in old} - {pull.number for pull in new}
+        commands: list[list[str]] = [
+            ["HSET", POOLS, branch, _dump(saved)] if new or saved.pool.unread else ["HDEL", POOLS, branch]
+        ]
+        gone = set() if saved.pool.unread else {pull.number for pull in old} - {pull.number for pull in new}
         commands += [["HDEL", HEADS, f"{repo}@{pull.head_sha}"] for pull in old if pull.number in gone]
         commands += [["HSET", PULLS, f"{repo}#{pull.number}", branch] for pull in new]
         for pull in new:

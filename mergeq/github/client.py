@@ -137,13 +137,13 @@ class GitHub:
     def read_branch(self, branch: Branch, blocker_label: str) -> BranchFacts:
         """Everything about one branch: its tip, settings, blockers and open pull requests.
 
-        A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it
-        conflicts with.
+        A pull request that cannot be read in full is missed by name, the rest is read (Q3).
         """
         usual = self._meter.ledger.page_size(branch, self._meter.now()) or _PAGE
         variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None, "first": usual}
         pulls: list[PullRequest] = []
         gaps: list[str] = []
+        unread: list[str] = []
         slugs: dict[int, str] = {}
         first: dict[str, Any] | None = None
         while True:
@@ -157,7 +157,7 @@ class GitHub:
                 if pull := parse.pull(item) if item else None:
                     pulls.append(pull)
                 else:
-                    gaps.append(f"#{item['number']}" if item else "a pull request")
+                    unread.append(f"#{item['number']}" if item else "a pull request")
             if not page["pageInfo"]["hasNextPage"]:
                 break
             variables["cursor"] = page["pageInfo"]["endCursor"]
@@ -177,6 +177,7 @@ class GitHub:
             protection=protection or Protection(),
             blockers=blockers or (),
             partial=", ".join(gaps),
+            unread=tuple(unread),
         )
 
     def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:

@@ -134,6 +134,7 @@ class Views:
             at=when(saved.at),
             error=saved.error,
             halted=pool.halted,
+            unread=pool.unread,
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
             runs=tuple(self._run(run, saved, settings) for run in saved.runs),
             members=tuple(_pull(member, saved, settings, place) for place, member in enumerate(members, 1)),

@@ -97,6 +97,7 @@ class PoolView:
     at: str
     error: str
     halted: str
+    unread: tuple[str, ...]
     blockers: tuple[Blocker, ...]
     runs: tuple[RunView, ...]
     members: tuple[PullView, ...]

@@ -387,41 +387,54 @@ def test_something_that_went_wrong_for_a_moment_is_asked_again(github: Sandbox, 
 
 
 @pytest.mark.parametrize(
-    ("path", "missed"),
+    ("path", "unread", "partial"),
     [
-        (["repository", "pullRequests", "nodes", 0], "a pull request"),
-        (["repository", "pullRequests", "nodes", 0, "statusCheckRollup"], "#1"),
-        (["repository", "issues"], "the blocker issues"),
-        (["repository", "ref", "branchProtectionRule"], "the rules of the branch"),
+        (["repository", "pullRequests", "nodes", 0], ("a pull request",), ""),
+        (["repository", "pullRequests", "nodes", 0, "statusCheckRollup"], ("#1",), ""),
+        (["repository", "issues"], (), "the blocker issues"),
+        (["repository", "ref", "branchProtectionRule"], (), "the rules of the branch"),
     ],
     ids=["a whole pull request", "the contexts of one", "the blockers", "the protection"],
 )
-def test_what_an_answer_lacks_is_named_and_nothing_lands_until_it_is_there(
-    github: Sandbox, mergeq: Mergeq, path: list[str | int], missed: str
+def test_what_an_answer_lacks_is_missed_and_not_taken_for_empty(
+    github: Sandbox, mergeq: Mergeq, path: list[str | int], unread: tuple[str, ...], partial: str
 ) -> None:
     """Q3."""
-    pull, other = ready(github, "Add fins"), ready(github, "Add wings")
-    fault(github, "graphql.partial", match=LOOK, args={"path": path, "type": "SERVICE_UNAVAILABLE"})
+    ready(github, "Add fins")
+    other = ready(github, "Add wings")
+    fault(github, "graphql.partial", match=LOOK, args={"path": path})
 
     facts = mergeq.services.github.read_branch(MAIN, "tide/merge-blocker")
-    mergeq.sweep_and_work(2)
 
-    assert facts.partial == missed
-    assert other.number in {one.number for one in facts.pulls}
-    assert pull.merged
-    assert other.merged
+    assert (facts.unread, facts.partial) == (unread, partial)
+    assert other.number in {pull.number for pull in facts.pulls}
 
 
-def test_an_answer_that_lacks_a_pull_request_does_not_let_it_land(github: Sandbox, mergeq: Mergeq) -> None:
-    pull = ready(github)
+def test_a_pull_request_that_github_does_not_give_stays_out_and_the_others_land(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    """D8."""
+    pull, other = ready(github, "Add fins"), ready(github, "Add wings")
     path = ["repository", "pullRequests", "nodes", 0, "statusCheckRollup"]
     fault(github, "graphql.partial", match=LOOK, times=None, args={"path": path})
 
     mergeq.sweep_and_work(2)
 
     assert pull.is_open
-    saved = mergeq.store.pool(MAIN)
-    assert saved is None or "#1" in saved.why
+    assert other.merged
+    assert "<b>Not read from GitHub in full:</b> #1." in mergeq.web.get("/tide").text
+
+
+@pytest.mark.parametrize("named", ["issues", "ref"], ids=["blockers", "rules"])
+def test_nothing_lands_while_blockers_or_rules_are_missing(github: Sandbox, mergeq: Mergeq, named: str) -> None:
+    """D8, D11."""
+    pull = ready(github)
+    path = ["repository", named, *(["rules"] if named == "ref" else [])]
+    fault(github, "graphql.partial", match=LOOK, times=None, args={"path": path})
+
+    mergeq.sweep_and_work(2)
+
+    assert pull.is_open
     assert hits(github, MERGE) == 0
 
 
