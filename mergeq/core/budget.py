@@ -28,6 +28,14 @@ _SPARING: Mapping[Purpose, float] = {
 }
 """How early a purpose stops between the reserve (1) and the floors (0)."""
 
+_SHARE: Mapping[Purpose, tuple[Purpose, float]] = {
+    Purpose.LANDING: (Purpose.LANDING, 1.0),
+    Purpose.LOOK: (Purpose.LANDING, 0.5),
+    Purpose.STAGING: (Purpose.LANDING, 0.5),
+    Purpose.PROTECTION: (Purpose.PROTECTION, 1.0),
+}
+"""Whose floor a purpose may use, and how much of it: what leads to a landing leaves enough to end it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetValues:
@@ -75,7 +83,8 @@ def line(purpose: Purpose, values: BudgetValues, limit: float) -> float:
     """
     total = sum(values.floors.values())
     scale = min(1.0, limit / 2 / total) if total else 1.0
-    others = (total - values.floors.get(purpose.value, 0.0)) * scale
+    whose, share = _SHARE.get(purpose, (purpose, 0.0))
+    others = (total - values.floors.get(whose.value, 0.0) * share) * scale
     return others + max(values.reserve * limit - total * scale, 0.0) * _SPARING.get(purpose, 0.0)
 
 

@@ -24,13 +24,14 @@ def left(remaining: float, limit: float = 5000.0, ends_at: float = 2000.0) -> Sp
             850,
             {Purpose.LOOK, Purpose.STAGING, Purpose.PROTECTION, Purpose.LANDING},
         ),
-        (700, {Purpose.LANDING, Purpose.PROTECTION}),
-        (500, {Purpose.LANDING}),
+        (700, {Purpose.LOOK, Purpose.STAGING, Purpose.PROTECTION, Purpose.LANDING}),
+        (500, {Purpose.LOOK, Purpose.STAGING, Purpose.LANDING}),
+        (450, {Purpose.LANDING}),
         (200, set()),
     ],
     ids=[
-        "a fifth left", "no sweeps", "no looks at idle branches", "no statuses", "floors alone", "landings alone",
-        "another's floor",
+        "a fifth left", "no sweeps", "no looks at idle branches", "no statuses", "floors alone",
+        "no protection", "landings alone", "another's floor",
     ],
 )  # fmt: skip
 def test_the_less_is_left_the_fewer_go_on_and_landings_last(remaining: float, going_on: set[Purpose]) -> None:
@@ -53,7 +54,7 @@ def test_nobody_is_held_back_where_no_budget_is_known(spent: Spent | None) -> No
 
 
 def test_floors_leave_half_of_a_small_limit_to_everybody() -> None:
-    assert line(Purpose.LOOK, USUAL, 100.0) == pytest.approx(50.0)
+    assert line(Purpose.STATUS, USUAL, 100.0) == pytest.approx(50.0)
     assert line(Purpose.LANDING, USUAL, 100.0) == pytest.approx(50 * 200 / 700)
 
 

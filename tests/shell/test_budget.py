@@ -131,6 +131,21 @@ def test_when_little_is_left_a_landing_goes_on_and_statuses_wait(github: Sandbox
     assert points(mergeq, "mergeq_github_held_total", purpose="status") > 0
 
 
+def test_what_is_in_the_pool_lands_when_there_is_little_left_for_anything_else(github: Sandbox, mergeq: Mergeq) -> None:
+    issue = github.world.open_issue("acme/rocket", "freeze", labels=["tide/merge-blocker"])
+    pull = ready(github)
+    mergeq.sweep_and_work()
+    spend_all_but(github, 600)
+    mergeq.services.github.on(Purpose.LANDING).read_branch(MAIN, "")
+    asked = hits(github, "graphql:Nominate")
+    github.world.close_issue(issue)
+
+    mergeq.sweep_and_work(10)
+
+    assert pull.merged
+    assert hits(github, "graphql:Nominate") == asked
+
+
 def test_what_is_held_back_is_done_in_the_next_hour_by_itself(
     github: Sandbox, mergeq: Mergeq, clock: ManualClock
 ) -> None:
