@@ -400,7 +400,8 @@ class GitHub:
         except (requests.RequestException, OSError) as error:
             self._meter.charge(account, "core", self.purpose, kind, 1, None)
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
-        self._charge(account, "core", kind, 1, headers)
+        if not self._charge(account, "core", kind, 1, headers):
+            self._meter.note_silence(account, "core")
         return data
 
     def _speak_for(self, owner: str, resource: str) -> tuple[str, str]:
@@ -415,16 +416,17 @@ class GitHub:
 
     def _charge(
         self, account: str, resource: str, kind: Kind, points: float, headers: Headers, limit: Any = None
-    ) -> None:
-        """Account for what was answered, with GitHub's last word: a query's `rateLimit`, else the headers."""
+    ) -> bool:
+        """Account for what was answered, with GitHub's last word: a query's `rateLimit`, else the headers. False when
+        it says nothing of limits.
+        """
         self._local.headers = headers
         told = self._meter.told(headers)
         if limit:
             ends_at = self._meter.by_our_clock(headers, parse.seconds(limit["resetAt"]))
             told = (float(limit["limit"]), float(limit["remaining"]), ends_at)
         self._meter.charge(account, resource, self.purpose, kind, points, told)
-        if told is None:
-            self._meter.note_silence(account, resource)
+        return told is not None
 
     def _again(self, read: Callable[[], T], shrink: Callable[[BaseException], None] | None = None) -> T:
         """What a read gives, which is repeated after a passing failure; `shrink` makes it ask for less before that."""
@@ -511,8 +513,10 @@ class GitHub:
             raise
         headers = self._local.headers
         limit = data.get("rateLimit")
-        self._charge(account, "graphql", Kind.READ, limit["cost"] if limit else 1, headers, limit)
+        is_told = self._charge(account, "graphql", Kind.READ, limit["cost"] if limit else 1, headers, limit)
         if failed is None:
+            if not is_told:
+                self._meter.note_silence(account, "graphql")
             return data
         if status == HTTPStatus.UNAUTHORIZED and again:
             self._credentials.forget(owner, token)

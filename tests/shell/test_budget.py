@@ -510,6 +510,18 @@ def test_a_github_that_tells_no_limits_is_used_freely_and_that_is_said_once(
     assert points(one, "mergeq_github_calls_total") > 0
 
 
+def test_an_error_page_without_headers_is_no_sign_that_there_are_no_limits(
+    mergeq: Mergeq, github: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault(github, "limit.none")
+    fault(github, "graphql.5xx", times=None)
+
+    with pytest.raises(Unreadable):
+        mergeq.services.github.read_branch(MAIN, "")
+
+    assert "tells of no limit" not in capsys.readouterr().err
+
+
 # what people see
 
 
