@@ -292,7 +292,8 @@ def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
 def is_page(data: Any) -> bool:
     """Whether partial data has a page of a branch's pull requests, whose gaps can be told."""
     repo = (data or {}).get("repository") or {}
-    return bool(repo.get("ref") and repo["ref"].get("target") and (repo.get("pullRequests") or {}).get("pageInfo"))
+    ref, page = repo.get("ref") or {}, repo.get("pullRequests") or {}
+    return bool(ref.get("target") and page.get("pageInfo") and page.get("nodes") is not None)
 
 
 def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any]:

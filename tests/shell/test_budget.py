@@ -16,6 +16,7 @@ from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
 from tests.shell.test_landing import MAIN, fault, hits, status_of
+from tests.shell.test_staging import STAGED
 
 SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 LOOK = {"route": "graphql:Branch"}
@@ -334,6 +335,45 @@ def test_a_limit_right_after_a_merge_leaves_it_to_be_looked_up_and_not_asked_aga
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED]
 
 
+@pytest.mark.parametrize("meets", ["before it", "after it"])
+def test_a_run_that_a_limit_interrupts_is_recorded_as_far_as_it_came_and_goes_on(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], meets: str
+) -> None:
+    """The limit comes with the second merge of a batch, or with the reading after the first."""
+    mergeq = start_mergeq(STAGED)
+    pulls = [ready(github, f"Part {n}") for n in range(2)]
+    mergeq.sweep_and_work()
+    github.settle()
+    route = MERGE if meets == "before it" else "graphql:Landing"
+    fault(github, "limit.secondary", match={"route": route}, after=1 if meets == "before it" else 0)
+
+    for _ in range(6):
+        mergeq.sweep_and_work()
+        github.settle()
+
+    assert [pull.merged for pull in pulls] == [True, True]
+    ended = [record for record in reversed(mergeq.history()) if record.action in {"MERGE", "MERGE_BATCH"}]
+    assert [record.outcome for record in ended] == [Outcome.PARTIAL, Outcome.LANDED]
+    assert ended[0].landed_sha == pulls[0].merge_commit_sha
+    assert hits(github, MERGE) == (3 if meets == "before it" else 2)
+    assert mergeq.store.halted(MAIN) == ""
+
+
+def test_staging_that_a_limit_interrupts_leaves_no_run_behind(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq]
+) -> None:
+    mergeq = start_mergeq(STAGED)
+    pull = ready(github)
+    fault(github, "limit.secondary", match={"route": "POST /repos/{owner}/{repo}/git/refs"}, after=1)
+
+    mergeq.sweep_and_work()
+
+    assert mergeq.store.runs(MAIN) == []
+    mergeq.sweep_and_work(2)
+    assert pull.merged
+    assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.TRIGGERED]
+
+
 @pytest.mark.parametrize("landed", [True, False], ids=["it had landed", "it had not"])
 def test_a_merge_whose_connection_broke_is_looked_up_before_anything_else(
     github: Sandbox, mergeq: Mergeq, landed: bool
@@ -423,6 +463,14 @@ def test_what_an_answer_lacks_is_missed_and_not_taken_for_empty(
 
     assert (facts.unread, facts.partial) == (unread, partial)
     assert other.number in {pull.number for pull in facts.pulls}
+
+
+def test_an_answer_without_a_page_is_no_answer(github: Sandbox, mergeq: Mergeq) -> None:
+    """Q3."""
+    fault(github, "graphql.partial", match=LOOK, times=None, args={"path": "repository.pullRequests.nodes"})
+
+    with pytest.raises(Unreadable):
+        mergeq.services.github.read_branch(MAIN, "")
 
 
 def test_a_pull_request_that_github_does_not_give_stays_out_and_the_others_land(
