@@ -72,7 +72,9 @@ def explain_now(services: Services, full_repo: str, number: int) -> list[Explana
     try:
         branch = services.github.branch_of(full_repo, number)
         seen = sync.look(services, branch, services.store.pool(branch))
-    except (HeldBack, Unreadable) as error:
+    except HeldBack as error:
+        raise ConfigError(f"{error}; ask again later") from error
+    except Unreadable as error:
         raise ConfigError(f"{error}; check the name and what the token may see") from error
     found = explain(number, seen, services.config.for_branch(branch))
     if found is None and seen.facts.unread:

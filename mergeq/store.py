@@ -6,7 +6,7 @@ Every deadline is a number compared with a `now` that is passed in; Redis' own e
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -43,14 +43,10 @@ HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
 LATER = _P + "later"  # sorted set: branch -> when it is marked again, because GitHub's limits hold it back
-SPENT = (
-    _P + "spent:"
-)  # hash per account and resource: what was used of the hour that runs, by purpose, and GitHub's word
+SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
 ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
 HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
-PAGE_SIZES = (
-    _P + "page-sizes"
-)  # hash: branch -> how many pull requests a page may have, and until when that is believed
+PAGE_SIZES = _P + "page-sizes"  # hash: branch -> pull requests that a page may have, and until when that is believed
 TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
@@ -206,7 +202,7 @@ redis.call('HSET', KEYS[1], 'ends_at', ends)
 redis.call('HINCRBYFLOAT', KEYS[1], 'points:' .. ARGV[2], ARGV[3])
 local left = tonumber(redis.call('HGET', KEYS[1], 'remaining') or '0')
 if told.ends_at and told.ends_at > ends - 60 then
-  if known and left < told.remaining then told.remaining = left end
+  if known and tonumber(known) == told.limit and left < told.remaining then told.remaining = left end
   redis.call('HSET', KEYS[1], 'limit', told.limit, 'remaining', told.remaining)
 elseif known then
   redis.call('HSET', KEYS[1], 'remaining', math.max(left - tonumber(ARGV[3]), 0))
@@ -526,17 +522,22 @@ class Store:
 
     def spent(self, account: str, resource: str) -> Spent | None:
         """What was used of the hour that ran last; None when nothing was."""
-        raw = self._redis.hgetall(SPENT + msgspec.json.encode((account, resource)).decode())
-        if not raw:
-            return None
-        found = {name.decode(): float(value) for name, value in raw.items()}
-        points = {name.removeprefix("points:"): value for name, value in found.items() if name.startswith("points:")}
-        return Spent(account, resource, found["ends_at"], found.get("limit"), found.get("remaining"), points)
+        return next(self._all_spent([(account, resource)]), None)
 
     def all_spent(self) -> list[Spent]:
         """What was used of every account and resource."""
         names = (msgspec.json.decode(raw, type=tuple[str, str]) for raw in self._redis.smembers(ACCOUNTS))
-        return [spent for name in sorted(names) if (spent := self.spent(*name)) is not None]
+        return list(self._all_spent(sorted(names)))
+
+    def _all_spent(self, names: Sequence[tuple[str, str]]) -> Iterator[Spent]:
+        read = self._redis.pipeline(transaction=False)
+        for name in names:
+            read.hgetall(SPENT + msgspec.json.encode(name).decode())
+        for (account, resource), raw in zip(names, read.execute(), strict=True):
+            said = {name.decode(): float(value) for name, value in raw.items()}
+            points = {name.removeprefix("points:"): value for name, value in said.items() if name.startswith("points:")}
+            if said:
+                yield Spent(account, resource, said["ends_at"], said.get("limit"), said.get("remaining"), points)
 
     def hold_off(self, account: str, hold: Hold) -> None:
         """Have every process leave an account alone, for longer than it was before or not at all."""

@@ -52,7 +52,7 @@ class BudgetValues:
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What was used of one resource (``core``, ``graphql``, ``search``) in the hour that ends at `ends_at` (epoch
-    seconds), by purpose: points, and calls by ``read`` or ``write``.
+    seconds): `points` by purpose.
 
     `limit` and `remaining` are GitHub's last word; both None where it says nothing, as Enterprise Server may.
     """

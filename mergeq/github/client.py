@@ -389,7 +389,7 @@ class GitHub:
         try:
             headers, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
         except pygithub.GithubException as error:
-            self._charge(account, "core", kind, 1, error.headers or {})
+            self._charge(account, "core", kind, 1, error.headers or {}, error.status)
             if error.status == HTTPStatus.UNAUTHORIZED and again:
                 self._credentials.forget(owner, token)
                 return self._call(kind, verb, path, body, again=False)
@@ -400,7 +400,7 @@ class GitHub:
         except (requests.RequestException, OSError) as error:
             self._meter.charge(account, "core", self.purpose, kind, 1, None)
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
-        if not self._charge(account, "core", kind, 1, headers):
+        if not self._charge(account, "core", kind, 1, headers, HTTPStatus.OK):
             self._meter.note_silence(account, "core")
         return data
 
@@ -415,13 +415,14 @@ class GitHub:
         return token, account
 
     def _charge(
-        self, account: str, resource: str, kind: Kind, points: float, headers: Headers, limit: Any = None
+        self, account: str, resource: str, kind: Kind, points: float, headers: Headers, status: int, limit: Any = None
     ) -> bool:
         """Account for what was answered, with GitHub's last word: a query's `rateLimit`, else the headers. False when
-        it says nothing of limits.
+        it says nothing of limits. Who is not known (401), or not asked for (5xx), is told of others' limits.
         """
         self._local.headers = headers
-        told = self._meter.told(headers)
+        is_ours = status != HTTPStatus.UNAUTHORIZED and status < HTTPStatus.INTERNAL_SERVER_ERROR
+        told = self._meter.told(headers) if is_ours else None
         if limit:
             ends_at = self._meter.by_our_clock(headers, parse.seconds(limit["resetAt"]))
             told = (float(limit["limit"]), float(limit["remaining"]), ends_at)
@@ -513,7 +514,8 @@ class GitHub:
             raise
         headers = self._local.headers
         limit = data.get("rateLimit")
-        is_told = self._charge(account, "graphql", Kind.READ, limit["cost"] if limit else 1, headers, limit)
+        points = limit["cost"] if limit else 1
+        is_told = self._charge(account, "graphql", Kind.READ, points, headers, status, limit)
         if failed is None:
             if not is_told:
                 self._meter.note_silence(account, "graphql")

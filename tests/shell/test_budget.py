@@ -109,6 +109,19 @@ def test_an_answer_that_comes_late_does_not_give_back_what_is_spent(mergeq: Merg
     assert (spent.remaining, spent.points) == (3993.0, {"look": 9.0})
 
 
+def test_what_a_bad_token_is_told_of_limits_is_not_ours(github: Sandbox, mergeq: Mergeq) -> None:
+    """GitHub tells who it does not know of the limit for everybody."""
+    mergeq.services.github.read_branch(MAIN, "")
+    fault(github, "auth.expire")
+    with pytest.raises(Unreadable, match="401"):
+        mergeq.services.github.read_branch(MAIN, "")
+
+    spent = mergeq.store.spent("*", "graphql")
+
+    assert spent is not None
+    assert (spent.limit, spent.remaining) == (5000, 5000 - sum(spent.points.values()))
+
+
 # who waits
 
 
@@ -528,12 +541,22 @@ def test_a_query_that_stays_too_large_is_named(github: Sandbox, mergeq: Mergeq) 
         mergeq.services.github.last_look(MAIN, pull.number, "")
 
 
-def test_a_rest_read_is_asked_again_after_an_outage_and_a_write_is_not(github: Sandbox, mergeq: Mergeq) -> None:
-    ready(github)
-    with pytest.raises(Refused, match="404"):
-        mergeq.services.github.tree_of(MAIN, "1" * 40)
+@pytest.mark.parametrize("trouble", ["http.5xx", "http.reset"])
+def test_a_rest_read_is_asked_again_after_an_outage_and_a_write_is_not(
+    github: Sandbox, mergeq: Mergeq, trouble: str
+) -> None:
+    """D6."""
+    tip = str(github.world.repo("acme/rocket").git.tip("main"))
+    read, write = "GET /repos/{owner}/{repo}/git/commits/{commit_sha}", "POST /repos/{owner}/{repo}/git/refs"
+    fault(github, trouble, match={"route": read}, times=2)
+    fault(github, trouble, match={"route": write})
 
-    assert hits(github, "GET /repos/{owner}/{repo}/git/commits") == 1
+    tree = mergeq.services.github.tree_of(MAIN, tip)
+    with pytest.raises(Refused):
+        mergeq.services.github.create_ref(MAIN, "next", tip)
+
+    assert tree == github.world.repo("acme/rocket").git.commit(tip).tree
+    assert (hits(github, read), hits(github, write)) == (3, 1)
 
 
 # without limits
