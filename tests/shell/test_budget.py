@@ -1,6 +1,7 @@
 """GitHub on a bad day: its limits, its time-outs, its partial answers, and who goes on and who waits."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ import pytest
 from mergeq import jobs
 from mergeq.core.budget import Hold, Purpose
 from mergeq.core.history import Outcome
+from mergeq.core.pull import Branch
 from mergeq.core.status import Status
 from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Pull
-from tests.conftest import CONFIG, READY, Mergeq
+from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.shell.test_landing import MAIN, fault, hits, status_of
 from tests.shell.test_staging import STAGED
 
@@ -639,14 +641,29 @@ def test_metrics_show_what_is_left_and_what_was_used_for_what(github: Sandbox, m
         assert line in text
 
 
-def test_an_organization_with_the_app_waits_alone(mergeq: Mergeq) -> None:
-    meter = mergeq.services.github._meter
-    refused = meter.hold_for("acme", 429, {}, SECONDARY)
+def test_an_organization_with_the_app_has_limits_of_its_own(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], tmp_path: Path, clock: ManualClock
+) -> None:
+    github.world.create_repo("other/thing", files=FILES)
+    app = github.world.register_app(
+        "queue", permissions=dict.fromkeys(("contents", "pull_requests", "issues"), "write")
+    )
+    for owner in ("acme", "other"):
+        github.world.install_app(app, owner)
+    key = tmp_path / "app.pem"
+    key.write_text(app.pem)
+    mergeq = start_mergeq(github_token="", github_app_id=str(app.app.id), github_app_key_file=str(key))
+    client = mergeq.services.github
+    fault(github, "limit.secondary", match=LOOK)
 
-    assert refused is not None
-    with pytest.raises(HeldBack, match="GitHub is left alone for a while"):
-        meter.admit("acme", "core", Purpose.LANDING)
-    meter.admit("other", "core", Purpose.SWEEP)
+    with pytest.raises(HeldBack):
+        client.read_branch(MAIN, "")
+    facts = client.read_branch(Branch("other", "thing", "main"), "")
+
+    assert facts.pulls == ()
+    assert mergeq.store.holds(clock.now()).keys() == {"acme"}
+    assert {spent.account for spent in mergeq.store.all_spent()} == {"acme", "other"}
+    assert "limit for acme makes everything wait" in mergeq.web.get("/tide").text
 
 
 def test_a_refusal_for_another_reason_makes_nobody_wait(mergeq: Mergeq) -> None:
