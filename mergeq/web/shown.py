@@ -74,6 +74,17 @@ _AWAITED = {
     Clause.STAGED: "CI",
 }
 
+_CALLED = {
+    Purpose.SWEEP: "sweeps",
+    Purpose.LOOK_IDLE: "looks at branches with an empty pool",
+    Purpose.EXPLAIN: "explanations",
+    Purpose.STATUS: "statuses",
+    Purpose.LOOK: "looks at the other branches",
+    Purpose.STAGING: "staging",
+    Purpose.PROTECTION: "branch protection",
+    Purpose.LANDING: "landings",
+}
+
 
 class Views:
     """Makes the values of pages; knows the configuration in force and where GitHub's own pages are."""
@@ -112,8 +123,8 @@ class Views:
         paused = [WaitView("everything", _whose(one), when(hold.until), hold.why) for one, hold in holds.items()]
         short = []
         for one in spent:
-            held = {purpose: held_until(purpose, one, self._config.budget, now) for purpose in Purpose}
-            names = [purpose.value.replace("_", " ") for purpose, until in held.items() if until is not None]
+            budget = self._config.budget
+            names = [_CALLED[each] for each in Purpose if held_until(each, one, budget, now) is not None]
             if names and one.account not in holds:
                 why = f"{one.remaining or 0:,.0f} of {one.limit or 0:,.0f} {one.resource} points are left"
                 short.append(WaitView(", ".join(names), _whose(one.account), when(one.ends_at), why))

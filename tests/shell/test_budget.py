@@ -617,7 +617,7 @@ def test_the_queue_page_says_who_waits_when_little_is_left(github: Sandbox, merg
 
     page = mergeq.web.get("/tide").text
 
-    assert "limit makes sweep wait until" in page
+    assert "limit makes sweeps wait until" in page
     assert "of 5,000 graphql points are left" in page
 
 
