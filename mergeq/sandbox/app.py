@@ -12,7 +12,18 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.test import Client
 
-from mergeq.sandbox import rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets
+from mergeq.sandbox import (
+    rest_checks,
+    rest_contents,
+    rest_git,
+    rest_hooks,
+    rest_issues,
+    rest_people,
+    rest_protection,
+    rest_pulls,
+    rest_repos,
+    rest_rulesets,
+)
 from mergeq.sandbox.control import control
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.rates import Resource
@@ -24,7 +35,18 @@ from mergeq.sandbox.smart_http import git
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-ENDPOINTS = (rest_checks, rest_git, rest_issues, rest_protection, rest_pulls, rest_repos, rest_rulesets)
+ENDPOINTS = (
+    rest_checks,
+    rest_contents,
+    rest_git,
+    rest_hooks,
+    rest_issues,
+    rest_people,
+    rest_protection,
+    rest_pulls,
+    rest_repos,
+    rest_rulesets,
+)
 """The modules whose import adds endpoints to ``rest``."""
 
 graph = Blueprint("graph", __name__)
@@ -64,7 +86,7 @@ class SandboxApp:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ[SITE] = self.site
         try:
-            return _flask()(environ, start_response)
+            return flask_app()(environ, start_response)
         except ConnectionResetError:
             raise
         except Exception as failure:
@@ -77,7 +99,8 @@ class SandboxApp:
 
 
 @cache
-def _flask() -> Flask:
+def flask_app() -> Flask:
+    """The routes of every sandbox in this process."""
     app = Flask("mergeq.sandbox", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -53,6 +53,8 @@ class FaultId(StrEnum):
     GRAPHQL_5XX = "graphql.5xx"
     STATUS_5XX = "status.5xx"
     HOOK_DROP = "hook.drop"
+    HOOK_DUP = "hook.dup"
+    HOOK_SHUFFLE = "hook.shuffle"
 
 
 @dataclass(slots=True)

@@ -1,39 +1,42 @@
-"""REST endpoints of repositories, branches, commits and hooks."""
+"""REST endpoints of repositories and their settings, branches and commits."""
 
 from __future__ import annotations
 
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+
 from flask import jsonify, request
 
-from mergeq.sandbox.clock import iso
 from mergeq.sandbox.demands import bindings
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.pull_shapes import file_shape
-from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, not_found
-from mergeq.sandbox.rest import Answer, body, endpoint, paged, parameters, required, the_repo, writer
-from mergeq.sandbox.shapes import Json, Shapes
+from mergeq.sandbox.records import Method, Repo, Settings
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived, forbidden, invalid, not_found
+from mergeq.sandbox.rest import Answer, body, chosen, endpoint, paged, parameters, required, the_repo, writer
+from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, viewer, world
-from mergeq.sandbox.webhooks import Hook
 
 _REPO = "/repos/<owner>/<repo>"
-
-
-@endpoint("GET", "/user")
-def _user() -> Answer:
-    parameters()
-    login = actor()
-    nothing_said = dict.fromkeys(("name", "company", "blog", "location", "email", "hireable", "bio"))
-    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
-    moment = "2020-01-01T00:00:00Z"
-    return jsonify(shapes().user(login) | nothing_said | counts | {"created_at": moment, "updated_at": moment})
+_SETTINGS = tuple(setting.name for setting in dataclass_fields(Settings))
+_METHODS = {
+    "allow_merge_commit": Method.MERGE,
+    "allow_squash_merge": Method.SQUASH,
+    "allow_rebase_merge": Method.REBASE,
+}
+_WORDS = {
+    "squash_merge_commit_title": ("PR_TITLE", "COMMIT_OR_PR_TITLE"),
+    "squash_merge_commit_message": ("PR_BODY", "COMMIT_MESSAGES", "BLANK"),
+    "merge_commit_title": ("PR_TITLE", "MERGE_MESSAGE"),
+    "merge_commit_message": ("PR_BODY", "PR_TITLE", "BLANK"),
+}
 
 
 @endpoint("GET", _REPO)
 def _repo(owner: str, repo: str) -> Answer:
     parameters()
-    return jsonify(shapes().repo(the_repo(owner, repo), viewer()))
+    return jsonify(shapes().whole_repo(the_repo(owner, repo), viewer()))
 
 
 @endpoint("GET", f"{_REPO}/branches")
@@ -119,44 +122,50 @@ def _compare(owner: str, repo: str, basehead: str) -> Answer:
     return answer
 
 
-@endpoint("GET", f"{_REPO}/hooks")
-def _hooks(owner: str, repo: str) -> Answer:
+@endpoint("PATCH", _REPO)
+def _edit(owner: str, repo: str) -> Answer:
+    """Change settings; only what unarchives may be said of an archived one."""
     found = the_repo(owner, repo)
-    actor()
-    parameters()
-    shown = shapes()
-    return paged(world().webhooks.of_repo(found.full_name), lambda hook: _hook_shape(shown, found, hook))
-
-
-@endpoint("POST", f"{_REPO}/hooks")
-def _add_hook(owner: str, repo: str) -> Answer:
-    found = the_repo(owner, repo)
-    writer(found)
-    fields = body("name", "active", "events", "config")
-    config = fields.get("config") or {}
-    if fields.get("active", True) is not True or config.get("content_type", "json") != "json":
-        raise NotSimulatedError("hooks that are inactive or form-encoded")
-    url = required(config, "Hook", "url")
-    events = tuple(fields.get("events") or ("push",))
-    hook = world().add_hook(url, config.get("secret") or "", events, found.full_name)
-    return jsonify(_hook_shape(shapes(), found, hook)), 201
-
-
-def _hook_shape(shown: Shapes, repo: Repo, hook: Hook) -> Json:
-    url = f"{shown.repo_api(repo)}/hooks/{hook.id}"
-    moment = iso(hook.created_at)
-    return {
-        "type": "Repository",
-        "id": hook.id,
-        "name": "web",
-        "active": True,
-        "events": list(hook.events),
-        "config": {"url": hook.url, "content_type": "json", "insecure_ssl": "0", "secret": "********"},
-        "url": url,
-        "test_url": f"{url}/test",
-        "ping_url": f"{url}/pings",
-        "deliveries_url": f"{url}/deliveries",
-        "last_response": {"code": None, "status": "unused", "message": None},
-        "created_at": moment,
-        "updated_at": moment,
+    if not world().users.is_admin(actor()):
+        raise forbidden() if found.people.may_write(actor()) else not_found()
+    fields = body(*_SETTINGS, *_METHODS, "default_branch", "archived", "private", "name")
+    if found.archived and fields.get("archived", True):
+        raise archived()
+    if fields.get("name", found.name) != found.name:
+        raise NotSimulatedError("renaming a repository by PATCH")
+    for name, allowed in _WORDS.items():
+        if name in fields:
+            chosen(fields[name], allowed, "Repository", name)
+    methods = {method: bool(fields.get(name, method in found.allowed)) for name, method in _METHODS.items()}
+    if not any(methods.values()):
+        words = "Sorry, you need to allow at least one merge strategy. (no_merge_method)"
+        raise invalid("Repository", words, "merge_commit_allowed")
+    branch = fields.get("default_branch", found.default_branch)
+    if found.git.tip(branch) is None:
+        raise invalid("Repository", f"The branch {branch} was not found. Please push that ref first or create it.")
+    changes: Json = {
+        name: {"from": getattr(found.settings, name)} for name in ("description", "homepage") if name in fields
     }
+    if branch != found.default_branch:
+        changes["default_branch"] = {"from": found.default_branch}
+    found.allowed = frozenset(method for method, is_allowed in methods.items() if is_allowed)
+    found.settings = replace(found.settings, **{name: fields[name] for name in _SETTINGS if name in fields})
+    found.default_branch, found.private = branch, bool(fields.get("private", found.private))
+    if changes:
+        world().emit("repository", found, {"action": "edited", "changes": changes}, by=actor())
+    if fields.get("archived", found.archived) != found.archived:
+        world().archive(found, archived=fields["archived"], by=actor())
+    return jsonify(shapes().whole_repo(found, viewer()))
+
+
+@endpoint("POST", f"{_REPO}/dispatches")
+def _dispatch(owner: str, repo: str) -> Answer:
+    """Tell whoever listens that something happened outside; a CI that wants such events runs."""
+    found = the_repo(owner, repo)
+    by = writer(found)
+    fields = body("event_type", "client_payload")
+    kind, payload = required(fields, "Repository", "event_type"), fields.get("client_payload") or {}
+    if len(kind) > 100 or not isinstance(payload, dict) or len(payload) > 10:
+        raise invalid("Repository", "event_type has at most 100 characters, client_payload at most 10 properties")
+    world().dispatch(found, kind, payload, by)
+    return "", 204

@@ -73,6 +73,10 @@ class Users:
     def may_write(self, login: str) -> bool:
         return self.role_of(login) is not Role.READ
 
+    def writers(self) -> list[str]:
+        """Everybody seen so far who may write, by name."""
+        return sorted(login for login in self._ids if self.may_write(login) and not login.startswith("@"))
+
     def join_team(self, team: str, *logins: str) -> None:
         """Add people to a team, named by its slug and made if new."""
         self.teams.setdefault(team, set()).update(logins)

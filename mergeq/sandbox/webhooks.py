@@ -20,6 +20,8 @@ from mergeq.sandbox.clock import Activity, Clock
 from mergeq.sandbox.faults import FaultId, Faults
 
 TIMEOUT_S = 10.0
+MAX_PAYLOAD = 25_000_000
+"""Bytes; what is larger is not delivered and not listed (Q69)."""
 Payload = Mapping[str, Any]
 
 
@@ -40,8 +42,9 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt; ``status_code`` is None if no answer came or a fault dropped it."""
+    """One attempt; ``status_code`` is None if no answer came or a fault dropped it. Redeliveries keep the GUID."""
 
+    id: int
     guid: str
     hook_id: int
     url: str
@@ -52,6 +55,8 @@ class Delivery:
     status_code: int | None
     error: str | None
     delivered_at: float
+    headers: Mapping[str, str]
+    redelivery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class _Parcel:
     repo: str
     pr: int | None
     payload: Payload
+    redelivery: bool = False
 
 
 class Webhooks:
@@ -76,6 +82,7 @@ class Webhooks:
         self._faults = faults
         self._hooks: list[Hook] = []
         self._ids = itertools.count(1)
+        self._delivery_ids = itertools.count(1)
         self._random = random.Random(20260105)  # noqa: S311 - only makes delivery ids
         self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -91,6 +98,9 @@ class Webhooks:
         self._hooks.append(hook)
         return hook
 
+    def remove(self, hook: Hook) -> None:
+        self._hooks.remove(hook)
+
     def of_repo(self, repo: str) -> tuple[Hook, ...]:
         return tuple(hook for hook in self._hooks if hook.repo == repo)
 
@@ -104,8 +114,22 @@ class Webhooks:
     def send(self, event: str, repo: str, payload: Payload, pr: int | None) -> None:
         """Queue an event for everyone who wants it."""
         for hook in self._takers(event, repo):
-            guid = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-            self._enqueue(_Parcel(guid, hook, event, repo, pr, payload))
+            self.send_to(hook, event, repo, payload, pr)
+
+    def send_to(self, hook: Hook, event: str, repo: str, payload: Payload, pr: int | None) -> None:
+        """Queue an event for one subscriber, as often and as late as faults will have it (Q67, Q68)."""
+        guid = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        parcel = _Parcel(guid, hook, event, repo, pr, payload)
+        again = self._faults.fires(FaultId.HOOK_DUP, repo, pr)
+        shuffled = self._faults.fires(FaultId.HOOK_SHUFFLE, repo, pr)
+        delay_s = self._random.uniform(0.0, float(shuffled.args.get("window", 5.0))) if shuffled else 0.0
+        for _ in range(1 + int(again.args.get("n", 1)) if again else 1):
+            self._enqueue(parcel, delay_s)
+
+    def redeliver(self, made: Delivery) -> None:
+        """Queue once more what was delivered, or was not."""
+        hook = next(hook for hook in self._hooks if hook.id == made.hook_id)
+        self._enqueue(_Parcel(made.guid, hook, made.event, made.repo, None, made.payload, redelivery=True))
 
     def close(self) -> None:
         with self._start:
@@ -116,10 +140,10 @@ class Webhooks:
             self._thread.join()
         self.session.close()
 
-    def _enqueue(self, parcel: _Parcel) -> None:
+    def _enqueue(self, parcel: _Parcel, delay_s: float = 0.0) -> None:
         delivery = self._activity.tracked(lambda: self._deliver(parcel))
-        if self._clock.virtual:
-            self._clock.call_later(0.0, delivery)
+        if self._clock.virtual or delay_s:
+            self._clock.call_later(delay_s, delivery)
             return
         with self._start:
             if self._closed:
@@ -136,14 +160,17 @@ class Webhooks:
     def _deliver(self, parcel: _Parcel) -> None:
         status_code: int | None = None
         error: str | None = None
-        if self._closed:
+        body = json.dumps(parcel.payload).encode()
+        if self._closed or len(body) > MAX_PAYLOAD:
             return
+        headers = _headers(parcel, body)
         if self._faults.fires(FaultId.HOOK_DROP, parcel.repo, parcel.pr):
             error = "dropped by a fault"
         else:
-            status_code, error = self._post(parcel)
+            status_code, error = self._post(parcel, body, headers)
         self.deliveries.append(
             Delivery(
+                id=next(self._delivery_ids),
                 guid=parcel.guid,
                 hook_id=parcel.hook.id,
                 url=parcel.hook.url,
@@ -154,24 +181,32 @@ class Webhooks:
                 status_code=status_code,
                 error=error,
                 delivered_at=self._clock.now(),
+                headers=headers,
+                redelivery=parcel.redelivery,
             )
         )
 
-    def _post(self, parcel: _Parcel) -> tuple[int | None, str | None]:
-        body = json.dumps(parcel.payload).encode()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "GitHub-Hookshot/0a1b2c3",
-            "X-GitHub-Event": parcel.event,
-            "X-GitHub-Delivery": parcel.guid,
-            "X-GitHub-Hook-ID": str(parcel.hook.id),
-            "X-Hub-Signature-256": signature(parcel.hook.secret, body),
-        }
+    def _post(self, parcel: _Parcel, body: bytes, headers: Mapping[str, str]) -> tuple[int | None, str | None]:
         try:
             with self.session.post(parcel.hook.url, data=body, headers=headers, timeout=TIMEOUT_S) as answer:
                 return answer.status_code, None
         except requests.RequestException as failure:
             return None, str(failure)
+
+
+def _headers(parcel: _Parcel, body: bytes) -> dict[str, str]:
+    secret = parcel.hook.secret.encode()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "GitHub-Hookshot/0a1b2c3",
+        "X-GitHub-Event": parcel.event,
+        "X-GitHub-Delivery": parcel.guid,
+        "X-GitHub-Hook-ID": str(parcel.hook.id),
+        "X-GitHub-Hook-Installation-Target-ID": str(parcel.hook.id),
+        "X-GitHub-Hook-Installation-Target-Type": "repository" if parcel.hook.repo else "organization",
+        "X-Hub-Signature": "sha1=" + hmac.new(secret, body, hashlib.sha1).hexdigest(),
+        "X-Hub-Signature-256": signature(parcel.hook.secret, body),
+    }
 
 
 def signature(secret: str, body: bytes) -> str:

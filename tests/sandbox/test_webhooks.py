@@ -154,6 +154,7 @@ def test_statuses_checks_and_issues_are_told(sandbox: Sandbox, receiver: Receive
         "status",
         "check_run.created",
         "check_run.completed",
+        "check_suite.completed",
         "issues.opened",
         "issues.labeled",
         "issues.closed",
@@ -198,7 +199,10 @@ def test_hooks_get_what_they_asked_for_and_no_more(sandbox: Sandbox, rest: Rest)
     sandbox.settle()
 
     assert made.status_code == 201
-    assert [(event, body["repository"]["full_name"]) for event, body in receiver.got] == [("push", "acme/rocket")]
+    assert [(event, body["repository"]["full_name"]) for event, body in receiver.got] == [
+        ("ping", "acme/rocket"),
+        ("push", "acme/rocket"),
+    ]
     assert rest("GET", "/hooks").json()[0]["config"]["url"] == HOOK
 
 
@@ -212,3 +216,68 @@ def test_an_unreachable_receiver_is_noted_and_not_tried_again(sandbox: Sandbox) 
     (delivery,) = sandbox.world.deliveries
     assert (delivery.event, delivery.status_code) == ("push", None)
     assert delivery.error
+
+
+def test_a_new_hook_is_pinged_and_what_it_was_sent_can_be_sent_again(sandbox: Sandbox, rest: Rest) -> None:
+    receiver = Receiver()
+    sandbox.world.webhooks.session.mount("http://queue.test", WsgiAdapter(receiver))
+    hook = rest("POST", "/hooks", name="web", config={"url": HOOK, "secret": "x"}).json()["id"]
+    sandbox.settle()
+    (made,) = rest("GET", f"/hooks/{hook}/deliveries").json()
+
+    again = rest("POST", f"/hooks/{hook}/deliveries/{made['id']}/attempts")
+    sandbox.settle()
+    newest, oldest = rest("GET", f"/hooks/{hook}/deliveries").json()
+    whole = rest("GET", f"/hooks/{hook}/deliveries/{newest['id']}").json()
+
+    assert receiver.names() == ["ping", "ping"]
+    assert again.status_code == 202
+    assert (newest["guid"], newest["redelivery"], oldest["redelivery"]) == (made["guid"], True, False)
+    assert whole["request"]["payload"]["hook_id"] == hook
+    assert whole["request"]["headers"]["X-GitHub-Delivery"] == made["guid"]
+    assert rest("DELETE", f"/hooks/{hook}").status_code == 204
+    assert rest("GET", f"/hooks/{hook}").status_code == 404
+
+
+def test_an_event_may_come_twice_under_one_guid(sandbox: Sandbox, receiver: Receiver) -> None:
+    fault = sandbox.world.faults.add("hook.dup", args={"n": 2})
+
+    sandbox.world.open_issue("acme/rocket", "Freeze")
+    sandbox.settle()
+
+    assert (receiver.names(), fault.hits) == (["issues.opened"] * 3, 1)
+    assert len({delivery.guid for delivery in sandbox.world.deliveries}) == 1
+
+
+def test_events_may_come_in_another_order(sandbox: Sandbox, receiver: Receiver) -> None:
+    fault = sandbox.world.faults.add("hook.shuffle", times=None, args={"window": 60})
+
+    for title in "abcdefgh":
+        sandbox.world.open_issue("acme/rocket", title)
+    sandbox.clock.advance(60.0)
+
+    titles = "".join(body["issue"]["title"] for _, body in receiver.got)
+    assert (sorted(titles), fault.hits) == (list("abcdefgh"), 8)
+    assert titles != "abcdefgh"
+
+
+def test_what_is_too_large_is_never_delivered(
+    sandbox: Sandbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mergeq.sandbox.webhooks.MAX_PAYLOAD", 20_000)
+
+    sandbox.world.open_issue("acme/rocket", "Long", body="x" * 20_000)
+    sandbox.world.open_issue("acme/rocket", "Short")
+    sandbox.settle()
+
+    assert [body["issue"]["title"] for _, body in receiver.got] == ["Short"]
+    assert len(sandbox.world.deliveries) == 1
+
+
+def test_a_dispatch_is_told_with_its_payload(sandbox: Sandbox, receiver: Receiver, rest: Rest) -> None:
+    answer = rest("POST", "/dispatches", event_type="mergeq", client_payload={"ref": "main"})
+    sandbox.settle()
+
+    ((event, body),) = receiver.got
+    assert (answer.status_code, event, body["action"], body["branch"]) == (204, "repository_dispatch", "mergeq", "main")
+    assert body["client_payload"] == {"ref": "main"}
