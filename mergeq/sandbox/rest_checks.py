@@ -174,6 +174,14 @@ def _reporter() -> App:
     return world().app(_APP) if registered is None else registered.app
 
 
+@endpoint("GET", f"{_REPO}/actions/runs")
+def _actions_runs(owner: str, repo: str) -> Answer:
+    """Always none: the sandbox's CI reports check runs and statuses, but is not GitHub Actions."""
+    the_repo(owner, repo)
+    parameters("actor", "branch", "event", "status", "created", "exclude_pull_requests", "check_suite_id", "head_sha")
+    return paged((), dict, "workflow_runs")
+
+
 @endpoint("POST", f"{_REPO}/actions/runs/<int:run_id>/cancel")
 def _cancel(owner: str, repo: str, run_id: int) -> Answer:
     """End a run of the sandbox's CI; its number stands at the end of the details it links to."""

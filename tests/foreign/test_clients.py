@@ -39,6 +39,7 @@ def test_gh_shows_checks(gh: Gh) -> None:
 
     assert ["lint", "pass"] in rows
     assert ["ci/test", "pass"] in rows
+    assert json.loads(gh("run", "list", "--json", "databaseId")) == []
 
 
 def test_gh_edits_reviews_comments_and_merges(gh: Gh, place: Place) -> None:

@@ -184,6 +184,7 @@ READS = [
     (f"{REPO}/check-suites/{{suite}}", 200),
     (f"{REPO}/check-suites/{{suite}}/check-runs", 200),
     (f"{REPO}/check-runs/{{run}}", 200),
+    (f"{REPO}/actions/runs?exclude_pull_requests=true", 200),
     (f"{REPO}/issues?state=all", 200),
     (f"{REPO}/issues/comments/{{comment}}", 200),
     (f"{REPO}/labels", 200),
