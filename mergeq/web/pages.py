@@ -58,7 +58,10 @@ def queue_json() -> Response:
         {
             "Queries": list(services.config.searches()),
             "TideQueries": [documents.query_json(query) for query in services.config.queries],
-            "Pools": [documents.pool_json(saved) for saved in services.store.pools()],
+            "Pools": [
+                documents.pool_json(saved, services.config.for_branch(saved.pool.branch))
+                for saved in services.store.pools()
+            ],
         }
     )
 

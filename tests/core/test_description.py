@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergeq.core.description import base_sha_of, skips_retest, with_base_sha
+from tests.core.trials import trials
 
 SHA = "0123456789" * 4
 
@@ -39,6 +40,7 @@ def test_the_base_of_a_description_is_its_tail_of_forty(description: str, sha: s
     assert base_sha_of(description) == sha
 
 
+@trials(100)
 @given(st.text(alphabet=st.characters(codec="utf-8")).filter(lambda text: "BaseSHA:" not in text))
 def test_the_base_that_was_written_is_read_again(text: str) -> None:
     """T11.175."""

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, given
-from hypothesis import settings as trials
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mergeq.core.batch import Conflict, Run, RunState, convictions, is_current, verdict
@@ -21,8 +20,9 @@ from mergeq.core.query import Query, unmet
 from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
 from mergeq.core.status import describe
 from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
+from tests.core.trials import trials
 
-quickly = trials(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+quickly = trials()
 
 LABELS = ("lgtm", "approved", "hold", "urgent", "m/squash", "m/rebase")
 NAMES = ("ci/test", "ci/lint", "e2e", "tide")
@@ -634,7 +634,7 @@ def as_tide(config: BranchSettings, presubmits: tuple[Presubmit, ...] = ()) -> B
     return replace(config, queue=QueueValues.of_tide(), compat=Compat.TIDE, presubmits=presubmits)
 
 
-@trials(deadline=None, max_examples=40)
+@trials(40)
 @given(staged_crowds(), jobs, rows)
 def test_tide_lands_only_members_that_all_jobs_found_green_together_on_this_base(
     crowd: tuple[PullRequest, ...], presubmits: tuple[Presubmit, ...], said: tuple[Evidence, ...]

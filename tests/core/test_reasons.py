@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import given
-from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from mergeq.core.compat import Compat
@@ -16,6 +15,7 @@ from mergeq.core.queue import QueueValues, Retest
 from mergeq.core.reason import Clause, Reason
 from tests.builders import green, query
 from tests.core.test_properties import configurations, pulls, repositories
+from tests.core.trials import trials
 
 NOW = 2000.0
 
@@ -231,7 +231,7 @@ def test_every_clause_has_a_meaning() -> None:
     assert {*MEANINGS} | FOUND_IN_RUNS | ONLY_TIDE == {*Clause}
 
 
-@trials(deadline=None, max_examples=30)
+@trials(30)
 @given(cases())
 def test_every_reason_is_true_and_nothing_is_said_twice(case: Case) -> None:
     reasons = case.judged().reasons
@@ -242,7 +242,7 @@ def test_every_reason_is_true_and_nothing_is_said_twice(case: Case) -> None:
     assert len({*reasons}) == len(reasons)
 
 
-@trials(deadline=None, max_examples=30)
+@trials(30)
 @given(cases())
 def test_whoever_does_all_that_the_reasons_ask_for_is_admitted(case: Case) -> None:
     """Once is enough, unless it was not known yet by which method it would land, or what stands in for a query."""
@@ -256,7 +256,7 @@ def test_whoever_does_all_that_the_reasons_ask_for_is_admitted(case: Case) -> No
     assert all_repaired(repaired, left).judged().reasons == ()
 
 
-@trials(deadline=None, max_examples=20)
+@trials(20)
 @given(cases())
 def test_one_reason_left_is_enough_to_stay_out(case: Case) -> None:
     reasons = case.judged().reasons
@@ -275,7 +275,7 @@ def all_repaired(case: Case, reasons: Any) -> Case:
     return repaired
 
 
-@trials(deadline=None, max_examples=20)
+@trials(20)
 @given(cases())
 def test_what_tide_would_say_of_a_query_is_true_too_and_the_same_where_there_is_one(case: Case) -> None:
     """D20; contexts are read in another way there."""

@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from mergeq.core.go_values import Moment, Nil, Struct, Value
@@ -10,6 +9,7 @@ from mergeq.core.message import CommitTemplate, record_of, templated
 from mergeq.core.pull import Result
 from mergeq.core.template import Rendering, Unparsable, parse, render
 from tests.builders import context, green, pr
+from tests.core.trials import trials
 
 DATA = Struct(
     {
@@ -426,7 +426,7 @@ ACTIONS = st.lists(st.sampled_from(
 )).map("".join)  # fmt: skip
 
 
-@trials(deadline=None)
+@trials(100)
 @given(st.one_of(SOURCES, ACTIONS))
 def test_whatever_is_given_is_refused_or_rendered_within_bounds(source: str) -> None:
     try:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -15,9 +16,12 @@ from mergeq.core.history import Outcome, Target
 from mergeq.core.pull import Blocker, Branch, Method, Result
 from mergeq.core.reason import Clause, Reason
 from mergeq.store import Store
-from tests.builders import context, green
-from tests.conftest import Mergeq
+from tests.builders import context, green, run
+from tests.conftest import CONFIG, Mergeq
 from tests.web.builders import MAIN, ODD, claim, record, save, standing
+
+STAGING = CONFIG + "mergeq: {queue: {retest: staging, staging_contexts: [ci/test]}}\n"
+BEGAN = 1_767_603_500.0
 
 EVIL = '"><script>alert(1)</script>'
 LABEL = Reason(Clause.LABELS, "the label lgtm", "its labels are none", "a reviewer", "add lgtm", items=("lgtm",))
@@ -61,7 +65,8 @@ def test_the_action_its_reason_and_its_targets_are_shown(mergeq: Mergeq) -> None
     assert "landing now" not in page
 
 
-def test_a_run_shows_its_members_its_commit_and_what_its_contexts_say(mergeq: Mergeq) -> None:
+def test_a_run_shows_its_members_its_commit_and_what_its_contexts_say(start_mergeq: Callable[..., Mergeq]) -> None:
+    mergeq = start_mergeq(STAGING)
     targets = tuple(Target(number, "ana", f"{number:040x}", f"Change {number}", "x") for number in (1, 2))
     members = tuple(Member(target.number, target.sha, Method.MERGE) for target in targets)
     reports = (green("e2e", url="https://ci.test/e2e"), context("ci/test", Result.PENDING))
@@ -312,6 +317,23 @@ def test_the_pools_for_programs_are_whole(mergeq: Mergeq) -> None:
     assert document[0]["Target"] == document[0]["SuccessPRs"]
     assert document[0]["OtherPRs"][0]["Reasons"][0]["clause"] == "labels"
     assert document[0]["BatchPending"] is None
+
+
+def test_where_members_are_tested_on_the_base_they_are_told_apart_by_that(start_mergeq: Callable[..., Mergeq]) -> None:
+    """T8.9."""
+    mergeq = start_mergeq(STAGING)
+    ones = [standing(number, head_sha=f"{number:040x}") for number in (1, 2, 3)]
+    passed = run(ones[0].pull, contexts=(green("ci/test"),))
+    runs = (passed, *(run(*(one.pull for one in some), started_at=BEGAN) for some in (ones[1:2], ones[::2])))
+    save(mergeq.store, MAIN, *ones, runs=runs)
+
+    (pool,) = json.loads(mergeq.web.get("/tide.json").data)["Pools"]
+    told = {
+        key: [one["Number"] for one in pool[key] or ()]
+        for key in ("SuccessPRs", "PendingPRs", "MissingPRs", "BatchPending")
+    }
+
+    assert told == {"SuccessPRs": [1], "PendingPRs": [2], "MissingPRs": [3], "BatchPending": [1, 3]}
 
 
 def test_a_store_that_knows_nothing_has_version_zero(mergeq: Mergeq) -> None:
