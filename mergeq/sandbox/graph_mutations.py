@@ -19,6 +19,7 @@ from mergeq.sandbox.permissions import MUTATIONS
 from mergeq.sandbox.records import Issue, Label, Method, Pull, Repo, Ticket
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived
 from mergeq.sandbox.updating import UpdateMethod, ask_for_update
+from mergeq.sandbox.users import Role
 
 Input = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -71,17 +72,18 @@ def _require_permission(context: Context, mutation: str, asked: Input) -> None:
         raise context.caller.refusal()
 
 
-def _require_writer(context: Context, repo: Repo, mutation: str) -> None:
+def _require(context: Context, repo: Repo, mutation: str, role: Role = Role.WRITE) -> None:
+    """Raises RefusedError 403 for an archived repository, GraphRefusedError for a person with less than ``role``."""
     if repo.archived:
         raise archived()
-    if not context.caller.is_integration and not repo.people.may_write(context.viewer):
+    if not context.caller.is_integration and not repo.people.reaches(context.viewer, role):
         words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
         raise GraphRefusedError("FORBIDDEN", words)
 
 
 def _update_refs(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_writer(context, repo, "UpdateRefs")
+    _require(context, repo, "UpdateRefs")
     wishes = [
         refs.RefWish(wish["name"], wish["afterOid"], wish.get("beforeOid"), force=bool(wish.get("force")))
         for wish in asked["refUpdates"]
@@ -102,7 +104,7 @@ def _update_pull_request_branch(context: Context, asked: Input) -> Answer:
 
 def _create_ref(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_writer(context, repo, "CreateRef")
+    _require(context, repo, "CreateRef")
     refs.create(context.world, repo, asked["name"], asked["oid"], context.viewer)
     return {"ref": ref(repo, asked["name"])}
 
@@ -110,7 +112,7 @@ def _create_ref(context: Context, asked: Input) -> Answer:
 def _create_commit_on_branch(context: Context, asked: Input) -> Answer:
     """One commit by the viewer, signed by GitHub, on a branch that is where it is believed to be."""
     repo, branch = _branch_of(context, asked["branch"])
-    _require_writer(context, repo, "CreateCommitOnBranch")
+    _require(context, repo, "CreateCommitOnBranch")
     changes = asked.get("fileChanges") or {}
     files: dict[str, str | None] = {one["path"]: None for one in changes.get("deletions") or ()}
     files |= {one["path"]: _text(one["contents"]) for one in changes.get("additions") or ()}
@@ -143,21 +145,21 @@ def _text(contents: str) -> str:
 
 def _delete_ref(context: Context, asked: Input) -> Answer:
     found = the_node(context, asked["refId"], RefNode)
-    _require_writer(context, found.repo, "DeleteRef")
+    _require(context, found.repo, "DeleteRef")
     refs.delete(context.world, found.repo, found.ref, context.viewer)
     return {}
 
 
 def _update_ref(context: Context, asked: Input) -> Answer:
     found = the_node(context, asked["refId"], RefNode)
-    _require_writer(context, found.repo, "UpdateRef")
+    _require(context, found.repo, "UpdateRef")
     refs.update(context.world, found.repo, found.ref, asked["oid"], context.viewer, force=bool(asked.get("force")))
     return {"ref": ref(found.repo, found.ref)}
 
 
 def _merge_branch(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_writer(context, repo, "MergeBranch")
+    _require(context, repo, "MergeBranch")
     message, base, head = asked.get("commitMessage"), asked["base"], asked["head"]
     merged = merging.merge_branch(context.world, repo, base, head, message=message, by=context.viewer)
     return {"mergeCommit": merged and commit(repo, merged)}
@@ -166,7 +168,7 @@ def _merge_branch(context: Context, asked: Input) -> Answer:
 def _the_pull(context: Context, asked: Input, mutation: str) -> Pull:
     """The pull request that a writer wants changed."""
     pull = the_node(context, asked["pullRequestId"], Pull)
-    _require_writer(context, context.repo_of(pull), mutation)
+    _require(context, context.repo_of(pull), mutation)
     return pull
 
 
@@ -289,7 +291,7 @@ def _unresolve_review_thread(context: Context, asked: Input) -> Answer:
 
 def _set_thread(context: Context, asked: Input, *, resolved: bool) -> Answer:
     node = the_node(context, asked["threadId"], ThreadNode)
-    _require_writer(context, context.repo_of(node.pull), "ResolveReviewThread")
+    _require(context, context.repo_of(node.pull), "ResolveReviewThread")
     pulls.resolve_thread(context.world, node.pull, node.thread, context.viewer, resolved=resolved)
     return {"thread": node}
 
@@ -321,7 +323,7 @@ def _remove_labels_from_labelable(context: Context, asked: Input) -> Answer:
 
 def _labelled(context: Context, asked: Input, mutation: str) -> Pull | Issue:
     ticket: Pull | Issue = the_node(context, asked["labelableId"], Ticket)  # type: ignore[assignment]
-    _require_writer(context, context.world.repo_of(ticket), mutation)
+    _require(context, context.world.repo_of(ticket), mutation, Role.TRIAGE)
     return ticket
 
 
@@ -358,7 +360,7 @@ def _reopen_issue(context: Context, asked: Input) -> Answer:
 
 def _set_issue(context: Context, asked: Input, state: str) -> Answer:
     issue = the_node(context, asked["issueId"], Issue)
-    _require_writer(context, context.world.repo_of(issue), "CloseIssue")
+    _require(context, context.world.repo_of(issue), "CloseIssue")
     pulls.set_issue_state(context.world, issue, state, context.viewer)
     return {"issue": issue}
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mergeq.sandbox import Sandbox
+from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import Pull, Settings
 from tests.sandbox.conftest import Query
 
@@ -63,6 +64,16 @@ def test_who_may_not_write_is_forbidden_to_change_a_pull_request(
 
     assert {answer["type"] for answer in refused} == {"FORBIDDEN"}
     assert pull.is_open
+
+
+def test_who_sorts_may_label_but_not_merge(query: Query, sandbox: Sandbox, pull: Pull, pull_id: str) -> None:
+    sandbox.world.users.set_role("mergeq-bot", "triage")
+    lgtm = node_id("LA", sandbox.world.ensure_label(sandbox.world.repo("acme/rocket"), "lgtm").id)
+
+    act(query, "addLabelsToLabelable", "clientMutationId", labelableId=pull_id, labelIds=[lgtm])
+    refused = act(query, "mergePullRequest", "clientMutationId", pullRequestId=pull_id)
+
+    assert (pull.labels, refused["type"], pull.is_open) == (["lgtm"], "FORBIDDEN", True)
 
 
 def test_auto_merge_waits_for_what_stands_in_the_way(query: Query, sandbox: Sandbox, pull: Pull, pull_id: str) -> None:
