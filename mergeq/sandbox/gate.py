@@ -124,7 +124,7 @@ def registration() -> Registration:
 def _check_request() -> None:
     if not request.headers.get("User-Agent"):
         abort(Response(f"{_UNKNOWN_AGENT}\n", 403, mimetype="text/html"))
-    accepted = request.headers.get("Accept", "*/*")
+    accepted = request.headers.get("Accept") or "*/*"
     if not any(one in accepted for one in ("*/*", "application/*", "application/json", "application/vnd.github")):
         raise RefusedError(415, f"Unsupported 'Accept' header: '{accepted}'. Must accept 'application/json'.")
 

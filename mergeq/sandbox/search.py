@@ -14,9 +14,13 @@ from datetime import UTC, datetime, timedelta
 from mergeq.sandbox.refusals import NotSimulatedError
 
 MAX_RESULTS = 1000
+MAX_LENGTH = 256
+"""Characters of a search over REST."""
 _TOKEN = re.compile(r'\S*?"[^"]*"(?:,(?:"[^"]*"|[^\s",]+))*|\S+')
 _VALUE = re.compile(r'"([^"]*)"|([^",]+)')
-_NEGATABLE = frozenset({"repo", "org", "user", "base", "head", "label", "author", "milestone"})
+_NOBODY = ("assignee", "mentions", "review-requested")
+"""Qualifiers about what nobody can do here, so that they never fit."""
+_NEGATABLE = frozenset({"repo", "org", "user", "base", "head", "label", "author", "milestone", *_NOBODY})
 _CHOICES = {
     "is": {"pr", "issue", "open", "closed", "merged", "draft"},
     "type": {"pr", "issue"},
@@ -213,6 +217,7 @@ _TESTS: Mapping[str, Callable[[str, Candidate], bool]] = {
     "milestone": lambda value, item: _same(value, item.milestone),
     "review": lambda value, item: value in item.reviews,
     "status": lambda value, item: item.status == value,
+    **dict.fromkeys(_NOBODY, lambda _value, _item: False),
     "updated": lambda value, item: _span(value).holds(item.updated_at),
     "created": lambda value, item: _span(value).holds(item.created_at),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mergeq.sandbox.records import (
     Review,
     ReviewRule,
     ReviewState,
+    Settings,
     Status,
     StatusRule,
     StatusState,
@@ -80,7 +82,7 @@ class World(WorldState):
             allowed = {Method.MERGE: merge, Method.SQUASH: squash, Method.REBASE: rebase}
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
-            repo.delete_branch_on_merge = delete_branch_on_merge
+            repo.settings = Settings(delete_branch_on_merge=delete_branch_on_merge)
             repo.people.closed = private
             author = person(BOT)
             start = Draft(files, "Initial commit", author)
@@ -337,6 +339,16 @@ class World(WorldState):
         with self.lock:
             return merging.merge(self, pull, Method(method), by=by, sha=sha, title=title, message=message)
 
+    def wake_auto_merges(self, repo: Repo) -> None:
+        """Something has changed that a wish for auto-merge may have waited for; it is carried out a moment later."""
+        for pull in repo.pulls.values():
+            if pull.auto_merge is not None and pull.is_open:
+                self.clock.call_later(0.0, self.activity.tracked(partial(self._merge_if_ready, pull)))
+
+    def _merge_if_ready(self, pull: Pull) -> None:
+        with self.lock:
+            merging.merge_if_ready(self, pull)
+
     def rename_label(self, repo: str | Repo, old: str, new: str, by: str = BOT) -> None:
         """Rename a label of a repository, and so on everything that bears it; raises KeyError if there is none."""
         with self.lock:
@@ -372,6 +384,18 @@ class World(WorldState):
         """Install an App for an account, on some of its repositories (by full name) or on all."""
         with self.lock:
             return installing.install(self, app, account, repos, by)
+
+    def dispatch(self, repo: Repo, kind: str, payload: Mapping[str, Any], by: str = BOT) -> None:
+        """Send a repository_dispatch event, and start a CI that runs on its kind: on the payload's ``sha`` or ``ref``,
+        else on the default branch.
+        """
+        with self.lock:
+            body = {"action": kind, "branch": repo.default_branch, "client_payload": payload}
+            self.emit("repository_dispatch", repo, body, by=by)
+            named = payload.get("sha") or payload.get("ref") or repo.default_branch
+            sha = repo.git.resolve(str(named))
+            if sha is not None:
+                self.ci.dispatched(repo, kind, sha)
 
     def add_label(self, ticket: Pull | Issue, name: str, by: str = "ana") -> None:
         """Put a label on; it is created in the repository if new, and nothing happens if it is on already."""
