@@ -50,10 +50,17 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 bench: $(VENV)/.develop ## take every figure of tests/bench/RESULTS.md again (ARGS names some)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.develop ## the sandbox and the shells, as often as ROUNDS says (ROUNDS=1)
+$(VENV)/.foreign: | $(VENV)/.develop
+	@command -v gh >/dev/null || apt-get install --yes --quiet --no-install-recommends gh >/dev/null 2>&1 || echo "gh could not be installed: its tests are skipped"
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/foreign @octokit/rest@22.0.1 @octokit/graphql@9.0.5 >/dev/null 2>&1 \
+	  || echo "the octokit packages could not be installed: their tests are skipped"
+	@touch $@
+
+soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, other people's clients (ROUNDS=1)
+	@$(BIN)/python -m pytest -q -m foreign tests/foreign $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
-	  $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell $(ARGS) || exit 1; \
+	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell $(ARGS) || exit 1; \
 	done
 
 screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from rq.serializers import JSONSerializer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Followed, Settings
+from mergeq.core.budget import Purpose
 from mergeq.core.pull import PullRequest
-from mergeq.github import App, Credentials, GitHub, NoCredentials, Pat, key_of
+from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, key_of
 from mergeq.github.auth import TOKENS
 from mergeq.processes import EmbeddedRedis
 from mergeq.store import Store
@@ -66,6 +67,10 @@ class Services:
         self.store.renew_pages()
         return self.config.digest != before
 
+    def on(self, purpose: Purpose) -> "Services":
+        """The same services, whose calls to GitHub are for that purpose (D12)."""
+        return replace(self, github=self.github.on(purpose))
+
     def link(self, pull: PullRequest) -> str:
         """Where the status of a pull request links to: what is configured, else our own page, else nowhere."""
         if configured := self.config.status_link(pull):
@@ -94,20 +99,22 @@ def services(
     if problems:
         raise ConfigError(*problems)
     connection = connect(settings.redis_url)
+    followed, store, log = Followed(settings.config_paths, now=now), Store(connection), logger(settings)
     return Services(
         settings=settings,
-        followed=Followed(settings.config_paths, now=now),
+        followed=followed,
         github=GitHub(
             credentials=_credentials(settings, now),
             api_url=settings.github_api_url,
             graphql_url=settings.graphql_url,
             sleep=sleep,
+            meter=Meter(store, lambda: followed.current.budget, now, log.warning),
         ),
-        store=Store(connection),
+        store=store,
         queue=Queue(QUEUE, connection=connection, serializer=JSONSerializer),
         now=now,
         sleep=sleep,
-        log=logger(settings),
+        log=log,
     )
 
 

@@ -132,6 +132,7 @@ def tick(paths: tuple[Path, ...]) -> None:
 def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
     """Run only the demo's GitHub: real git behind GitHub's HTTP API."""
     with _stopping() as (stopping, caught), _github(state and state / "github") as github:
+        url = github.serve(port)
         if seed:
             try:
                 github.load(json.loads(seed.read_bytes()))
@@ -139,7 +140,7 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
                 raise click.ClickException(f"{seed}: {error}; mend the seed") from error
         else:
             Demo(github).open()
-        url = github.serve(port)
+            github.load_example()
         line = {
             "url": url,
             "api": f"{url}/api/v3",

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Run
+from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
 from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
 from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
-from mergeq.github import Landing, MergeVerdict, Unreadable
+from mergeq.github import HeldBack, Landing, MergeAnswer, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
 from mergeq.sync import remember, squashed_commits, target_of
 
 _PARKED_SECONDS = 300.0
+_WAITING_SECONDS = 60.0  # for what may come at any moment
 _DOUBTED_SECONDS = 600.0  # after that an unknown outcome is recorded as unknown, and that pull request stands back
 _DOUBT_PARKED_SECONDS = 86400.0
 _RACE_WAITS = (4.0, 8.0)  # seconds before asking again when GitHub says the base was modified (T5.5)
@@ -44,11 +47,13 @@ def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
     """Land what `saved` chose: one pull request on the strength of its own head, or the members of a green run in
     order.
 
-    Every way this can end is a history record with its reason; raises LeaseLost. Nothing lands unless the same
-    evaluation that admitted it admits it once more under a fresh read, for every member that is still to come (D23).
+    Every way this can end is a history record with its reason; raises LeaseLost, and HeldBack where GitHub's limits end
+    it before anything landed, or before it is known. Nothing lands unless the same evaluation that admitted it admits
+    it once more under a fresh read, for every member that is still to come (D23).
     After each member of a run the base is compared with what was tested (D22): another first parent ends it as RACED,
     another tree halts the branch.
     """
+    services = services.on(Purpose.LANDING)
     run = next((run for run in saved.runs if run.id == saved.run), None)
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
     base = run.base_sha if run else None
@@ -68,8 +73,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     LeaseLost.
 
     While GitHub's answers do not agree the intent stays, and the branch does nothing else: raises Unreadable. After ten
-    minutes the pull request stands back until it is pushed to, and the branch goes on.
+    minutes the pull request stands back until it is pushed to, and the branch goes on. Raises HeldBack, and the time
+    that GitHub cannot be asked does not count.
     """
+    services = services.on(Purpose.LANDING)
     intent = services.store.intent(lease.branch)
     if intent is None:
         return None
@@ -80,6 +87,9 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     before = [_Landed(Outcome.LANDED) for _ in range(index)]
     try:
         landing = _resolve(services, lease, intent.number, intent.base_sha, _depth(run, index))
+    except HeldBack:
+        services.store.intend(lease, replace(intent, at=services.now()))
+        raise
     except Unreadable as error:
         if services.now() - intent.at < _DOUBTED_SECONDS:
             raise
@@ -91,7 +101,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
             step = _compare(services, lease, landing, run, index, intent.base_sha)
         else:
             step = _Landed(Outcome.STALE, "the worker ended before GitHub merged it")
-    return _finish(services, lease, saved, run, chosen, [*before, step])
+    steps = [*before, step]
+    if step.outcome is Outcome.LANDED and len(steps) < len(chosen):
+        steps.append(_Landed(Outcome.STALE, "the worker ended before it was its turn"))
+    return _finish(services, lease, saved, run, chosen, steps)
 
 
 def _land_next(
@@ -110,18 +123,24 @@ def _land_next(
         return _Landed(Outcome.STALE, "its labels ask for several merge methods")
     waits = iter(_RACE_WAITS)
     while True:
-        seen = _objection(services, branch, saved, remaining, base)
-        if isinstance(seen, str):
-            return _Landed(Outcome.STALE, seen)
-        base_sha = seen.base_sha
-        message = _message(services, branch, seen, method)
-        if problem := _announce(services, branch, chosen.pull):
-            text = f"the status could not be set before merging: {problem}"
-            _stand_back(services, lease, chosen, text)
-            return _Landed(Outcome.REFUSED, text)
-        services.store.extend(lease, services.now())
-        services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
-        answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
+        try:
+            seen = _objection(services, branch, saved, remaining, base)
+            if isinstance(seen, str):
+                return _Landed(Outcome.STALE, seen)
+            base_sha = seen.base_sha
+            message = _message(services, branch, seen, method)
+            if problem := _announce(services, branch, chosen.pull):
+                text = f"the status could not be set before merging: {problem}"
+                _stand_back(services, lease, chosen, text)
+                return _Landed(Outcome.REFUSED, text)
+            services.store.extend(lease, services.now())
+            services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
+            answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
+        except HeldBack as error:
+            if index:
+                return _Landed(Outcome.STALE, str(error))
+            services.store.withdraw(lease)
+            raise
         services.log.info("merge asked for", pull=str(chosen.pull), verdict=answer.verdict.value, answer=answer.text)
         match answer.verdict:
             case MergeVerdict.MERGED:
@@ -136,11 +155,17 @@ def _land_next(
                 return _Landed(Outcome.STALE, answer.refusal.told(answer.text))
             case MergeVerdict.RACED if (wait := next(waits, None)) is not None:
                 services.sleep(wait)
-            case MergeVerdict.RACED | MergeVerdict.REFUSED:
-                alike = (one for one in saved.pool.members if answer.refusal.stops_others and one.method is method)
-                for standing in (chosen, *alike):
-                    _stand_back(services, lease, standing, answer.text)
+            case MergeVerdict.WAITS:
+                _stand_back(services, lease, chosen, answer.text, _WAITING_SECONDS)
                 return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case MergeVerdict.RACED | MergeVerdict.REFUSED:
+                _stand_back(services, lease, chosen, answer.text)
+                return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case MergeVerdict.STOPPED:
+                _stop(services, lease, saved, chosen, answer)
+                return _Landed(Outcome.REFUSED, answer.refusal.told(answer.text))
+            case _:
+                assert_never(answer.verdict)
 
 
 def _message(services: Services, branch: Branch, seen: _Seen, method: Method) -> Message:
@@ -210,10 +235,23 @@ def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Sta
     return _Seen(look.pull, look.repository, look.base_sha)
 
 
-def _stand_back(services: Services, lease: Lease, standing: Standing, text: str) -> None:
+def _stand_back(
+    services: Services, lease: Lease, standing: Standing, text: str, seconds: float = _PARKED_SECONDS
+) -> None:
     """Keep a pull request that GitHub will not merge from holding up the others (T12.7)."""
-    refusal = Refusal(standing.pull.head_sha, text, services.now() + _PARKED_SECONDS)
+    refusal = Refusal(standing.pull.head_sha, text, services.now() + seconds)
     services.store.refuse(lease, standing.pull.number, refusal)
+
+
+def _stop(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, answer: MergeAnswer) -> None:
+    """GitHub's no to everything that would land like this: all of it stands back, and administrators are told what to
+    do (T5.9, T5.10). One is tried again after that, so that nobody has to say when it is mended.
+    """
+    text = f"{answer.text} To mend it, {answer.remedy}"
+    for standing in (chosen, *saved.pool.members):
+        if standing.method is chosen.method or not answer.by_method:
+            _stand_back(services, lease, standing, text)
+    services.log.error("the branch is stopped", branch=str(lease.branch), pull=str(chosen.pull), why=text)
 
 
 def _depth(run: Run | None, index: int) -> int:

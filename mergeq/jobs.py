@@ -14,10 +14,11 @@ from rq.serializers import JSONSerializer
 
 from mergeq import execute, stage, sync
 from mergeq.bootstrap import Services
+from mergeq.core.budget import stretch
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Retest
-from mergeq.github import Refused, Unreadable
+from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import Touched, arrival, touched
 from mergeq.processes import die_with_parent
 from mergeq.store import Lease, LeaseLost, held
@@ -81,6 +82,10 @@ def turn(name: str) -> None:
                     _close(services, lease)
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
+            return
+        except HeldBack as error:
+            services.store.put_off(branch, error.until)
+            services.log.warning("branch held back", branch=name, seconds=error.until - services.now(), why=str(error))
             return
         except Unreadable as error:
             services.store.mark_dirty([branch], services.now())
@@ -175,7 +180,7 @@ def tick_once(services: Services) -> None:
         services.store.sweep_afresh()
         _judge_again(services)
     now = services.now()
-    since = services.store.begin_sweep(now, services.config.sync_period)
+    since = services.store.begin_sweep(now, services.config.sync_period * _pace(services))
     if since is not None:
         try:
             services.queue.enqueue(
@@ -187,6 +192,14 @@ def tick_once(services: Services) -> None:
             else:
                 services.store.sweep_afresh()
     _send_for(services, services.store.overdue(now, _PATIENCE))
+
+
+def _pace(services: Services) -> float:
+    """How many times rarer than usual sweeps are, for the sake of what is left of GitHub's hour: what the account that
+    has most left bears, for searches of the others are held back by themselves.
+    """
+    found = (spent for spent in services.store.all_spent() if spent.resource == "graphql")
+    return min((stretch(spent, services.config.budget, services.now()) for spent in found), default=1.0)
 
 
 def _judge_again(services: Services) -> None:

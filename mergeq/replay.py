@@ -14,7 +14,7 @@ from mergeq.core.decide import Situation, judge, targets_of, wire_name
 from mergeq.core.explain import Explanation, explain, explained
 from mergeq.core.pull import Branch
 from mergeq.core.query import is_found
-from mergeq.github import Unreadable, saved
+from mergeq.github import HeldBack, Unreadable, saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def take_down(services: Services, branches: Iterable[Branch]) -> dict[str, Any]:
     for branch in branches:
         try:
             seen.append(_searched(sync.look(services, branch, services.store.pool(branch)), services.config))
-        except Unreadable as error:
+        except (HeldBack, Unreadable) as error:
             unreadable[str(branch)] = str(error)
     files = (saved.ConfigFile(*one) for one in texts_of(services.settings.config_paths))
     return {**saved.world_json(seen, files), "unreadable": unreadable}
@@ -72,9 +72,13 @@ def explain_now(services: Services, full_repo: str, number: int) -> list[Explana
     try:
         branch = services.github.branch_of(full_repo, number)
         seen = sync.look(services, branch, services.store.pool(branch))
+    except HeldBack as error:
+        raise ConfigError(f"{error}; ask again later") from error
     except Unreadable as error:
         raise ConfigError(f"{error}; check the name and what the token may see") from error
     found = explain(number, seen, services.config.for_branch(branch))
+    if found is None and seen.facts.unread:
+        raise ConfigError(f"{full_repo}#{number} could not be read in full; ask again in a moment")
     return [found] if found else []
 
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Conflict, Member, Run, RunState, not_ours_to_update
+from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import neutral, to_write
 from mergeq.core.pool import Standing
 from mergeq.core.pull import Branch, Method
-from mergeq.github import Refused, Unreadable
+from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.store import Lease, SavedPool
 from mergeq.sync import note_run, squashed_commits, target_of
 
@@ -30,8 +31,9 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     """Build the run that `saved` chose and push its ref once, fully formed, so that CI starts exactly once.
 
     None when conflicts left fewer than were to be tested together: they are remembered, and the branch is decided
-    again. Raises LeaseLost, Refused and Unreadable; what was built until then is swept later.
+    again. Raises LeaseLost, Refused, Unreadable and HeldBack; what was built until then is swept later.
     """
+    services = services.on(Purpose.STAGING)
     github, branch = services.github, lease.branch
     staging = services.config.for_branch(branch).queue.staging
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
@@ -67,7 +69,11 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
         targets=tuple(target_of(standing.pull) for standing, _ in series),
     )
     services.store.save_run(lease, run)
-    github.create_ref(branch, run.ref, staged)
+    try:
+        github.create_ref(branch, run.ref, staged)
+    except HeldBack:
+        services.store.forget_run(lease, run)
+        raise
     return note_run(services, lease, run, Outcome.TRIGGERED, "")
 
 
@@ -76,8 +82,9 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
     land (D3).
 
     None when there is nothing to wait for: it contains it already, or it lacks it and is not ours to update. Either is
-    remembered, and the branch is decided again. Raises LeaseLost, Refused and Unreadable.
+    remembered, and the branch is decided again. Raises LeaseLost, Refused, Unreadable and HeldBack.
     """
+    services = services.on(Purpose.STAGING)
     github, branch, base = services.github, lease.branch, saved.pool.base_sha
     if (standing := saved.pool.standing(saved.targets[0])) is None or standing.method is None:
         return None
@@ -102,6 +109,9 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
     services.store.save_run(lease, run)
     try:
         github.update_branch(branch, pull.number, pull.head_sha)
+    except HeldBack:
+        services.store.forget_run(lease, run)
+        raise
     except Refused as error:
         if error.status == 0 or error.status >= 500:
             services.log.warning("update asked for, answer unknown", pull=str(pull), error=str(error))
@@ -115,11 +125,13 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
 
 
 def take_up_updates(services: Services, lease: Lease) -> None:
-    """Look for the heads that GitHub was asked to make, and have them tested. Raises LeaseLost and Unreadable.
+    """Look for the heads that GitHub was asked to make, and have them tested. Raises LeaseLost, Unreadable and
+    HeldBack.
 
     An approval that was given to the head before is good for the new one (D17) if that is nothing but its merge with
     the base: the parents say so, and the tree is the one that such a merge has. Everything else is somebody's push.
     """
+    services = services.on(Purpose.STAGING)
     for run in services.store.runs(lease.branch):
         if run.is_asked_for and run.ended is None:
             try:
@@ -179,6 +191,7 @@ def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
     """Give up the runs that `saved` names: their refs go, so that CI need not go on, and history says why. Raises
     LeaseLost.
     """
+    services = services.on(Purpose.STAGING)
     known = {run.id: run for run in saved.runs}
     for name, why in saved.abandon:
         if (run := known.get(name)) is None:
@@ -197,6 +210,7 @@ def sweep_refs(services: Services, lease: Lease) -> int:
 
     Only names that this branch gives are touched: its own, a dash, and twelve hexadecimal digits.
     """
+    services = services.on(Purpose.STAGING)
     branch, staging, now = lease.branch, services.config.for_branch(lease.branch).queue.staging, services.now()
     if not services.store.begin_ref_sweep(branch, now, _SWEEP_SECONDS):
         return 0

@@ -6,7 +6,7 @@ Every deadline is a number compared with a `now` that is passed in; Redis' own e
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +16,7 @@ import msgspec
 import redis
 
 from mergeq.core.batch import Conflict, Run
+from mergeq.core.budget import Hold, Spent
 from mergeq.core.history import HistoryRecord
 from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
 from mergeq.core.pull import Branch, Method
@@ -41,6 +42,12 @@ RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
+LATER = _P + "later"  # sorted set: branch -> when it is marked again, because GitHub's limits hold it back
+SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
+ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
+HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
+PAGE_SIZES = _P + "page-sizes"  # hash: branch -> pull requests that a page may have, and until when that is believed
+TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
@@ -170,12 +177,43 @@ redis.call('SET', KEYS[1], ARGV[1])
 return before or '0'
 """
 _OVERDUE = """
+for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])) do
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
+  redis.call('ZREM', KEYS[3], branch)
+end
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
   redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
 end
 local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 for _, branch in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], branch) end
 return overdue
+"""
+_SPEND = """
+local now, ends = tonumber(ARGV[1]), tonumber(redis.call('HGET', KEYS[1], 'ends_at') or '0')
+local told = cjson.decode(ARGV[5])
+local known = redis.call('HGET', KEYS[1], 'limit')
+if ends <= now or (told.ends_at and told.ends_at > ends + 60) then
+  redis.call('DEL', KEYS[1])
+  ends, known = told.ends_at or now + 3600, false
+elseif told.ends_at and not known then
+  ends = told.ends_at
+end
+redis.call('HSET', KEYS[1], 'ends_at', ends)
+redis.call('HINCRBYFLOAT', KEYS[1], 'points:' .. ARGV[2], ARGV[3])
+local left = tonumber(redis.call('HGET', KEYS[1], 'remaining') or '0')
+if told.ends_at and told.ends_at > ends - 60 then
+  if known and tonumber(known) == told.limit and left < told.remaining then told.remaining = left end
+  redis.call('HSET', KEYS[1], 'limit', told.limit, 'remaining', told.remaining)
+elseif known then
+  redis.call('HSET', KEYS[1], 'remaining', math.max(left - tonumber(ARGV[3]), 0))
+end
+redis.call('EXPIRE', KEYS[1], 36000)
+redis.call('SADD', KEYS[2], ARGV[4])
+"""
+_HOLD = """
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+if before and cjson.decode(before)['until'] >= tonumber(ARGV[2]) then return end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 """
 
 
@@ -187,7 +225,7 @@ class Store:
         script: Any = connection.register_script
         self._claim, self._extend, self._release = script(_CLAIM), script(_EXTEND), script(_RELEASE)
         self._write, self._deliver, self._overdue = script(_WRITE), script(_DELIVER), script(_OVERDUE)
-        self._sweep = script(_SWEEP)
+        self._sweep, self._spend, self._hold = script(_SWEEP), script(_SPEND), script(_HOLD)
 
     def ping(self) -> None:
         """Raise redis.RedisError when Redis does not answer."""
@@ -201,6 +239,10 @@ class Store:
         """
         return [branch for branch in branches if self._redis.zadd(DIRTY, {str(branch): now}, nx=True)]
 
+    def put_off(self, branch: Branch, until: float) -> None:
+        """Have a branch marked again at `until`, the earliest counts; whatever else marks it does so before."""
+        self._redis.zadd(LATER, {str(branch): until}, lt=True)
+
     def deliver(self, delivery: str, branches: Iterable[Branch], now: float) -> list[Branch] | None:
         """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before
         (Q67).
@@ -210,11 +252,15 @@ class Store:
         return None if fresh is None else [Branch.parse(name) for name in _texts(fresh)]
 
     def overdue(self, now: float, patience: float) -> list[Branch]:
-        """Branches marked for longer than `patience` seconds, after marking again those whose lease has run out.
+        """Branches marked for longer than `patience` seconds, after marking again those whose lease has run out, and
+        those that were put off until now.
 
         Each is named once per `patience`: their marks are made young again.
         """
-        return [Branch.parse(name) for name in _texts(self._overdue(keys=[DIRTY, WORKING], args=[now, now - patience]))]
+        return [
+            Branch.parse(name)
+            for name in _texts(self._overdue(keys=[DIRTY, WORKING, LATER], args=[now, now - patience]))
+        ]
 
     def claim(self, branch: Branch, now: float) -> Lease | None:
         """Take a marked or abandoned branch; None when there is nothing to do or somebody is at it."""
@@ -233,8 +279,8 @@ class Store:
         self._release(keys=[WORKING, TOKENS], args=[str(lease.branch), lease.token])
 
     def is_idle(self) -> bool:
-        """Whether no branch is marked and none is being worked on."""
-        return not self._redis.zcard(DIRTY) and not self._redis.zcard(WORKING)
+        """Whether no branch is marked or put off, and none is being worked on."""
+        return not any(self._redis.zcard(key) for key in (DIRTY, LATER, WORKING))
 
     def is_dirty(self, branch: Branch) -> bool:
         """Whether a branch was marked again."""
@@ -269,8 +315,10 @@ class Store:
         before = self.pool(lease.branch)
         old = {standing.pull for standing in before.pool.standings} if before else set()
         new = {standing.pull for standing in saved.pool.standings}
-        commands: list[list[str]] = [["HSET", POOLS, branch, _dump(saved)] if new else ["HDEL", POOLS, branch]]
-        gone = {pull.number for pull in old} - {pull.number for pull in new}
+        commands: list[list[str]] = [
+            ["HSET", POOLS, branch, _dump(saved)] if new or saved.pool.unread else ["HDEL", POOLS, branch]
+        ]
+        gone = set() if saved.pool.unread else {pull.number for pull in old} - {pull.number for pull in new}
         commands += [["HDEL", HEADS, f"{repo}@{pull.head_sha}"] for pull in old if pull.number in gone]
         commands += [["HSET", PULLS, f"{repo}#{pull.number}", branch] for pull in new]
         for pull in new:
@@ -376,6 +424,10 @@ class Store:
         """Write down a landing before it is asked for. Raises LeaseLost."""
         self._commit(lease, [["HSET", INTENTS, str(lease.branch), _dump(intent)]])
 
+    def withdraw(self, lease: Lease) -> None:
+        """Forget a landing that is certain not to have happened. Raises LeaseLost."""
+        self._commit(lease, [["HDEL", INTENTS, str(lease.branch)]])
+
     def intent(self, branch: Branch) -> Intent | None:
         """The landing that was asked for and whose outcome nobody recorded."""
         return _load(self._redis.hget(INTENTS, str(branch)), Intent)
@@ -448,6 +500,71 @@ class Store:
             level = found[-1][1]
             skip = sum(score == level for _, score in found) + (skip if level == last else 0)
             top, last = repr(level), level
+
+    # what GitHub allows (D12)
+
+    def spend(
+        self,
+        account: str,
+        resource: str,
+        purpose: str,
+        points: float,
+        now: float,
+        told: tuple[float, float, float] | None,
+    ) -> None:
+        """Account for one call; `told` is GitHub's last word: limit, remaining, and when the hour ends. Of what several
+        processes heard of one hour the least that remains counts.
+        """
+        name = msgspec.json.encode((account, resource))
+        word = dict(zip(("limit", "remaining", "ends_at"), told, strict=True)) if told else {}
+        args = [now, purpose, points, name, msgspec.json.encode(word)]
+        self._spend(keys=[SPENT + name.decode(), ACCOUNTS], args=args)
+
+    def spent(self, account: str, resource: str) -> Spent | None:
+        """What was used of the hour that ran last; None when nothing was."""
+        return next(self._all_spent([(account, resource)]), None)
+
+    def all_spent(self) -> list[Spent]:
+        """What was used of every account and resource."""
+        names = (msgspec.json.decode(raw, type=tuple[str, str]) for raw in self._redis.smembers(ACCOUNTS))
+        return list(self._all_spent(sorted(names)))
+
+    def _all_spent(self, names: Sequence[tuple[str, str]]) -> Iterator[Spent]:
+        read = self._redis.pipeline(transaction=False)
+        for name in names:
+            read.hgetall(SPENT + msgspec.json.encode(name).decode())
+        for (account, resource), raw in zip(names, read.execute(), strict=True):
+            said = {name.decode(): float(value) for name, value in raw.items()}
+            points = {name.removeprefix("points:"): value for name, value in said.items() if name.startswith("points:")}
+            if said:
+                yield Spent(account, resource, said["ends_at"], said.get("limit"), said.get("remaining"), points)
+
+    def hold_off(self, account: str, hold: Hold) -> None:
+        """Have every process leave an account alone, for longer than it was before or not at all."""
+        self._hold(keys=[HOLDS], args=[account, hold.until, _dump(hold)])
+        self.renew_pages()
+
+    def hold(self, account: str) -> Hold | None:
+        """The last hold on an account, which may be over."""
+        return _load(self._redis.hget(HOLDS, account), Hold)
+
+    def holds(self, now: float) -> dict[str, Hold]:
+        """The holds that are in force, by account."""
+        found = {name.decode(): _load(raw, Hold) for name, raw in sorted(self._redis.hgetall(HOLDS).items())}
+        return {account: hold for account, hold in found.items() if hold is not None and hold.until > now}
+
+    def set_page_size(self, branch: Branch, size: int, until: float) -> None:
+        """Remember how many pull requests of a branch GitHub can give at once."""
+        self._redis.hset(PAGE_SIZES, str(branch), _dump((size, until)))
+
+    def page_size(self, branch: Branch, now: float) -> int | None:
+        """How many pull requests of a branch GitHub can give at once, while that is believed."""
+        size, until = _load(self._redis.hget(PAGE_SIZES, str(branch)), tuple[int, float]) or (None, 0.0)
+        return size if until > now else None
+
+    def is_news(self, what: str) -> bool:
+        """Whether this is said for the first time."""
+        return bool(self._redis.sadd(TOLD, what))
 
     # sweeps and counters
 

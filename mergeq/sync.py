@@ -6,11 +6,12 @@ from dataclasses import replace
 from mergeq.bootstrap import Services
 from mergeq.core import status
 from mergeq.core.batch import Run, RunState, convictions, verdict
+from mergeq.core.budget import Purpose
 from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
-from mergeq.github import Unreadable
+from mergeq.github import HeldBack, Unreadable
 from mergeq.store import Lease, SavedPool
 
 _SLACK = 60.0  # seconds by which a window of update times overlaps the one before: GitHub's index lags
@@ -24,31 +25,33 @@ def sweep(services: Services, since: float) -> Iterator[Branch]:
     `since` is when the sweep before began (epoch seconds; 0.0 for none). A search that fails is logged and stops no
     other (D8).
     """
-    config = services.config
+    config, github = services.config, services.github.on(Purpose.SWEEP)
     recent = (since - _SLACK if since else 0.0, services.now() + _SLACK)
     seen: dict[Branch, None] = {}
     searches = [(search, None) for search in config.searches()]
     for search, window in (*searches, *((search, recent) for search in config.open_pull_searches())):
         try:
-            for branch in services.github.nominate(search, window):
+            for branch in github.nominate(search, window):
                 if branch not in seen and config.covers(branch):
                     seen[branch] = None
                     yield branch
-        except Unreadable as error:
+        except (HeldBack, Unreadable) as error:
             services.log.warning("search failed", search=search, error=str(error))
     yield from (branch for branch in services.store.branches() if branch not in seen)
 
 
 def sync(services: Services, lease: Lease) -> SavedPool:
-    """Look at one branch and save its pool with the action chosen for it. Raises LeaseLost.
+    """Look at one branch and save its pool with the action chosen for it. Raises LeaseLost, and HeldBack: a branch
+    where nothing is in the pool or tested is held back before others.
 
     A branch that cannot be read is saved as it was known, with the error and no action, so that the page says why
     nothing happens.
     """
     branch, store = lease.branch, services.store
     before = store.pool(branch)
+    is_busy = before is not None and (before.pool.members or before.runs)
     try:
-        seen = look(services, branch, before)
+        seen = look(services.on(Purpose.LOOK if is_busy else Purpose.LOOK_IDLE), branch, before)
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
         known = before.pool if before else Pool(branch, "")
@@ -64,7 +67,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
 
 def look(services: Services, branch: Branch, before: SavedPool | None) -> Situation:
     """Everything that is known of a branch now, as GitHub says it and as it is remembered; `before` is how it was last
-    saved. Writes nothing. Raises Unreadable.
+    saved. Writes nothing. Raises Unreadable and HeldBack.
     """
     store, now = services.store, services.now()
     facts = services.github.read_branch(branch, services.config.blocker_label)
@@ -109,9 +112,9 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
     """Bring the status context of every pull request of a branch up to date; returns how many were written.
 
     Written only where it differs from what GitHub showed at the sync (T6.26), members of the pool first. A status that
-    cannot be written is logged and tried again at the next sync.
+    cannot be written is logged and tried again at the next sync. Raises HeldBack, with the rest unwritten.
     """
-    settings = services.config.for_branch(lease.branch)
+    settings, github = services.config.for_branch(lease.branch), services.github.on(Purpose.STATUS)
     written = 0
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
@@ -119,7 +122,7 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
         if standing.pull.contexts is None or status.shown(standing.pull.contexts, settings.status_context) == wanted:
             continue
         link = services.link(standing.pull)
-        if problem := services.github.set_status(lease.branch, head, settings.status_context, wanted, link):
+        if problem := github.set_status(lease.branch, head, settings.status_context, wanted, link):
             services.log.warning("status not written", pull=str(standing.pull), error=problem)
         else:
             written += 1

@@ -1,8 +1,9 @@
 """The harness: a sandbox GitHub over HTTP, a real Redis, and mergeq between them on the sandbox's virtual clock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -14,8 +15,11 @@ from mergeq.config import Settings
 from mergeq.core.history import HistoryRecord
 from mergeq.core.pull import Branch
 from mergeq.processes import EmbeddedRedis
-from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox import ManualClock, Sandbox, graph_endpoint
+from mergeq.sandbox.app import flask_app
+from mergeq.sandbox.webhooks import Webhooks
 from mergeq.web import create_app
+from tests.published import KIT, Witness
 from tests.quirks import Quirk
 
 CONFIG = """
@@ -32,6 +36,34 @@ tide:
 """
 READY = ("lgtm", "approved")
 FILES = {"README.md": "# Rocket\n", "ci.sh": "! grep -q BROKEN *.txt\n", "engine.txt": "one engine\n"}
+
+
+@pytest.fixture(scope="session")
+def witness() -> Iterator[Witness | None]:
+    """Whoever holds all that sandboxes of this process say against GitHub's own descriptions."""
+    if not KIT.exists():
+        yield None
+        return
+    seeing, send = Witness(), Webhooks.send
+
+    def witnessed(hooks: Webhooks, event: str, repo: str, payload: Mapping[str, Any], pr: int | None) -> None:
+        seeing.hook(event, payload)
+        send(hooks, event, repo, payload, pr)
+
+    flask_app().after_request(seeing.answer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_endpoint, "execute", seeing.execute)
+        patch.setattr(Webhooks, "send", witnessed)
+        yield seeing
+
+
+@pytest.fixture(autouse=True)
+def _as_github_describes_itself(witness: Witness | None) -> Iterator[None]:
+    """Fail the test in which the sandbox said what GitHub would not say, or mergeq asked what it does not know."""
+    yield
+    if witness is not None:
+        said, witness.deviations = witness.deviations, []
+        assert said == []
 
 
 @pytest.fixture(scope="session")

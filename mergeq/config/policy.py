@@ -15,6 +15,7 @@ from mergeq.config.protection import BranchProtection, ProtectionSection, is_def
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
+from mergeq.core.budget import BudgetValues
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
@@ -69,6 +70,7 @@ class Configuration:
     status_context: str = "tide"
     queue: Mapping[str, Mapping[Leaf, object]] = field(default_factory=dict)
     not_applied: Mapping[Leaf, object] = field(default_factory=dict)
+    budget: BudgetValues = field(default_factory=BudgetValues)
     warnings: tuple[str, ...] = ()
     digest: str = ""
     _named: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
@@ -283,6 +285,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         status_context=ours.status_context or Configuration().status_context,
         queue=ours.levels,
         not_applied=ours.not_applied,
+        budget=ours.budget,
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )

@@ -1,11 +1,13 @@
 """Our own `mergeq:` section: checked against its schema, and the values of the queue's levels brought together."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot, seconds_of
 from mergeq.config.schemas import validator
+from mergeq.core.budget import BudgetValues
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
@@ -54,6 +56,7 @@ class MergeqSection:
         self.levels: dict[str, dict[Leaf, Any]] = {}
         self.spots: dict[tuple[str, Leaf], Spot] = {}
         self.not_applied: dict[Leaf, Any] = {}
+        self.budget = BudgetValues()
         self._seen: dict[Leaf, Spot] = {}
         self._reading = reading
 
@@ -61,7 +64,7 @@ class MergeqSection:
         """Read one document's section. It may stand in several as long as no setting is in two of them."""
         if ours is None or not self._is_valid(ours):
             return
-        for key in sorted(ours.keys() - {"status_context", "queue"}):
+        for key in sorted(ours.keys() - {"status_context", "queue", "budget"}):
             self._reading.warn(("mergeq", key), "is not applied yet", "remove it, or know that it has no effect")
         for leaf, value in _leaves(ours):
             spot = self._reading.spot(("mergeq", *leaf))
@@ -73,6 +76,10 @@ class MergeqSection:
                 self._queue(*_level_of(leaf[1:]), value, spot)
             elif leaf[0] == "status_context":
                 self.status_context = value
+            elif leaf == ("budget", "reserve"):
+                self.budget = replace(self.budget, reserve=int(value.removesuffix("%")) / 100)
+            elif leaf[0] == "budget":
+                self.budget = replace(self.budget, floors={**self.budget.floors, leaf[2]: value})
             else:
                 self.not_applied[leaf] = value
 

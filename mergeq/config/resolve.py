@@ -249,6 +249,9 @@ def _tide(found: Configuration, places: Places) -> Iterator[Setting]:
 
 def _ours(found: Configuration, places: Places) -> Iterator[Setting]:
     yield Setting("status_context", found.status_context, places.of("mergeq", "status_context"))
+    yield Setting("budget.reserve", f"{found.budget.reserve:.0%}", places.of("mergeq", "budget", "reserve"))
+    for purpose, points in found.budget.floors.items():
+        yield Setting(f"budget.floors.{purpose}", points, places.of("mergeq", "budget", "floors", purpose))
     base = ("mergeq", "queue")
     for leaf, value in _leaves(found.queue_values(places.branch)):
         yield Setting(f"queue.{'.'.join(leaf)}", value, places.narrowest(base, *leaf))

@@ -144,7 +144,8 @@ def decide(
 ) -> Decision:
     """What to do with a pool, in Tide's order (T4.3): blockers, then what is green, then what to test, else wait.
 
-    A pool with a gap in its facts waits and says what could not be read (D8). Runs that are not about this pool any
+    A pool with a gap in its facts waits and says what could not be read (D8), if it is not about single pull requests
+    that are no part of a run: those just stay out. Runs that are not about this pool any
     more are given up, whatever they said. `rows` are Tide's evidence, which only Compat.TIDE believes.
     """
     runs = sorted(runs, key=lambda run: (-len(run.members), run.started_at, run.id))
@@ -153,6 +154,8 @@ def decide(
         return Decision(Wait(f"not everything could be read from GitHub: {pool.partial}"))
     if pool.halted:
         return Decision(Wait(f"halted until a person resumes it: {pool.halted}"))
+    if missed := _missed(runs, pool):
+        return Decision(Wait(f"{missed} is being tested, and could not be read from GitHub in full"))
     if pool.blockers:
         return Decision(Blocked(pool.blockers), abandon)
     match settings.queue.retest:
@@ -275,6 +278,15 @@ def _landable(pool: Pool, found: Progress, settings: BranchSettings) -> Land | N
 def _has_slot(found: Progress, settings: BranchSettings) -> bool:
     batch = bool(found.passed_batches or found.pending_batches)
     return batch + bool(found.passed or found.pending) < settings.queue.slots
+
+
+def _missed(runs: Iterable[Run], pool: Pool) -> str:
+    """A member of a run under way that is not among what was read, where something could not be: whether its run is
+    still about the pool is not known.
+    """
+    under_way = (run for run in runs if pool.unread and run.ended is None and not run.is_asked_for)
+    missed = (member.number for run in under_way for member in run.members if pool.standing(member.number) is None)
+    return next((f"#{number}" for number in missed), "")
 
 
 def _stale(run: Run, pool: Pool, settings: BranchSettings) -> str:

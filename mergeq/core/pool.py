@@ -106,6 +106,7 @@ class Pool:
     partial: str = ""
     halted: str = ""
     protection: Protection = field(default_factory=Protection)
+    unread: tuple[str, ...] = ()
 
     @property
     def members(self) -> tuple[Standing, ...]:
@@ -292,7 +293,15 @@ def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: fl
         pulls = [replace(pull, was_found=False) for pull in pulls]  # Tide drops what it is not sure of (T7.3)
     standings = tuple(_judged(pull, bar, memory, now) for pull in pulls)
     blockers = applicable_blockers(facts)
-    return Pool(facts.branch, facts.base_sha, standings, blockers, facts.partial, protection=facts.protection)
+    return Pool(
+        facts.branch,
+        facts.base_sha,
+        standings,
+        blockers,
+        facts.partial,
+        protection=facts.protection,
+        unread=facts.unread,
+    )
 
 
 def applicable_blockers(facts: BranchFacts) -> tuple[Blocker, ...]:

@@ -205,7 +205,8 @@ class BranchFacts:
     """Everything gathered about one branch at one moment: the input of every decision about it.
 
     `base_sha` is the tip of the base. `pulls` are its open pull requests in any order. `partial` names what could not
-    be read of the branch as a whole; a branch with such a gap does not act (D8).
+    be read of the branch as a whole; a branch with such a gap does not act (D8). `unread` names the pull requests that
+    could not be read in full; they alone stay out (Q3).
     """
 
     branch: Branch
@@ -215,6 +216,7 @@ class BranchFacts:
     protection: Protection = Protection()
     blockers: tuple[Blocker, ...] = ()
     partial: str = ""
+    unread: tuple[str, ...] = ()
 
 
 _BRANCH_TOKEN = re.compile(r"\bbranch:[^\w-]*([\w./-]+)\b", re.IGNORECASE | re.ASCII)

@@ -3,15 +3,19 @@ here.
 """
 
 from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
-from mergeq.github.client import GitHub, Landing, MergeAnswer, MergeVerdict, Refused, Unreadable
+from mergeq.github.budget import HeldBack, Meter
+from mergeq.github.client import GitHub, Landing, Refused, Unreadable
+from mergeq.github.merging import MergeAnswer, MergeVerdict
 
 __all__ = [
     "App",
     "Credentials",
     "GitHub",
+    "HeldBack",
     "Landing",
     "MergeAnswer",
     "MergeVerdict",
+    "Meter",
     "NoCredentials",
     "Pat",
     "Refused",

@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +12,7 @@ import jwt
 import requests
 
 from mergeq.github import parse
+from mergeq.github.budget import clock_of
 
 _LIFE = 540  # seconds a signed claim may live: GitHub takes up to 600 by its own clock
 _EARLY = 60  # seconds it is dated back, for a clock of ours that is fast
@@ -34,6 +34,10 @@ class Credentials(Protocol):
         """The token; raises NoCredentials."""
         ...
 
+    def account(self, owner: str) -> str:
+        """Whose limits count: those of an installation, or ``*`` where one bearer has them for everybody."""
+        ...
+
     def forget(self, owner: str, token: str) -> None:
         """GitHub did not take `token`: the next one must be another, if there can be one."""
         ...
@@ -47,6 +51,9 @@ class Pat:
 
     def token(self, _owner: str) -> str:
         return self.secret
+
+    def account(self, _owner: str) -> str:
+        return "*"
 
     def forget(self, _owner: str, _token: str) -> None:
         """There is no other."""
@@ -78,6 +85,9 @@ class App:
             if known is None or known.good_until <= self._now() + self._skew:
                 known = self._minted[owner.lower()] = self._mint(owner)
             return known.token
+
+    def account(self, owner: str) -> str:
+        return owner.lower()
 
     def forget(self, owner: str, token: str) -> None:
         with self._lock:
@@ -111,12 +121,13 @@ class App:
         except requests.RequestException as error:
             raise NoCredentials(f"GitHub gave no token: the connection broke ({type(error).__name__})") from None
         if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
-            self._skew = _clock_of(answer, self._now()) - self._now()
+            self._skew = clock_of(answer.headers, self._now()) - self._now()
             return self._ask(verb, path, again=False)
-        if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+        said = str(answer.json().get("message", "")) if "json" in answer.headers.get("Content-Type", "") else ""
+        is_there = answer.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+        if not is_there and "rate limit" not in said.lower():
             return None
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            said = answer.json().get("message", "") if "json" in answer.headers.get("Content-Type", "") else ""
             raise NoCredentials(f"GitHub gave no token: {answer.status_code} {said}".rstrip())
         found: dict[str, object] = answer.json()
         return found
@@ -140,10 +151,3 @@ def key_of(file: Path) -> str:
     if "PRIVATE KEY" not in key:
         raise NoCredentials(f"{file}: holds no private key; give the .pem file that GitHub made for the App")
     return key
-
-
-def _clock_of(answer: requests.Response, fallback: float) -> float:
-    try:
-        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (KeyError, ValueError, TypeError):
-        return fallback

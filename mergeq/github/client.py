@@ -1,12 +1,14 @@
-"""The client: every call is a read, which may be repeated, or a write, which never is (D6)."""
+"""The client: every call is a read, which may be repeated, or a write, which never is (D6); each has a purpose, for
+which GitHub's limits are accounted (D12).
+"""
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote
 
 import github as pygithub
@@ -15,20 +17,31 @@ from gql import Client, GraphQLRequest
 from gql.client import SyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
 from gql.transport.requests import RequestsHTTPTransport
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from mergeq.core.budget import Purpose
 from mergeq.core.message import Message
 from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
 from mergeq.core.query import scope_owner, updated_between
-from mergeq.core.refusal import MergeRefusal
 from mergeq.core.status import Status
-from mergeq.github import documents, parse
+from mergeq.github import documents, merging, parse
 from mergeq.github.auth import Credentials, NoCredentials
+from mergeq.github.budget import Headers, HeldBack, Kind, Meter, seconds_in
+from mergeq.github.merging import MergeAnswer, MergeVerdict
 
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
+_PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
+_PAGE = 25  # pull requests at once
+_PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
+_PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
+_RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
+_TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 _AGENT = "mergeq"
-_PAGE = 100  # what GitHub shows of a list at most at once
+_LIST = 100  # what GitHub shows of any list at most at once
+
+
+T = TypeVar("T")
 
 
 class Unreadable(Exception):
@@ -42,32 +55,6 @@ class Refused(Exception):
         super().__init__(f"{status} {text}" if status else text)
         self.status = status
         self.text = text
-
-
-class MergeVerdict(StrEnum):
-    """What is known after asking GitHub to merge (D6).
-
-    MERGED: it answered 200. MOVED: the head is another (409). RACED: the base moved, or GitHub says so (Q6). REFUSED:
-    GitHub said no and nothing happened. UNKNOWN: it may or may not have happened (5xx, time-out, reset).
-    """
-
-    MERGED = "merged"
-    MOVED = "moved"
-    RACED = "raced"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class MergeAnswer:
-    """GitHub's answer to one merge call: `text` is its message, or what went wrong; `sha` only when MERGED, `refusal`
-    when it said no.
-    """
-
-    verdict: MergeVerdict
-    text: str
-    sha: str | None = None
-    refusal: MergeRefusal = MergeRefusal.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +86,34 @@ class LastLook:
 class GitHub:
     """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a
     fork.
+
+    Every method raises HeldBack when GitHub's limits do not let it go on, whatever else it raises: nothing was done.
     """
 
     def __init__(
-        self, *, credentials: Credentials, api_url: str, graphql_url: str, sleep: Callable[[float], None]
+        self,
+        *,
+        credentials: Credentials,
+        api_url: str,
+        graphql_url: str,
+        sleep: Callable[[float], None],
+        meter: Meter,
     ) -> None:
         self._credentials = credentials
         self._api_url = api_url
         self._graphql_url = graphql_url
         self._sleep = sleep
-        self._lacking: frozenset[str] | None = None
+        self._meter = meter
+        self._lacking: set[str] = set()  # shared by all that speak to this server
+        self._has_learnt: list[bool] = []
+        self.purpose = Purpose.EXPLAIN
         self._local = threading.local()
+
+    def on(self, purpose: Purpose) -> Self:
+        """The same client, whose calls are for that purpose; connections are shared."""
+        narrowed = copy.copy(self)
+        narrowed.purpose = purpose
+        return narrowed
 
     # reads
 
@@ -155,16 +159,17 @@ class GitHub:
     def read_branch(self, branch: Branch, blocker_label: str) -> BranchFacts:
         """Everything about one branch: its tip, settings, blockers and open pull requests.
 
-        A pull request that cannot be read in full makes the branch partial, for a silent gap could hide what it
-        conflicts with.
+        A pull request that cannot be read in full is missed by name, the rest is read (Q3).
         """
-        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None}
+        usual = self._meter.ledger.page_size(branch, self._meter.now()) or _PAGE
+        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None, "first": usual}
         pulls: list[PullRequest] = []
         gaps: list[str] = []
+        unread: list[str] = []
         slugs: dict[int, str] = {}
         first: dict[str, Any] | None = None
         while True:
-            node = _of(branch, self._read(documents.BRANCH, variables, str(branch), piecewise=True))
+            node = _of(branch, self._read(documents.BRANCH, variables, str(branch)))
             first = first or node
             page = node["pullRequests"]
             for item in page["nodes"]:
@@ -174,10 +179,12 @@ class GitHub:
                 if pull := parse.pull(item) if item else None:
                     pulls.append(pull)
                 else:
-                    gaps.append(f"#{item['number']}" if item else "a pull request")
+                    unread.append(f"#{item['number']}" if item else "a pull request")
             if not page["pageInfo"]["hasNextPage"]:
                 break
             variables["cursor"] = page["pageInfo"]["endCursor"]
+        if variables["first"] < usual:
+            self._meter.ledger.set_page_size(branch, variables["first"], self._meter.now() + _PAGE_SECONDS)
         blockers = parse.blockers(first)
         if blockers is None:
             gaps.append("the blocker issues")
@@ -192,6 +199,7 @@ class GitHub:
             protection=protection or Protection(),
             blockers=blockers or (),
             partial=", ".join(gaps),
+            unread=tuple(unread),
         )
 
     def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:
@@ -224,7 +232,7 @@ class GitHub:
         A merge commit may be missing for a moment after a merge, and the pull request still read as open (Q12): where
         GitHub has told its `sha`, its tree and line are read from that commit itself.
         """
-        first = min(depth, _PAGE)
+        first = min(depth, _LIST)
         variables = self._ref(branch) | {"number": number, "depth": first, "sha": sha, "known": sha is not None}
         node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
         if node is None or node["ref"] is None or node["pullRequest"] is None:
@@ -232,8 +240,8 @@ class GitHub:
         pull = node["pullRequest"]
         commit = node.get("object") or (pull["mergeCommit"] if pull["merged"] else None) or {}
         line = tuple(_first_parent(one) for one in commit["history"]["nodes"]) if commit else ()
-        if depth > len(line) == _PAGE:
-            line += self.landing(branch, number, depth - _PAGE, line[-1]).line
+        if depth > len(line) == _LIST:
+            line += self.landing(branch, number, depth - _LIST, line[-1]).line
         return Landing(
             merged=pull["merged"],
             is_open=pull["state"] == "OPEN",
@@ -324,7 +332,7 @@ class GitHub:
         try:
             done = self._write("PUT", path, body) or {}
         except Refused as error:
-            return _answer(error.status, error.text)
+            return merging.refusal(error.status, error.text)
         if done.get("merged") is not True:
             why = done.get("message", "nothing")
             return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {why}")
@@ -348,7 +356,7 @@ class GitHub:
 
     def refs_under(self, branch: Branch, prefix: str) -> list[tuple[str, float]]:
         """The branches whose names begin with `prefix`, with when their tips were committed. Raises Refused."""
-        found = self._write("GET", f"/repos/{branch.full_repo}/git/matching-refs/heads/{quote(prefix)}", None)
+        found = self._get(f"/repos/{branch.full_repo}/git/matching-refs/heads/{quote(prefix)}")
         refs = [(one["ref"].removeprefix("refs/heads/"), one["object"]["sha"]) for one in found]
         return [(name, parse.seconds(self._commit(branch, sha)["committer"]["date"])) for name, sha in refs]
 
@@ -365,7 +373,7 @@ class GitHub:
                 return None
             raise
         if not done:
-            tip = self._write("GET", f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}", None)["object"]["sha"]
+            tip = self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"]
             return tip, self.tree_of(branch, tip)
         return done["sha"], done["commit"]["tree"]["sha"]
 
@@ -379,7 +387,7 @@ class GitHub:
 
     def lacks(self, branch: Branch, sha: str, other: str) -> int:
         """How many commits of `other` are not in the history of `sha`; both may come from forks. Raises Refused."""
-        found = self._write("GET", f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1", None)
+        found = self._get(f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1")
         return int(found["behind_by"])
 
     def update_branch(self, branch: Branch, number: int, head_sha: str) -> None:
@@ -417,7 +425,7 @@ class GitHub:
             del self._local.rest
 
     def _commit(self, branch: Branch, sha: str) -> Any:
-        return self._write("GET", f"/repos/{branch.full_repo}/git/commits/{sha}", None)
+        return self._get(f"/repos/{branch.full_repo}/git/commits/{sha}")
 
     def _ref(self, branch: Branch) -> dict[str, Any]:
         return {"owner": branch.org, "name": branch.repo, "ref": f"refs/heads/{branch.name}"}
@@ -426,87 +434,181 @@ class GitHub:
         labels = [blocker_label] if blocker_label else None
         return self._ref(branch) | {"labels": labels, "blockers": bool(blocker_label)}
 
-    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
-        """One REST call about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
+    def _get(self, path: str) -> Any:
+        """One REST read about ``/repos/OWNER/…``, again after a passing failure. Raises Refused."""
+        return self._again(lambda: self._call(Kind.READ, "GET", path, None))
+
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None) -> Any:
+        """One REST write about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
         Refused.
+        """
+        return self._call(Kind.WRITE, verb, path, body)
+
+    def _call(self, kind: Kind, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
+        """One REST call. Raises Refused.
 
         Only what is surely not done is asked again: a token that GitHub did not take (401) is replaced, once (D6).
         """
         owner = path.split("/")[2]
         try:
-            token = self._speak_for(owner)
+            token, account = self._speak_for(owner, "core")
         except NoCredentials as error:
             raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from None
         try:
-            _, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
+            headers, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
         except pygithub.GithubException as error:
+            self._charge(account, "core", kind, 1, error.headers or {}, error.status)
             if error.status == HTTPStatus.UNAUTHORIZED and again:
                 self._credentials.forget(owner, token)
-                return self._write(verb, path, body, again=False)
-            raise Refused(error.status, _message(error)) from None
+                return self._call(kind, verb, path, body, again=False)
+            text = _message(error)
+            if held := self._meter.hold_for(account, error.status, error.headers or {}, text):
+                raise held from None
+            raise Refused(error.status, text) from None
         except (requests.RequestException, OSError) as error:
+            self._meter.charge(account, "core", self.purpose, kind, 1, None)
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
+        if not self._charge(account, "core", kind, 1, headers, HTTPStatus.OK):
+            self._meter.note_silence(account, "core")
         return data
 
-    def _speak_for(self, owner: str) -> str:
-        """Have what this thread asks next speak for `owner`; the token. Raises NoCredentials."""
-        self._local.token = token = self._credentials.token(owner)
-        return token
-
-    def _read(self, document: str, variables: dict[str, Any], what: str, *, piecewise: bool = False) -> dict[str, Any]:
-        """Run one query, again after a passing failure. Partial data with errors is not used at all: fail closed
-        (Q3); `piecewise`, single pull requests of a branch may be missing from it.
+    def _speak_for(self, owner: str, resource: str) -> tuple[str, str]:
+        """Have what this thread asks next speak for `owner`, if the budget of `resource` allows; the token, and whose
+        limits count. Raises NoCredentials.
         """
-        owner = variables.get("owner") or scope_owner(variables["query"])
-        lacking = self._lacking or frozenset()
-        request = GraphQLRequest(
-            documents.without(document, lacking) if lacking else document, variable_values=variables
-        )
+        account = self._credentials.account(owner)
+        self._meter.admit(account, resource, self.purpose)
+        self._local.token = token = self._credentials.token(owner)
+        self._local.headers = {}
+        return token, account
+
+    def _charge(
+        self, account: str, resource: str, kind: Kind, points: float, headers: Headers, status: int, limit: Any = None
+    ) -> bool:
+        """Account for what was answered, with GitHub's last word: a query's `rateLimit`, else the headers. False when
+        it says nothing of limits. Who is not known (401), or not asked for (5xx), is told of others' limits.
+        """
+        self._local.headers = headers
+        is_ours = status != HTTPStatus.UNAUTHORIZED and status < HTTPStatus.INTERNAL_SERVER_ERROR
+        told = self._meter.told(headers) if is_ours else None
+        if limit:
+            ends_at = self._meter.by_our_clock(headers, parse.seconds(limit["resetAt"]))
+            told = (float(limit["limit"]), float(limit["remaining"]), ends_at)
+        self._meter.charge(account, resource, self.purpose, kind, points, told)
+        return told is not None
+
+    def _again(self, read: Callable[[], T], shrink: Callable[[BaseException], None] | None = None) -> T:
+        """What a read gives, which is repeated after a passing failure; `shrink` makes it ask for less before that."""
+
+        def pause(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, HeldBack):
+                return max(error.until - self._meter.now(), 0.0)
+            return max(usual(state), seconds_in(self._local.headers) or 0.0)
+
+        def before(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if shrink is not None and error is not None:
+                shrink(error)
+            self._meter.ledger.count("mergeq_github_retries_total", purpose=self.purpose.value)
+
+        usual = wait_exponential_jitter(multiplier=0.5, max=10)
         retrying = Retrying(
-            retry=retry_if_exception(_passing),
-            wait=wait_exponential_jitter(multiplier=0.5, max=10),
-            stop=stop_after_attempt(_READ_ATTEMPTS),
+            retry=retry_if_exception(self._may_pass),
+            wait=pause,
+            stop=stop_after_attempt(_PAGE_ATTEMPTS if shrink else _READ_ATTEMPTS),
+            before_sleep=before,
             sleep=self._sleep,
             reraise=True,
         )
+        return retrying(read)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        """Whether a failed read is worth another try, and soon."""
+        if isinstance(error, HeldBack):
+            return error.until - self._meter.now() <= _PATIENCE
+        return _passing(error) and (seconds_in(self._local.headers) or 0.0) <= _PATIENCE
+
+    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
+        """Run one query, again after a passing failure; one that asks for pages of ``$first`` asks for half of it when
+        GitHub takes too long, and leaves in `variables` what it came to (Q1, Q2).
+
+        Partial data with errors is not used (Q3), but of pages that lack single pull requests, or what stands
+        beside them: those are then as if they could not be read.
+        """
+        owner = variables.get("owner") or scope_owner(variables["query"])
+
+        def shrink(error: BaseException) -> None:
+            if _takes_too_long(error):
+                variables["first"] = max(variables["first"] // 2, 1)
+
+        def ask() -> dict[str, Any]:
+            lacking = frozenset(self._lacking)
+            fitting = documents.without(document, lacking) if lacking else document
+            try:
+                answer = self._execute(GraphQLRequest(fitting, variable_values=variables), owner)
+            except TransportQueryError as error:
+                too_much = not _TOO_MUCH.isdisjoint(_types(error))
+                if "first" not in variables or (too_much and variables["first"] > 1) or not parse.is_page(error.data):
+                    raise
+                answer = parse.without(cast("dict[str, Any]", error.data), error.errors or [])
+            documents.fill_in(answer, lacking)
+            return answer
+
         try:
-            data: dict[str, Any] = retrying(lambda: self._execute(request, owner))
-            documents.fill_in(data, lacking)
+            return self._again(ask, shrink if "first" in variables else None)
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
-            if self._lacking is None and _is_about_a_field(error):
-                self._lacking = self._missing_fields(owner)
-                return self._read(document, variables, what, piecewise=piecewise)
-            if piecewise and (pieces := _pieces(error)) is not None:
-                documents.fill_in(pieces, lacking)
-                return pieces
-            said = "; ".join(str(one.get("message", one)) for one in error.errors or [])
-            raise Unreadable(f"{what} could not be read: {said or 'GitHub gave no reason'}") from None
+            if not self._has_learnt and _is_about_a_field(error):
+                self._learn_fields(owner)
+                return self._read(document, variables, what)
+            raise Unreadable(f"{what} could not be read: {_said(error) or 'GitHub gave no reason'}") from None
         except TransportServerError as error:
             raise Unreadable(f"{what} could not be read: GitHub answered {error.code}") from None
         except (TransportError, requests.RequestException) as error:
             broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
             raise Unreadable(f"{what} could not be read: {broken}") from None
-        return data
 
-    def _missing_fields(self, owner: str) -> frozenset[str]:
-        """The fields we can do without that this server does not have (Q84). Raises Unreadable."""
+    def _learn_fields(self, owner: str) -> None:
+        """Find out which of the fields that we can do without this server does not have (Q84). Raises Unreadable."""
         known = self._read(documents.SCHEMA, {"owner": owner}, "the schema of this server")
-        there = {name: {field["name"] for field in (known[name] or {"fields": ()})["fields"]} for name in known}
-        return frozenset().union(*(fields.keys() - there[name] for name, fields in documents.OPTIONAL.items()))
+        self._has_learnt.append(True)
+        for name, fields in documents.OPTIONAL.items():
+            there = {field["name"] for field in (known[name] or {"fields": ()})["fields"]}
+            self._lacking.update(fields.keys() - there)
 
-    def _execute(self, request: GraphQLRequest, owner: str) -> dict[str, Any]:
+    def _execute(self, request: GraphQLRequest, owner: str, *, again: bool = True) -> dict[str, Any]:
         """One query, sent twice at most: a token that GitHub did not take is replaced."""
-        token = self._speak_for(owner)
+        token, account = self._speak_for(owner, "graphql")
+        data: dict[str, Any] = {}
+        status, said = int(HTTPStatus.OK), ""
+        failed: TransportError | None = None
         try:
-            return self._graphql().execute(request)
+            data = self._graphql().execute(request)
+        except TransportQueryError as error:
+            data, said, failed = error.data or {}, _said(error), error
+            if not _RATE_LIMITED.isdisjoint(_types(error)) or "secondary rate limit" in said.lower():
+                status = HTTPStatus.TOO_MANY_REQUESTS
         except TransportServerError as error:
-            if error.code != HTTPStatus.UNAUTHORIZED:
-                raise
+            status, said, failed = error.code or 0, str(self._local.text), error
+        except (TransportError, requests.RequestException):
+            self._meter.charge(account, "graphql", self.purpose, Kind.READ, 1, None)
+            raise
+        headers = self._local.headers
+        limit = data.get("rateLimit")
+        points = limit["cost"] if limit else 1
+        is_told = self._charge(account, "graphql", Kind.READ, points, headers, status, limit)
+        if failed is None:
+            if not is_told:
+                self._meter.note_silence(account, "graphql")
+            return data
+        if status == HTTPStatus.UNAUTHORIZED and again:
             self._credentials.forget(owner, token)
-            self._speak_for(owner)
-            return self._graphql().execute(request)
+            return self._execute(request, owner, again=False)
+        if held := self._meter.hold_for(account, status, headers, said):
+            raise held from None
+        raise failed
 
     def _graphql(self) -> SyncClientSession:
         """This thread's session: gql's transport keeps the last answer's headers and must not be shared."""
@@ -520,7 +622,14 @@ class GitHub:
             )
             client = Client(transport=transport, fetch_schema_from_transport=False)
             session = self._local.graphql = client.connect_sync()  # type: ignore[no-untyped-call]
+            cast("requests.Session", transport.session).hooks["response"].append(self._keep)
         return cast("SyncClientSession", session)
+
+    def _keep(self, answer: requests.Response, **_: Any) -> None:
+        """Keep of an answer what gql does not hand on: its headers, and what an error says."""
+        self._local.headers = answer.headers
+        is_error = answer.status_code >= HTTPStatus.BAD_REQUEST and "json" in answer.headers.get("content-type", "")
+        self._local.text = answer.json().get("message", "") if is_error else ""
 
     def _rest(self) -> pygithub.Github:
         """This thread's PyGithub, with its own retries and pauses off: it would send a merge again after a 502."""
@@ -578,26 +687,6 @@ def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _pieces(error: TransportQueryError) -> dict[str, Any] | None:
-    """What is left of a branch where only single pull requests could not be read; None where more is missing (Q3).
-
-    Such a pull request is left without whatever was not readable, which no reader takes for an answer.
-    """
-    try:
-        nodes = (error.data or {})["repository"]["pullRequests"]["nodes"]
-        for one in error.errors or [{}]:
-            base, index, broken = one["path"][:3], one["path"][3], one["path"][4:]
-            if base != ["repository", "pullRequests", "nodes"]:
-                return None
-            if broken[:1] == ["statusCheckRollup"]:
-                nodes[index]["statusCheckRollup"] = {}
-            elif nodes[index] is not None:
-                nodes[index] = {"number": nodes[index].get("number", "?")}
-    except (IndexError, KeyError, TypeError):
-        return None
-    return error.data
-
-
 def _is_about_a_field(error: TransportQueryError) -> bool:
     """Whether a document was refused because a field of it does not exist on this server."""
     return any("doesn't exist on type" in str(one.get("message")) for one in error.errors or ())
@@ -608,36 +697,33 @@ def _first_parent(commit: dict[str, Any]) -> str:
     return str(parents[0]["oid"]) if parents else ""
 
 
+def _types(error: TransportQueryError) -> set[str]:
+    """The types of the errors in an answer; some have none (Q5)."""
+    return {str(one.get("type", "")) for one in error.errors or []}
+
+
+def _said(error: TransportQueryError) -> str:
+    """What an answer's errors say, those that are about a query's size by their names."""
+    found = ((str(one.get("type", "")), str(one.get("message", one))) for one in error.errors or [])
+    return "; ".join(f"{kind}: {text}" if kind in _TOO_MUCH else text for kind, text in found)
+
+
 def _passing(error: BaseException) -> bool:
     """Whether a failed read is worth another try: a broken connection, a 5xx, an answer that is no GraphQL (Q1, Q2)."""
+    if isinstance(error, Refused):
+        return error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, TransportServerError):
         return error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, TransportQueryError):
-        return any("something went wrong" in str(one.get("message", "")).lower() for one in error.errors or [])
+        return "something went wrong" in _said(error).lower() or not _TOO_MUCH.isdisjoint(_types(error))
     return isinstance(error, TransportError | requests.RequestException)
 
 
-def _answer(status: int, text: str) -> MergeAnswer:
-    """The meaning of a merge call's refusal; the message decides, never the status alone (T5.7-T5.12, Q6, Q13)."""
-    if status == 0:
-        return MergeAnswer(MergeVerdict.UNKNOWN, text)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered {status}")
-    if status == HTTPStatus.CONFLICT:
-        return MergeAnswer(MergeVerdict.MOVED, text, refusal=MergeRefusal.HEAD_MODIFIED)
-    if status != HTTPStatus.METHOD_NOT_ALLOWED:
-        return MergeAnswer(MergeVerdict.REFUSED, text)
-    said = (refusal for words, refusal in _REFUSALS.items() if words in text.lower())
-    refusal = next(said, MergeRefusal.UNMERGEABLE)
-    raced = refusal is MergeRefusal.BASE_CHANGED
-    return MergeAnswer(MergeVerdict.RACED if raced else MergeVerdict.REFUSED, text, refusal=refusal)
-
-
-_REFUSALS = {
-    "base branch was modified": MergeRefusal.BASE_CHANGED,
-    "you're not authorized to push to this branch": MergeRefusal.UNAUTHORIZED,
-    "merge commits are not allowed on this repository": MergeRefusal.METHOD_FORBIDDEN,
-}
+def _takes_too_long(error: BaseException) -> bool:
+    """Whether a failed read may have asked for too much: GitHub ends after ten seconds, mostly by a 502 or 504 (Q2)."""
+    if isinstance(error, TransportServerError):
+        return error.code is not None and error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, TransportQueryError) or isinstance(error.__cause__, requests.Timeout)
 
 
 def _message(error: pygithub.GithubException) -> str:

@@ -114,7 +114,7 @@ fragment Settings on Repository {
 
 NOMINATE = """
 query Nominate($query: String!, $cursor: String) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   search(type: ISSUE, first: 100, after: $cursor, query: $query) {
     issueCount
     pageInfo { hasNextPage endCursor }
@@ -126,14 +126,14 @@ query Nominate($query: String!, $cursor: String) {
 BRANCH = (
     """
 query Branch(
-  $owner: String!, $name: String!, $ref: String!, $base: String!, $cursor: String, $labels: [String!], $blockers:
-  Boolean!
+  $owner: String!, $name: String!, $ref: String!, $base: String!, $first: Int!, $cursor: String, $labels: [String!],
+  $blockers: Boolean!
 ) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
     pullRequests(
-      first: 25, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
+      first: $first, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
     ) {
       pageInfo { hasNextPage endCursor }
       nodes { ...Pull }
@@ -150,7 +150,7 @@ query Branch(
 PULL = (
     """
 query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $labels: [String!], $blockers: Boolean!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
     pullRequest(number: $number) { ...Pull body }
@@ -171,7 +171,7 @@ SCHEMA = (
 
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) { pullRequest(number: $number) { baseRefName } }
 }
 """
@@ -180,7 +180,7 @@ LANDING = """
 query Landing(
   $owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!, $sha: GitObjectID, $known: Boolean!
 ) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ref(qualifiedName: $ref) { target { oid } }
     object(oid: $sha) @include(if: $known) { ...Landed }
@@ -200,7 +200,7 @@ fragment Landed on Commit {
 
 COMMITS = """
 query Commits($owner: String!, $name: String!, $number: Int!, $cursor: String) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       headRefOid
@@ -219,7 +219,7 @@ query Commits($owner: String!, $name: String!, $number: Int!, $cursor: String) {
 LABELS = (
     """
 query Labels($owner: String!, $name: String!, $number: Int!, $cursor: String) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) { labels(first: 100, after: $cursor) { ...Labels } }
   }
@@ -231,7 +231,7 @@ query Labels($owner: String!, $name: String!, $number: Int!, $cursor: String) {
 CONTEXTS = (
     """
 query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: String) {
-  rateLimit { cost remaining resetAt }
+  rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     object(oid: $sha) { ... on Commit { statusCheckRollup { contexts(first: 100, after: $cursor) { ...Contexts } } } }
   }
@@ -280,6 +280,6 @@ def staged(count: int) -> str:
         for index in wanted
     )
     return (
-        f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost remaining resetAt }}\n"
+        f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
         f"  repository(owner: $owner, name: $name) {{\n{objects}  }}\n}}\n{_ROLLUP}"
     )

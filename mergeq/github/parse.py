@@ -127,14 +127,9 @@ def _paths(files: dict[str, Any] | None) -> tuple[str, ...] | None:
 
 
 def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | None:
-    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34).
-
-    An empty rollup stands for one that could not be read at all (Q3).
-    """
+    """The contexts of exactly `head`: none reported is (), not all readable is None (Q23, Q34)."""
     if rollup is None:
         return ()
-    if not rollup:
-        return None
     nodes = rollup["contexts"]["nodes"]
     if rollup["commit"]["oid"] != head or rollup["contexts"]["totalCount"] > len(nodes):
         return None
@@ -328,6 +323,30 @@ def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
     if issues is None or issues["totalCount"] > len(issues["nodes"]) or None in issues["nodes"]:
         return None
     return tuple(blocker(issue["number"], issue["title"], issue["url"]) for issue in issues["nodes"])
+
+
+def is_page(data: Any) -> bool:
+    """Whether partial data has a page of a branch's pull requests, whose gaps can be told."""
+    repo = (data or {}).get("repository") or {}
+    ref, page = repo.get("ref") or {}, repo.get("pullRequests") or {}
+    return bool(ref.get("target") and page.get("pageInfo") and page.get("nodes") is not None)
+
+
+def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a branch with everything an error is about taken away, so that it is missed and not taken for empty:
+    that pull request, the blockers, or the rules (Q3).
+    """
+    repo = data["repository"]
+    nodes = repo["pullRequests"]["nodes"]
+    for error in errors:
+        match error.get("path"):
+            case ["repository", "pullRequests", "nodes", int(index), *_] if index in range(len(nodes)):
+                nodes[index] = {"number": nodes[index]["number"]} if nodes[index] else None
+            case ["repository", "issues", *_]:
+                repo["issues"] = None
+            case _:
+                repo["ref"]["rules"] = None
+    return data
 
 
 def login(actor: dict[str, Any] | None) -> str:

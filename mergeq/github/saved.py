@@ -230,6 +230,7 @@ def world_json(situations: Iterable[Situation], config: Iterable[ConfigFile]) ->
                 "protection": msgspec.to_builtins(one.facts.protection),
                 "conflicts": msgspec.to_builtins(one.conflicts),
                 "partial": one.facts.partial,
+                "unread": list(one.facts.unread),
                 "halted": one.halted,
                 "now": one.now,
             }
@@ -385,6 +386,7 @@ def _facts(document: JSON, branch: Branch, pulls: tuple[PullRequest, ...], extra
         msgspec.convert(extra.get("protection") or {}, Protection),
         tuple(issues),
         "the issues that may block it" if unread else extra.get("partial", ""),
+        tuple(extra.get("unread", ())),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mergeq.sandbox import checks, installing, moving
+from mergeq.sandbox import checks, installing, merging, moving
 from mergeq.sandbox.faults import Fault, FaultId
-from mergeq.sandbox.records import Protection, Pull, Repo, Restrictions, ReviewRule
+from mergeq.sandbox.records import Method, Protection, Pull, Repo, Restrictions, ReviewRule
 from mergeq.sandbox.users import BOT
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def _flip(world: World, fault: Fault) -> None:
 
 def _auto_merge(world: World, fault: Fault) -> None:
     """Somebody asks GitHub to merge as soon as it can (Q46)."""
-    world.enable_auto_merge(_pull(world, fault), _by(fault), str(fault.args.get("method", "merge")))
+    method = Method(fault.args.get("method", "merge"))
+    merging.enable_auto_merge(world, _pull(world, fault), method, by=_by(fault), title=None, message=None)
 
 
 def _with(change: Callable[[Protection, Mapping[str, Any]], Protection]) -> Act:

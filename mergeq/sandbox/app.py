@@ -19,7 +19,9 @@ from mergeq.sandbox import (
     outages,
     rest_apps,
     rest_checks,
+    rest_contents,
     rest_git,
+    rest_hooks,
     rest_issues,
     rest_people,
     rest_protection,
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 ENDPOINTS = (
     rest_apps,
     rest_checks,
+    rest_contents,
     rest_git,
+    rest_hooks,
     rest_issues,
     rest_people,
     rest_protection,
@@ -79,7 +83,9 @@ def _graphql() -> Answer:
 
 def _answered(body: dict[str, Any], name: str) -> Answer:
     here, who = site(), caller()
-    instead = outages.graphql(world(), name, _fine)
+    variables = body.get("variables") or {}
+    longest = max((value for value in variables.values() if type(value) is int), default=0)
+    instead = outages.graphql(world(), name, longest, _fine)
     if instead is not None:
         return instead
     return jsonify(outages.spoilt(world(), name, here.graph.answer(body, who, shapes())))
@@ -102,7 +108,7 @@ class SandboxApp:
         environ[SITE] = self.site
         environ["PATH_INFO"] = self._by_name(environ["PATH_INFO"])
         try:
-            return _flask()(environ, start_response)
+            return flask_app()(environ, start_response)
         except (ConnectionResetError, TimeoutError):
             raise
         except Exception as failure:
@@ -124,7 +130,8 @@ class SandboxApp:
 
 
 @cache
-def _flask() -> Flask:
+def flask_app() -> Flask:
+    """The routes of every sandbox in this process."""
     app = Flask("mergeq.sandbox", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["PROPAGATE_EXCEPTIONS"] = True

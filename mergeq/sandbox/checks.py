@@ -69,14 +69,18 @@ def post_status(world: World, repo: Repo, sha: str, report: StatusReport, by: st
         created_at=world.now(),
         app_id=world.app_id_of(by),
     )
+
+    def arrives() -> None:
+        posted.append(status)
+        world.wake_auto_merges(repo)
+
     late = world.faults.fires(FaultId.READ_LAG, repo.full_name, when=_of_checks)
     if late is None:
-        posted.append(status)
+        arrives()
     else:
-        world.clock.call_later(late.delay_s, world.activity.tracked(lambda: posted.append(status)))
+        world.clock.call_later(late.delay_s, world.activity.tracked(arrives))
     if world.webhooks.wanted("status", repo.full_name):
         _announce_status(world, repo, status, by)
-    world.retry_auto_merges(repo)
     return status
 
 
@@ -128,7 +132,6 @@ def start_run(world: World, repo: Repo, sha: str, name: str, app: App, report: R
     _announce_run(world, repo, run, "created")
     if run.status is CheckStatus.COMPLETED:
         _announce_run(world, repo, run, "completed")
-        world.retry_auto_merges(repo)
     return run
 
 
@@ -162,6 +165,11 @@ def find_run(repo: Repo, run_id: int) -> CheckRun | None:
     return next((run for run in runs if run.id == run_id), None)
 
 
+def find_suite(repo: Repo, suite_id: int) -> CheckSuite | None:
+    """A check suite by its id."""
+    return next((suite for suites in repo.suites.values() for suite in suites if suite.id == suite_id), None)
+
+
 def _suite(world: World, repo: Repo, sha: str, app: App) -> CheckSuite:
     """The App's newest suite."""
     suites = (suite for suite in reversed(repo.suites.get(sha, [])) if suite.app == app)
@@ -182,6 +190,7 @@ def _apply(world: World, run: CheckRun, report: RunReport) -> None:
     run.status = CheckStatus.COMPLETED if completed else report.status
     run.conclusion = report.conclusion
     run.completed_at = world.now() if completed else None
+    world.wake_auto_merges(world.repo(run.suite.repo))
     for name in ("details_url", "external_id", "title", "summary"):
         value = getattr(report, name)
         if value is not None:
@@ -192,6 +201,10 @@ def _announce_run(world: World, repo: Repo, run: CheckRun, action: str) -> None:
     if world.webhooks.wanted("check_run", repo.full_name):
         shape = world.shapes().check_run(repo, run)
         world.emit("check_run", repo, {"action": action, "check_run": shape}, by=_reporter(world, run))
+    done = action == "completed" and run.suite.status is CheckStatus.COMPLETED
+    if done and world.webhooks.wanted("check_suite", repo.full_name):
+        suite = world.shapes().check_suite(repo, run.suite)
+        world.emit("check_suite", repo, {"action": "completed", "check_suite": suite}, by=_reporter(world, run))
 
 
 def _of_checks(lag: Fault) -> bool:

@@ -52,7 +52,8 @@ class Ci:
         self._world = world
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sandbox-ci")
         self._known: set[tuple[str, str, str]] = set()
-        self._children: set[subprocess.Popen[bytes]] = set()
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._cancelled: set[int] = set()
         self._guard = threading.Lock()
         self._closed = False
         self._runs = 0
@@ -67,10 +68,25 @@ class Ci:
         if repo.ci is not None and repo.ci.pull_requests and pull.is_open:
             self._start(repo, repo.ci, pull.head_sha)
 
+    def dispatched(self, repo: Repo, kind: str, sha: str) -> None:
+        """Somebody sent a repository_dispatch event of this kind about a commit."""
+        if repo.ci is not None and kind in repo.ci.dispatches:
+            self._start(repo, repo.ci, sha)
+
+    def cancel(self, number: int) -> bool:
+        """End a run that is under way or was not begun; False if there is none such."""
+        with self._guard:
+            if number in self.logs or not 0 < number <= self._runs:
+                return False
+            self._cancelled.add(number)
+            if number in self._children:
+                _kill(self._children[number])
+            return True
+
     def close(self) -> None:
         with self._guard:
             self._closed = True
-            for child in self._children:
+            for child in self._children.values():
                 _kill(child)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -105,15 +121,15 @@ class Ci:
                 run.repo.git.export(run.sha, Path(folder))
             except (GitError, subprocess.CalledProcessError) as failure:
                 return Outcome(passed=False, description="checkout failed", log=str(failure))
-            return self._run_script(Path(folder), run.sha)
+            return self._run_script(Path(folder), run)
 
-    def _run_script(self, folder: Path, sha: str) -> Outcome:
+    def _run_script(self, folder: Path, run: Run) -> Outcome:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
             "LC_ALL": "C",
             "CI": "true",
-            "CI_COMMIT": sha,
+            "CI_COMMIT": run.sha,
         }
         with subprocess.Popen(
             ("sh", SCRIPT),
@@ -125,8 +141,8 @@ class Ci:
             start_new_session=True,
         ) as child:
             with self._guard:
-                self._children.add(child)
-                if self._closed:
+                self._children[run.number] = child
+                if self._closed or run.number in self._cancelled:
                     _kill(child)
             try:
                 output, _ = child.communicate(timeout=TIMEOUT_S)
@@ -137,7 +153,9 @@ class Ci:
                 description = f"{SCRIPT} took longer than {TIMEOUT_S:.0f} seconds"
             finally:
                 with self._guard:
-                    self._children.discard(child)
+                    del self._children[run.number]
+        if run.number in self._cancelled:
+            description = "cancelled"
         return Outcome(child.returncode == 0, description, output.decode(errors="replace"))
 
     def _report(self, run: Run, outcome: Outcome | None) -> None:
@@ -159,11 +177,17 @@ class Ci:
             run.sha,
             name=run.config.context,
             status="in_progress" if outcome is None else "completed",
-            conclusion=None if outcome is None else "success" if outcome.passed else "failure",
+            conclusion=None if outcome is None else _conclusion(outcome),
             app=REPORTER,
             details_url=url,
             summary=None if outcome is None else outcome.description,
         )
+
+
+def _conclusion(outcome: Outcome) -> str:
+    if outcome.passed:
+        return "success"
+    return "cancelled" if outcome.description == "cancelled" else "failure"
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,9 @@ class Clock(Protocol):
     def call_later(self, delay_s: float, call: Call) -> None:
         """Run ``call`` once, ``delay_s`` seconds from now."""
 
+    def advance(self, seconds: float) -> None:
+        """Move time on."""
+
     def close(self) -> None:
         """Forget what was still to come and end any thread."""
 
@@ -39,11 +42,12 @@ def iso(moment: float) -> str:
 
 
 class RealClock:
-    """Wall time; calls that fall due run one after another on one daemon thread."""
+    """Wall time, and as much later as ``advance`` has said; what falls due runs one after another on one thread."""
 
     virtual = False
 
     def __init__(self) -> None:
+        self._ahead_s = 0.0
         self._due: list[tuple[float, int, Call]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -51,13 +55,19 @@ class RealClock:
         self._closed = False
 
     def now(self) -> float:
-        return time.time()  # noqa: TID251 - the one place where the sandbox asks for the time of day
+        return time.time() + self._ahead_s  # noqa: TID251 - the one place where the sandbox asks for the time of day
+
+    def advance(self, seconds: float) -> None:
+        """Be later by that much from now on; what has become due thereby runs at once."""
+        with self._changed:
+            self._ahead_s += seconds
+            self._changed.notify()
 
     def call_later(self, delay_s: float, call: Call) -> None:
         with self._changed:
             if self._closed:
                 return
-            heapq.heappush(self._due, (time.monotonic() + delay_s, next(self._order), call))
+            heapq.heappush(self._due, (self._elapsed() + delay_s, next(self._order), call))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sandbox-clock", daemon=True)
                 self._thread.start()
@@ -75,10 +85,13 @@ class RealClock:
         while (call := self._next()) is not None:
             call()
 
+    def _elapsed(self) -> float:
+        return time.monotonic() + self._ahead_s
+
     def _next(self) -> Call | None:
         with self._changed:
             while not self._closed:
-                wait_s = self._due[0][0] - time.monotonic() if self._due else None
+                wait_s = self._due[0][0] - self._elapsed() if self._due else None
                 if wait_s is not None and wait_s <= 0:
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(wait_s)

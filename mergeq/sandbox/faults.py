@@ -80,6 +80,7 @@ class FaultId(StrEnum):
     LIMIT_SECONDARY = "limit.secondary"
     LIMIT_ABUSE = "limit.abuse"
     LIMIT_ENFORCED = "limit.enforced"
+    LIMIT_NONE = "limit.none"
     AUTH_EXPIRE = "auth.expire"
     AUTH_SUSPEND = "auth.suspend"
     AUTH_PERMS = "auth.perms"

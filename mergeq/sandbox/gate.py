@@ -124,7 +124,7 @@ def registration() -> Registration:
 def _check_request() -> None:
     if not request.headers.get("User-Agent"):
         abort(Response(f"{_UNKNOWN_AGENT}\n", 403, mimetype="text/html"))
-    accepted = request.headers.get("Accept", "*/*")
+    accepted = request.headers.get("Accept") or "*/*"
     if not any(one in accepted for one in ("*/*", "application/*", "application/json", "application/vnd.github")):
         raise RefusedError(415, f"Unsupported 'Accept' header: '{accepted}'. Must accept 'application/json'.")
 
@@ -220,7 +220,8 @@ def finish(answer: Response) -> Response:
     outages.after(world(), answer)
     budget = g.get("budget") or here.rates.budget(who.payer, resource, now)
     skew: Fault | None = g.get("skew")
-    if not world().faults.standing(FaultId.PROFILE_GHES):
+    faults = world().faults
+    if not faults.is_on(FaultId.LIMIT_NONE) and not faults.is_on(FaultId.PROFILE_GHES):
         answer.headers.update(budget.headers())
     answer.headers["Date"] = http_date(world().now() + (float(skew.args.get("seconds", 0)) if skew else 0))
     answer.headers["Server"] = "github.com"

@@ -94,10 +94,13 @@ class GitRepo:
             config.write(_CONFIG)
         return cls(git_dir)
 
-    def git(self, *args: str, stdin: bytes = b"", ok: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[bytes]:
-        """Run one git command here; raises GitError unless its exit code is in ``ok``."""
+    def git(
+        self, *args: str, stdin: bytes = b"", ok: tuple[int, ...] = (0,), index: str | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run one git command here, with an index file if one is named; raises GitError unless it exits with ``ok``."""
         command = ("git", f"--git-dir={self.git_dir}", *args)
-        done = subprocess.run(command, input=stdin, capture_output=True, env=self._environment, check=False)
+        environment = self._environment if index is None else {**self._environment, "GIT_INDEX_FILE": index}
+        done = subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False)
         if done.returncode not in ok:
             raise GitError(f"git {args[0]}: {done.stderr.decode(errors='replace').strip()}")
         return done
@@ -208,13 +211,54 @@ class GitRepo:
         entries = (entry.partition("\t") for entry in output.split("\0") if entry)
         return {path: fields.split(" ")[0] for fields, _, path in entries}
 
-    def entries(self, tree: str) -> tuple[TreeEntry, ...]:
-        """What lies directly in a tree, or in a commit's."""
-        return parse_tree(self.git("ls-tree", "-l", "-z", "--full-tree", tree).stdout.decode(errors="replace"))
+    def entries(self, tree: str, *, recursive: bool = False) -> tuple[TreeEntry, ...]:
+        """What lies directly in a tree, or in a commit's; ``recursive``: and in the trees within."""
+        deep = ("-r", "-t") if recursive else ()
+        return parse_tree(self.git("ls-tree", "-l", "-z", "--full-tree", *deep, tree).stdout.decode(errors="replace"))
+
+    def write_tree(self, base: str | None, entries: Iterable[tuple[str, str, str | None]]) -> str:
+        """A tree like ``base`` with other things at some paths: (path, mode, object), None for what shall go."""
+        with tempfile.TemporaryDirectory(prefix="sandbox-index-") as folder:
+            index = f"{folder}/index"
+            self.git("read-tree", *([base] if base else ["--empty"]), index=index)
+            for path, mode, sha in entries:
+                inside = self.entries(sha, recursive=True) if mode == "040000" and sha else None
+                lines = f"{mode if sha else '0'} {sha or ZERO}\t{path}\0"
+                if inside is not None:
+                    lines = "".join(f"{e.mode} {e.sha}\t{path}/{e.path}\0" for e in inside if e.kind != "tree")
+                self.git("update-index", "-z", "--index-info", stdin=lines.encode(), index=index)
+            return self.git("write-tree", index=index).stdout.decode().strip()
+
+    def patch(self, base: str, head: str, form: str) -> str:
+        """What ``head`` changed since it left ``base``, as ``diff`` or as ``patch`` (a mail for each commit)."""
+        if form == "diff":
+            return self.git("diff", f"{base}...{head}").stdout.decode(errors="replace")
+        return self.git("format-patch", "--stdout", f"{base}..{head}").stdout.decode(errors="replace")
+
+    def history(self, tip: str, path: str | None = None) -> list[str]:
+        """The commits that lead to ``tip``, newest first; with ``path`` those that touched it."""
+        where = ("--", path) if path else ()
+        return self._text("rev-list", tip, *where).split()
+
+    def entry_at(self, sha: str, path: str) -> TreeEntry | None:
+        """What lies at a path of a commit, the root included; None if nothing does."""
+        wanted = path.strip("/")
+        if not wanted:
+            return TreeEntry("", "040000", "tree", self.commit(sha).tree, None)
+        found = self.git("ls-tree", "-l", "-z", "--full-tree", sha, "--", wanted).stdout.decode(errors="replace")
+        return next(iter(parse_tree(found)), None)
+
+    def blob(self, sha: str) -> bytes:
+        """What a file holds; raises GitError if there is no such file."""
+        return self.git("cat-file", "blob", sha).stdout
+
+    def keep_blob(self, content: bytes) -> str:
+        """Store what a file shall hold."""
+        return self.git("hash-object", "-w", "--stdin", stdin=content).stdout.decode().strip()
 
     def with_file(self, tree: str, name: str, text: str) -> str:
         """A tree like ``tree`` with one more file at its top, or another text in it."""
-        blob = self.git("hash-object", "-w", "--stdin", stdin=text.encode()).stdout.decode().strip()
+        blob = self.keep_blob(text.encode())
         kept = [f"{e.mode} {e.kind} {e.sha}\t{e.path}" for e in self.entries(tree) if e.path != name]
         lines = "\0".join([*kept, f"100644 blob {blob}\t{name}"])
         return self.git("mktree", "-z", stdin=f"{lines}\0".encode()).stdout.decode().strip()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.git import ZERO
-from mergeq.sandbox.git_objects import CommitInfo, Person
-from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
+from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.git import HEADS, ZERO
+from mergeq.sandbox.git_objects import CommitInfo, FileChange, Person
+from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import ContextVerdict, run_verdict, status_verdict
-from mergeq.sandbox.records import App, CheckConclusion, CheckRun, CheckStatus, CheckSuite, Repo, Status, StatusState
+from mergeq.sandbox.pulls import brings
+from mergeq.sandbox.records import App, CheckRun, Repo, Status, StatusState
 from mergeq.sandbox.users import GHOST, login_of
 
 
@@ -42,8 +44,23 @@ class CommitNode:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureNode:
+    """The signature that a commit carries."""
+
+    info: CommitInfo
+
+
+@dataclass(frozen=True, slots=True)
 class TreeNode:
     """A tree, of which only the id is shown."""
+
+    repo: Repo
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobNode:
+    """A file's content."""
 
     repo: Repo
     oid: str
@@ -138,8 +155,22 @@ def bind(resolvers: Resolvers) -> None:
     )
     resolvers.bind("Tree", id=lambda node, _: node_id("T", node.repo.id, node.oid))
     resolvers.attributes("Tree", "oid")
+    resolvers.is_a(BlobNode, "Blob")
+    resolvers.bind(
+        "Blob",
+        id=lambda node, _: node_id("B", node.repo.id, node.oid),
+        byte_size=lambda node, _: len(node.repo.git.blob(node.oid)),
+        is_binary=lambda node, _: b"\0" in node.repo.git.blob(node.oid),
+        text=_text,
+    )
+    resolvers.attributes("Blob", "oid")
     _bind_commit(resolvers)
     _bind_checks(resolvers)
+
+
+def _text(node: BlobNode, _context: Context) -> str | None:
+    content = node.repo.git.blob(node.oid)
+    return None if b"\0" in content else content.decode(errors="replace")
 
 
 def _bind_commit(resolvers: Resolvers) -> None:
@@ -162,6 +193,25 @@ def _bind_commit(resolvers: Resolvers) -> None:
         committer=lambda node, _: GitActorNode(node.info.committer, node.info.committed_at),
         status=_status,
         status_check_rollup=lambda node, _: rollup(node.repo, node.info.sha),
+        abbreviated_oid=lambda node, _: node.info.sha[:7],
+        committed_via_web=lambda node, _: node.info.is_verified,
+        additions=lambda node, _: sum(change.additions for change in _changes(node)),
+        deletions=lambda node, _: sum(change.deletions for change in _changes(node)),
+        changed_files_if_available=lambda node, _: len(_changes(node)),
+        authors=lambda node, _, **page: connect([GitActorNode(node.info.author, node.info.authored_at)], **page),
+        associated_pull_requests=_pulls_with,
+        signature=lambda node, _: SignatureNode(node.info) if node.info.signature else None,
+    )
+    resolvers.is_a(SignatureNode, "GpgSignature")
+    resolvers.bind(
+        "GpgSignature",
+        is_valid=lambda node, _: node.info.is_verified,
+        state=lambda node, _: "VALID" if node.info.is_verified else "UNKNOWN_KEY",
+        signature=lambda node, _: node.info.signature,
+        payload=lambda node, _: node.info.payload,
+        email=lambda node, _: node.info.committer.email,
+        was_signed_by_git_hub=lambda node, _: node.info.is_verified,
+        signer=lambda node, _: actor(login_of(node.info.committer)),
     )
     resolvers.bind(
         "GitActor",
@@ -170,6 +220,15 @@ def _bind_commit(resolvers: Resolvers) -> None:
         name=lambda node, _: node.person.name,
         user=lambda node, _: actor(login_of(node.person)),
     )
+
+
+def _changes(node: CommitNode) -> Sequence[FileChange]:
+    return node.repo.git.changes(node.info.parents[0], node.info.sha) if node.info.parents else ()
+
+
+def _pulls_with(node: CommitNode, _context: Context, **page: Any) -> Connection:
+    """Pull requests that brought a commit here or would."""
+    return connect([pull for pull in node.repo.pulls.values() if brings(node.repo, pull, node.info.sha)], **page)
 
 
 def _parents(node: CommitNode, _context: Context, **page: Any) -> Connection:
@@ -195,6 +254,8 @@ def _bind_checks(resolvers: Resolvers) -> None:
         id=lambda node, _: node_id("S", node.repo.id, node.sha),
         state=lambda node, _: rollup_state(node.statuses),
         contexts=lambda node, _: node.statuses,
+        context=_status_of,
+        commit=lambda node, _: commit(node.repo, node.sha),
     )
     resolvers.bind(
         "StatusContext",
@@ -202,6 +263,8 @@ def _bind_checks(resolvers: Resolvers) -> None:
         state=lambda status, _: status.state.upper(),
         created_at=lambda status, _: iso(status.created_at),
         creator=lambda status, _: actor(status.creator),
+        is_required=_is_required,
+        commit=_commit_of_status,
     )
     resolvers.attributes("StatusContext", "context description targetUrl")
     resolvers.bind(
@@ -227,19 +290,55 @@ def _bind_checks(resolvers: Resolvers) -> None:
         url=_run_url,
         details_url=lambda run, ctx: run.details_url or _run_url(run, ctx),
         check_suite=lambda run, _: run.suite,
+        permalink=_run_url,
+        text=lambda _run, _ctx: None,
+        is_required=_is_required,
     )
-    resolvers.attributes("CheckRun", "name title summary")
+    resolvers.attributes("CheckRun", "name title summary externalId")
     resolvers.bind(
         "CheckSuite",
         id=lambda suite, _: node_id("CS", suite.id),
         database_id=lambda suite, _: suite.id,
         created_at=lambda suite, _: iso(suite.created_at),
-        status=lambda suite, _: _suite_status(suite).upper(),
-        conclusion=lambda suite, _: _suite_conclusion(suite),
+        status=lambda suite, _: suite.status.upper(),
+        conclusion=lambda suite, _: suite.conclusion and suite.conclusion.upper(),
+        workflow_run=lambda _suite, _ctx: None,
+        commit=lambda suite, ctx: commit(ctx.world.repo(suite.repo), suite.sha),
+        check_runs=lambda suite, _, **page: connect(suite.latest, **page),
     )
     resolvers.attributes("CheckSuite", "app")
     resolvers.bind("App", id=_app_id, database_id=lambda app, _: app.id, name=lambda app, _: app.slug)
     resolvers.attributes("App", "slug")
+
+
+def _status_of(node: StatusNode, _context: Context, name: str) -> Status | None:
+    return next((status for status in node.statuses if status.context.casefold() == name.casefold()), None)
+
+
+def _commit_of_status(status: Status, context: Context) -> CommitNode | None:
+    homes = (repo for repo in context.world.repos() if status in repo.statuses.get(status.sha, ()))
+    return next((commit(repo, status.sha) for repo in homes), None)
+
+
+def _is_required(
+    reported: Status | CheckRun,
+    context: Context,
+    pull_request_id: str | None = None,
+    pull_request_number: int | None = None,
+) -> bool:
+    """Whether the base of a pull request asks for this context."""
+    if pull_request_id is None and pull_request_number is None:
+        raise GraphRefusedError("UNPROCESSABLE", "A pull request ID or pull request number is required.")
+    name, sha = (
+        (reported.context, reported.sha) if isinstance(reported, Status) else (reported.name, reported.suite.sha)
+    )
+    for repo in context.world.repos():
+        for pull in repo.pulls.values():
+            asked = pull_request_id == node_id("PR", repo.id, pull.number) or pull_request_number == pull.number
+            if asked and pull.head_sha == sha:
+                asked_for = [binding.demands.status for binding in bindings(repo, HEADS + pull.base_ref)]
+                return name.casefold() in {c.context.casefold() for rule in asked_for if rule for c in rule.checks}
+    return False
 
 
 def _run_url(run: CheckRun, context: Context) -> str:
@@ -248,17 +347,3 @@ def _run_url(run: CheckRun, context: Context) -> str:
 
 def _app_id(app: App, _context: Context) -> str:
     return node_id("A", app.id)
-
-
-def _suite_status(suite: CheckSuite) -> CheckStatus:
-    states = {run.status for run in suite.latest} or {CheckStatus.QUEUED}
-    if states <= {CheckStatus.COMPLETED}:
-        return CheckStatus.COMPLETED
-    return CheckStatus.QUEUED if states == {CheckStatus.QUEUED} else CheckStatus.IN_PROGRESS
-
-
-def _suite_conclusion(suite: CheckSuite) -> str | None:
-    if _suite_status(suite) is not CheckStatus.COMPLETED:
-        return None
-    worst = next((r.conclusion for r in suite.latest if run_verdict(r) is ContextVerdict.FAILING), None)
-    return (worst or CheckConclusion.SUCCESS).upper()

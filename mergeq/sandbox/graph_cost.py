@@ -101,6 +101,8 @@ class _Walk:
         name = node.name.value
         arguments = {argument.name.value: self._value(argument.value) for argument in node.arguments or ()}
         bounds = {key: value for key in ("first", "last") if (value := arguments.get(key)) is not None}
+        if not bounds and not _lists(node, self.fragments):
+            return times
         if not bounds:
             message = f"You must provide a `first` or `last` value to properly paginate the `{name}` connection."
             self.cost.refusals.append(GraphRefusedError("MISSING_PAGINATION_BOUNDARIES", message))
@@ -131,3 +133,18 @@ class _Walk:
                 return len(self.variables.get(argument.value.name.value) or ())
             return len(getattr(argument.value, "values", ()))
         return 0
+
+
+def _lists(node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) -> bool:
+    """Whether a connection is asked for what it lists; a count alone needs no bounds."""
+    waiting = [*(node.selection_set.selections if node.selection_set else ())]
+    while waiting:
+        chosen = waiting.pop()
+        if isinstance(chosen, FieldNode):
+            if chosen.name.value in ("nodes", "edges"):
+                return True
+        elif isinstance(chosen, InlineFragmentNode):
+            waiting += chosen.selection_set.selections
+        elif isinstance(chosen, FragmentSpreadNode):
+            waiting += fragments[chosen.name.value].selection_set.selections
+    return False

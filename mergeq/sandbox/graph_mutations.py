@@ -1,23 +1,25 @@
-"""GraphQL's mutations: moving refs, several at once if wanted, and updating a pull request's branch."""
+"""GraphQL's mutations: refs, pull requests, issues, labels, comments, reviews and conversations."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from mergeq.sandbox import graph_protecting, refs
+from mergeq.sandbox import graph_protecting, merging, pulls, refs
 from mergeq.sandbox.git import HEADS
-from mergeq.sandbox.graph_commits import RefNode, commit, ref
+from mergeq.sandbox.graph_commits import RefNode, actor, commit, ref
+from mergeq.sandbox.graph_conversations import CommentNode, ReviewNode, ThreadNode
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers, camel
-from mergeq.sandbox.ids import parts_of
+from mergeq.sandbox.ids import cursor, node_id, parts_of
 from mergeq.sandbox.permissions import MUTATIONS
-from mergeq.sandbox.records import Pull, Repo
+from mergeq.sandbox.records import Issue, Label, Method, Pull, Repo, Ticket
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, archived
 from mergeq.sandbox.updating import UpdateMethod, ask_for_update
+from mergeq.sandbox.users import Role
 
 Input = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -26,30 +28,14 @@ Mutation = Callable[[Context, Input], Answer]
 
 def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
-    for mutation in (
-        _create_commit_on_branch,
-        _create_ref,
-        _delete_ref,
-        _update_pull_request_branch,
-        _update_ref,
-        _update_refs,
-        *graph_protecting.MUTATIONS,
-    ):
-        resolvers.field("Mutation", name=camel(mutation.__name__))(_answering(mutation))
-        payload = f"{camel(mutation.__name__)[0].upper()}{camel(mutation.__name__)[1:]}Payload"
-        for name in ("clientMutationId", *_ANSWERED.get(payload, ())):
-            resolvers.field(payload, name=name)(_item(name))
-
-
-_ANSWERED = {
-    "CreateBranchProtectionRulePayload": ("branchProtectionRule",),
-    "CreateCommitOnBranchPayload": ("commit", "ref"),
-    "CreateRefPayload": ("ref",),
-    "UpdateBranchProtectionRulePayload": ("branchProtectionRule",),
-    "UpdatePullRequestBranchPayload": ("pullRequest",),
-    "UpdateRefPayload": ("ref",),
-}
-"""What a payload shows besides the client's own id."""
+    for mutation, fields in PAYLOADS.items():
+        name = camel(mutation.__name__)
+        resolvers.field("Mutation", name=name)(_answering(mutation))
+        payload = f"{name[0].upper()}{name[1:]}Payload"
+        for field in ("clientMutationId", *fields):
+            resolvers.field(payload, name=field)(_item(field))
+    for field in ("cursor", "node"):
+        resolvers.field("IssueCommentEdge", name=field)(_item(field))
 
 
 def _item(name: str) -> Callable[..., Any]:
@@ -86,17 +72,18 @@ def _require_permission(context: Context, mutation: str, asked: Input) -> None:
         raise context.caller.refusal()
 
 
-def _require_writer(context: Context, repo: Repo, mutation: str) -> None:
+def _require(context: Context, repo: Repo, mutation: str, role: Role = Role.WRITE) -> None:
+    """Raises RefusedError 403 for an archived repository, GraphRefusedError for a person with less than ``role``."""
     if repo.archived:
         raise archived()
-    if not context.caller.is_integration and not repo.people.may_write(context.viewer):
+    if not context.caller.is_integration and not repo.people.reaches(context.viewer, role):
         words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
         raise GraphRefusedError("FORBIDDEN", words)
 
 
 def _update_refs(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_writer(context, repo, "UpdateRefs")
+    _require(context, repo, "UpdateRefs")
     wishes = [
         refs.RefWish(wish["name"], wish["afterOid"], wish.get("beforeOid"), force=bool(wish.get("force")))
         for wish in asked["refUpdates"]
@@ -117,7 +104,7 @@ def _update_pull_request_branch(context: Context, asked: Input) -> Answer:
 
 def _create_ref(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_writer(context, repo, "CreateRef")
+    _require(context, repo, "CreateRef")
     refs.create(context.world, repo, asked["name"], asked["oid"], context.viewer)
     return {"ref": ref(repo, asked["name"])}
 
@@ -125,7 +112,7 @@ def _create_ref(context: Context, asked: Input) -> Answer:
 def _create_commit_on_branch(context: Context, asked: Input) -> Answer:
     """One commit by the viewer, signed by GitHub, on a branch that is where it is believed to be."""
     repo, branch = _branch_of(context, asked["branch"])
-    _require_writer(context, repo, "CreateCommitOnBranch")
+    _require(context, repo, "CreateCommitOnBranch")
     changes = asked.get("fileChanges") or {}
     files: dict[str, str | None] = {one["path"]: None for one in changes.get("deletions") or ()}
     files |= {one["path"]: _text(one["contents"]) for one in changes.get("additions") or ()}
@@ -156,15 +143,258 @@ def _text(contents: str) -> str:
         raise NotSimulatedError("createCommitOnBranch with files that are not text") from error
 
 
+def _delete_ref(context: Context, asked: Input) -> Answer:
+    found = the_node(context, asked["refId"], RefNode)
+    _require(context, found.repo, "DeleteRef")
+    refs.delete(context.world, found.repo, found.ref, context.viewer)
+    return {}
+
+
 def _update_ref(context: Context, asked: Input) -> Answer:
     found = the_node(context, asked["refId"], RefNode)
-    _require_writer(context, found.repo, "UpdateRef")
+    _require(context, found.repo, "UpdateRef")
     refs.update(context.world, found.repo, found.ref, asked["oid"], context.viewer, force=bool(asked.get("force")))
     return {"ref": ref(found.repo, found.ref)}
 
 
-def _delete_ref(context: Context, asked: Input) -> Answer:
-    found = the_node(context, asked["refId"], RefNode)
-    _require_writer(context, found.repo, "DeleteRef")
-    refs.delete(context.world, found.repo, found.ref, context.viewer)
-    return {}
+def _merge_branch(context: Context, asked: Input) -> Answer:
+    repo = the_node(context, asked["repositoryId"], Repo)
+    _require(context, repo, "MergeBranch")
+    message, base, head = asked.get("commitMessage"), asked["base"], asked["head"]
+    merged = merging.merge_branch(context.world, repo, base, head, message=message, by=context.viewer)
+    return {"mergeCommit": merged and commit(repo, merged)}
+
+
+def _the_pull(context: Context, asked: Input, mutation: str) -> Pull:
+    """The pull request that a writer wants changed."""
+    pull = the_node(context, asked["pullRequestId"], Pull)
+    _require(context, context.repo_of(pull), mutation)
+    return pull
+
+
+def _merge_pull_request(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "MergePullRequest")
+    merging.merge(
+        context.world,
+        pull,
+        Method(asked["mergeMethod"].lower()),
+        by=context.viewer,
+        sha=asked.get("expectedHeadOid"),
+        title=asked.get("commitHeadline"),
+        message=asked.get("commitBody"),
+    )
+    return {"pullRequest": pull, "actor": actor(context.viewer)}
+
+
+def _enable_pull_request_auto_merge(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "EnablePullRequestAutoMerge")
+    method, expected = Method(asked["mergeMethod"].lower()), asked.get("expectedHeadOid")
+    if expected not in (None, pull.head_sha):
+        raise RefusedError(422, merging.HEAD_MODIFIED)
+    words = asked.get("commitHeadline"), asked.get("commitBody")
+    merging.enable_auto_merge(context.world, pull, method, by=context.viewer, title=words[0], message=words[1])
+    return {"pullRequest": pull, "actor": actor(context.viewer)}
+
+
+def _disable_pull_request_auto_merge(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "DisablePullRequestAutoMerge")
+    merging.disable_auto_merge(context.world, pull, by=context.viewer)
+    return {"pullRequest": pull, "actor": actor(context.viewer)}
+
+
+def _enqueue_pull_request(context: Context, asked: Input) -> Answer:
+    """Always refused: no branch here has GitHub's own merge queue."""
+    _the_pull(context, asked, "EnqueuePullRequest")
+    raise GraphRefusedError("UNPROCESSABLE", "The base branch does not have a merge queue")
+
+
+def _dequeue_pull_request(context: Context, asked: Input) -> Answer:
+    the_node(context, asked["id"], Pull)
+    raise GraphRefusedError("UNPROCESSABLE", "Pull request is not in the merge queue")
+
+
+def _create_pull_request(context: Context, asked: Input) -> Answer:
+    repo = the_node(context, asked["repositoryId"], Repo)
+    source = the_node(context, asked["headRepositoryId"], Repo) if asked.get("headRepositoryId") else repo
+    owner, colon, branch = asked["headRefName"].rpartition(":")
+    if colon:
+        source = context.world.find_repo(f"{owner}/{repo.name}") or source
+    base = asked["baseRefName"].removeprefix(HEADS)
+    draft, body = bool(asked.get("draft")), asked.get("body") or ""
+    request = pulls.Request(asked["title"], body, base, source, branch.removeprefix(HEADS), draft=draft)
+    opened = pulls.open_pull(context.world, repo, request, by=context.viewer)
+    opened.maintainer_can_modify = bool(asked.get("maintainerCanModify", True))
+    return {"pullRequest": opened}
+
+
+def _update_pull_request(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "UpdatePullRequest")
+    for name in ("assigneeIds", "milestoneId", "projectIds"):
+        if asked.get(name):
+            raise NotSimulatedError(f"{name} of UpdatePullRequest")
+    world, by = context.world, context.viewer
+    pulls.edit(world, pull, by, title=asked.get("title"), body=asked.get("body"), base=asked.get("baseRefName"))
+    if "labelIds" in asked:
+        _set_labels(context, pull, asked["labelIds"] or ())
+    if asked.get("maintainerCanModify") is not None:
+        pull.maintainer_can_modify = asked["maintainerCanModify"]
+    match asked.get("state"):
+        case "CLOSED":
+            pulls.close(world, pull, by)
+        case "OPEN":
+            pulls.reopen(world, pull, by)
+    return {"pullRequest": pull}
+
+
+def _close_pull_request(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "ClosePullRequest")
+    pulls.close(context.world, pull, context.viewer)
+    return {"pullRequest": pull}
+
+
+def _reopen_pull_request(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "ReopenPullRequest")
+    pulls.reopen(context.world, pull, context.viewer)
+    return {"pullRequest": pull}
+
+
+def _mark_pull_request_ready_for_review(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "MarkPullRequestReadyForReview")
+    pulls.set_draft(context.world, pull, context.viewer, draft=False)
+    return {"pullRequest": pull}
+
+
+def _convert_pull_request_to_draft(context: Context, asked: Input) -> Answer:
+    pull = _the_pull(context, asked, "ConvertPullRequestToDraft")
+    pulls.set_draft(context.world, pull, context.viewer, draft=True)
+    return {"pullRequest": pull}
+
+
+def _add_pull_request_review(context: Context, asked: Input) -> Answer:
+    pull = the_node(context, asked["pullRequestId"], Pull)
+    if asked.get("comments") or asked.get("threads") or asked.get("commitOID") not in (None, pull.head_sha):
+        raise NotSimulatedError("a review with comments in the code, or of a commit that is not the head")
+    if asked.get("event") not in pulls.REVIEW_EVENTS:
+        raise NotSimulatedError("a review that is not submitted")
+    state = pulls.REVIEW_EVENTS[asked["event"]]
+    review = pulls.review(context.world, pull, context.viewer, state, asked.get("body") or "")
+    return {"pullRequestReview": ReviewNode(context.repo_of(pull), pull, review)}
+
+
+def _resolve_review_thread(context: Context, asked: Input) -> Answer:
+    return _set_thread(context, asked, resolved=True)
+
+
+def _unresolve_review_thread(context: Context, asked: Input) -> Answer:
+    return _set_thread(context, asked, resolved=False)
+
+
+def _set_thread(context: Context, asked: Input, *, resolved: bool) -> Answer:
+    node = the_node(context, asked["threadId"], ThreadNode)
+    _require(context, context.repo_of(node.pull), "ResolveReviewThread")
+    pulls.resolve_thread(context.world, node.pull, node.thread, context.viewer, resolved=resolved)
+    return {"thread": node}
+
+
+def _add_comment(context: Context, asked: Input) -> Answer:
+    ticket: Pull | Issue = the_node(context, asked["subjectId"], Ticket)  # type: ignore[assignment]
+    pulls.comment(context.world, ticket, asked["body"], context.viewer)
+    place = len(ticket.comments) - 1
+    return {
+        "subject": ticket,
+        "commentEdge": {"cursor": cursor(place), "node": CommentNode(ticket, ticket.comments[place])},
+    }
+
+
+def _add_labels_to_labelable(context: Context, asked: Input) -> Answer:
+    ticket = _labelled(context, asked, "AddLabelsToLabelable")
+    for label in _labels(context, ticket, asked["labelIds"]):
+        pulls.add_label(context.world, ticket, label.name, context.viewer)
+    return {"labelable": ticket}
+
+
+def _remove_labels_from_labelable(context: Context, asked: Input) -> Answer:
+    ticket = _labelled(context, asked, "RemoveLabelsFromLabelable")
+    for label in _labels(context, ticket, asked["labelIds"]):
+        if ticket.has_label(label.name):
+            pulls.remove_label(context.world, ticket, label.name, context.viewer)
+    return {"labelable": ticket}
+
+
+def _labelled(context: Context, asked: Input, mutation: str) -> Pull | Issue:
+    ticket: Pull | Issue = the_node(context, asked["labelableId"], Ticket)  # type: ignore[assignment]
+    _require(context, context.world.repo_of(ticket), mutation, Role.TRIAGE)
+    return ticket
+
+
+def _labels(context: Context, ticket: Ticket, ids: Sequence[str]) -> list[Label]:
+    known = {node_id("LA", label.id): label for label in context.world.repo_of(ticket).labels.values()}
+    for unknown in (one for one in ids if one not in known):
+        raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a node with the global id of '{unknown}'.")
+    return [known[one] for one in ids]
+
+
+def _set_labels(context: Context, ticket: Pull | Issue, ids: Sequence[str]) -> None:
+    wanted = [label.name for label in _labels(context, ticket, ids)]
+    pulls.set_labels(context.world, ticket, wanted, context.viewer)
+
+
+def _create_issue(context: Context, asked: Input) -> Answer:
+    repo = the_node(context, asked["repositoryId"], Repo)
+    ids = asked.get("labelIds") or ()
+    unsupported = asked.keys() - {"repositoryId", "title", "body", "labelIds", "clientMutationId"}
+    if any(asked[name] for name in unsupported):
+        raise NotSimulatedError(f"{min(unsupported)} of CreateIssue")
+    names = [label.name for label in repo.labels.values() if node_id("LA", label.id) in ids]
+    issue = pulls.open_issue(context.world, repo, asked["title"], asked.get("body") or "", names, context.viewer)
+    return {"issue": issue}
+
+
+def _close_issue(context: Context, asked: Input) -> Answer:
+    return _set_issue(context, asked, "closed")
+
+
+def _reopen_issue(context: Context, asked: Input) -> Answer:
+    return _set_issue(context, asked, "open")
+
+
+def _set_issue(context: Context, asked: Input, state: str) -> Answer:
+    issue = the_node(context, asked["issueId"], Issue)
+    _require(context, context.world.repo_of(issue), "CloseIssue")
+    pulls.set_issue_state(context.world, issue, state, context.viewer)
+    return {"issue": issue}
+
+
+PAYLOADS: Mapping[Mutation, tuple[str, ...]] = {
+    _add_comment: ("subject", "commentEdge"),
+    _add_labels_to_labelable: ("labelable",),
+    _add_pull_request_review: ("pullRequestReview",),
+    _close_issue: ("issue",),
+    _close_pull_request: ("pullRequest",),
+    _convert_pull_request_to_draft: ("pullRequest",),
+    _create_commit_on_branch: ("commit", "ref"),
+    _create_issue: ("issue",),
+    _create_pull_request: ("pullRequest",),
+    _create_ref: ("ref",),
+    _delete_ref: (),
+    _dequeue_pull_request: ("mergeQueueEntry",),
+    _disable_pull_request_auto_merge: ("pullRequest", "actor"),
+    _enable_pull_request_auto_merge: ("pullRequest", "actor"),
+    _enqueue_pull_request: ("mergeQueueEntry",),
+    _mark_pull_request_ready_for_review: ("pullRequest",),
+    _merge_branch: ("mergeCommit",),
+    _merge_pull_request: ("pullRequest", "actor"),
+    _remove_labels_from_labelable: ("labelable",),
+    _reopen_issue: ("issue",),
+    _reopen_pull_request: ("pullRequest",),
+    _resolve_review_thread: ("thread",),
+    _unresolve_review_thread: ("thread",),
+    _update_pull_request: ("pullRequest",),
+    _update_pull_request_branch: ("pullRequest",),
+    _update_ref: ("ref",),
+    _update_refs: (),
+    graph_protecting.create_branch_protection_rule: ("branchProtectionRule",),
+    graph_protecting.update_branch_protection_rule: ("branchProtectionRule",),
+    graph_protecting.delete_branch_protection_rule: (),
+}
+"""Every mutation, and what its payload holds besides the client's own id."""

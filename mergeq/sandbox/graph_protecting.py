@@ -67,9 +67,6 @@ def delete_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
     return {}
 
 
-MUTATIONS = (create_branch_protection_rule, update_branch_protection_rule, delete_branch_protection_rule)
-
-
 def _require_admin(context: Context, repo: Repo, mutation: str) -> None:
     if repo.archived:
         raise archived()

@@ -88,6 +88,7 @@ def bind(resolvers: Resolvers) -> None:
         combined_slug=lambda team, _: f"{team.owner}/{team.slug}",
     )
     resolvers.attributes("Team", "slug")
+    resolvers.bind("Team", organization=lambda team, _: ActorNode(team.owner, "Organization"))
 
 
 def _bind_allowances(resolvers: Resolvers) -> None:

@@ -11,10 +11,11 @@ from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
 from mergeq.sandbox.graph_commits import CommitNode, RefNode, RollupNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_conversations import LabelNode
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.policy import is_queued, review_decision
-from mergeq.sandbox.records import Issue, Pull, Repo, Review, TimelineEvent, TimelineKind
+from mergeq.sandbox.policy import MergeState, is_queued, judge_merge, review_decision
+from mergeq.sandbox.records import Issue, Pull, Repo, TimelineEvent, TimelineKind
 from mergeq.sandbox.refusals import NotSimulatedError
 
 
@@ -25,14 +26,6 @@ class PullCommitNode:
     pull: Pull
     repo: Repo
     info: CommitInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewNode:
-    """A review and the repository of its commit."""
-
-    repo: Repo
-    review: Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,8 @@ def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
     resolvers.is_a(Pull, "PullRequest")
     resolvers.is_a(Issue, "Issue")
+    resolvers.never("MergeQueue MergeQueueEntry ReviewRequest Workflow WorkflowRun")
+    resolvers.never("Project ProjectCard ProjectColumn ProjectV2 ProjectV2Item")
     resolvers.is_a(TimelineNode, lambda node: str(node.event.kind))
     _bind_shared(resolvers)
     _bind_sides(resolvers)
@@ -85,24 +80,15 @@ def _bind_shared(resolvers: Resolvers) -> None:
             closed_at=lambda t, _: None if t.closed_at is None else iso(t.closed_at),
             author=lambda t, _: actor(t.author),
             repository=lambda t, ctx: ctx.repo_of(t),
-            labels=_labels,
+            closed=lambda t, _: t.state != "open",
         )
-    resolvers.bind("Label", id=lambda label, _: node_id("LA", label.id))
-    resolvers.attributes("Label", "name color")
-    resolvers.bind("Milestone", id=lambda milestone, _: node_id("MI", milestone.id))
-    resolvers.attributes("Milestone", "title number")
-
-
-def _labels(ticket: Pull | Issue, context: Context, **page: Any) -> Connection:
-    known = context.world.repo_of(ticket).labels
-    return connect([known[name.casefold()] for name in ticket.labels], **page)
+    resolvers.bind("Issue", state_reason=lambda issue, _: "COMPLETED" if issue.state == "closed" else None)
 
 
 def _bind_sides(resolvers: Resolvers) -> None:
-    resolvers.attributes("PullRequest", "merged isCrossRepository milestone locked")
+    resolvers.attributes("PullRequest", "merged isCrossRepository")
     resolvers.bind(
         "PullRequest",
-        closed=lambda pull, _: not pull.is_open,
         is_draft=lambda pull, _: pull.draft,
         base_ref_name=lambda pull, _: pull.base_ref,
         base_ref_oid=lambda pull, _: pull.base_sha,
@@ -149,10 +135,15 @@ def _bind_merging(resolvers: Resolvers) -> None:
         review_decision=lambda pull, ctx: review_decision(ctx.repo_of(pull), pull),
         is_in_merge_queue=lambda _pull, _ctx: False,
         is_merge_queue_enabled=lambda pull, ctx: is_queued(ctx.repo_of(pull), pull.base_ref),
-        auto_merge_request=lambda pull, _: pull.auto_merge,
         merged_at=lambda pull, _: None if pull.merged_at is None else iso(pull.merged_at),
         merged_by=lambda pull, _: actor(pull.merged_by),
         merge_commit=_merge_commit,
+        potential_merge_commit=_test_merge,
+        merge_queue_entry=lambda _pull, _ctx: None,
+        auto_merge_request=lambda pull, _: pull if pull.auto_merge else None,
+        viewer_can_merge_as_admin=_may_override,
+        viewer_can_update=lambda pull, ctx: ctx.repo_of(pull).people.may_write(ctx.viewer) or pull.author == ctx.viewer,
+        viewer_can_enable_auto_merge=lambda pull, ctx: ctx.repo_of(pull).settings.allow_auto_merge,
         status_check_rollup=_rollup,
     )
 
@@ -163,29 +154,43 @@ def _rollup(pull: Pull, context: Context) -> RollupNode | None:
     return rollup(repo, pull.head_sha)
 
 
-def _bind_auto_merge(resolvers: Resolvers) -> None:
-    resolvers.bind(
-        "AutoMergeRequest",
-        enabled_at=lambda wish, _: iso(wish.at),
-        enabled_by=lambda wish, _: actor(wish.by),
-        merge_method=lambda wish, _: wish.method.upper(),
-    )
-
-
 def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:
     if not pull.merged or pull.merge_commit_sha is None:
         return None
     return commit(context.repo_of(pull), pull.merge_commit_sha)
 
 
+def _test_merge(pull: Pull, context: Context) -> CommitNode | None:
+    """The merge that was tried out, while it is known to be of the present base and head."""
+    if _look_at(pull, context).mergeable is not True or pull.merged or pull.merge_commit_sha is None:
+        return None
+    return commit(context.repo_of(pull), pull.merge_commit_sha)
+
+
+def _may_override(pull: Pull, context: Context) -> bool:
+    """Whether the reader could merge although something is unmet, because the rules are not for administrators."""
+    repo = context.repo_of(pull)
+    blocked = context.world.merge_state_of(pull) is MergeState.BLOCKED
+    return blocked and not judge_merge(repo, pull, next(iter(repo.allowed)), "", context.viewer).message
+
+
+def _bind_auto_merge(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "AutoMergeRequest",
+        enabled_at=lambda pull, _: iso(pull.auto_merge.at),
+        enabled_by=lambda pull, _: actor(pull.auto_merge.by),
+        merge_method=lambda pull, _: pull.auto_merge.method.upper(),
+        commit_headline=lambda pull, _: pull.auto_merge.title,
+        commit_body=lambda pull, _: pull.auto_merge.message,
+        pull_request=lambda pull, _: pull,
+    )
+
+
 def _bind_lists(resolvers: Resolvers) -> None:
     resolvers.bind(
         "PullRequest",
-        author_association=lambda pull, ctx: ctx.repo_of(pull).association(pull.author),
         commits=_commits,
         files=lambda pull, ctx, **page: connect(ctx.world.changes_of(pull), **page),
-        reviews=_reviews,
-        review_threads=lambda pull, _, **page: connect(pull.threads, **page),
         timeline_items=_timeline_items,
     )
     resolvers.bind(
@@ -193,37 +198,13 @@ def _bind_lists(resolvers: Resolvers) -> None:
         id=lambda node, _: node_id("PRC", node.pull.id, node.info.sha),
         commit=lambda node, _: CommitNode(node.repo, node.info),
     )
-    resolvers.bind(
-        "PullRequestReview",
-        id=lambda node, _: node_id("PRR", node.review.id),
-        state=lambda node, _: str(node.review.state),
-        author=lambda node, _: actor(node.review.author),
-        author_association=lambda node, _: node.repo.association(node.review.author),
-        commit=lambda node, _: commit(node.repo, node.review.commit_sha),
-        submitted_at=lambda node, _: iso(node.review.submitted_at),
-        body=lambda node, _: node.review.body,
-    )
-
     resolvers.attributes("PullRequestChangedFile", "path additions deletions")
     resolvers.bind("PullRequestChangedFile", change_type=lambda change, _: _CHANGE_TYPES[change.status])
-    resolvers.attributes("PullRequestReviewThread", "path")
-    resolvers.bind(
-        "PullRequestReviewThread",
-        id=lambda thread, _: node_id("PRRT", thread.id),
-        is_resolved=lambda thread, _: thread.resolved_by is not None,
-        resolved_by=lambda thread, _: actor(thread.resolved_by),
-    )
 
 
 def _commits(pull: Pull, context: Context, **page: Any) -> Connection:
     repo = context.repo_of(pull)
     return connect([PullCommitNode(pull, repo, info) for info in context.world.listed_commits(pull)], **page)
-
-
-def _reviews(pull: Pull, context: Context, states: Sequence[str] | None = None, **page: Any) -> Connection:
-    repo = context.repo_of(pull)
-    chosen = [review for review in pull.reviews if states is None or review.state in states]
-    return connect([ReviewNode(repo, review) for review in chosen], **page)
 
 
 def _timeline_items(pull: Pull, context: Context, item_types: Sequence[str] | None = None, **page: Any) -> Connection:
@@ -243,7 +224,7 @@ def _bind_timeline(resolvers: Resolvers) -> None:
             actor=lambda node, _: actor(node.event.actor),
         )
     for kind in (TimelineKind.LABELED, TimelineKind.UNLABELED):
-        resolvers.bind(kind, label=lambda node, _: node.event.label)
+        resolvers.bind(kind, label=lambda node, _: LabelNode(node.repo, node.event.label))
     resolvers.bind(TimelineKind.MERGED, commit=lambda node, _: commit(node.repo, node.event.after))
     resolvers.bind(
         TimelineKind.FORCE_PUSHED,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from mergeq.sandbox import search
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.graph_commits import (
     ActorNode,
+    BlobNode,
     CommitNode,
     RefNode,
     TreeNode,
@@ -20,20 +20,19 @@ from mergeq.sandbox.graph_commits import (
     commit,
     owner_of,
     ref,
-    rollup,
-    rollup_state,
 )
+from mergeq.sandbox.graph_conversations import LabelNode, ReviewNode, ThreadNode
 from mergeq.sandbox.graph_protection import RuleNode, TeamNode
 from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id, parts_of
-from mergeq.sandbox.policy import opinions, review_decision
-from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, ReviewState, Ticket
+from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, Ticket
 from mergeq.sandbox.refusals import NotSimulatedError
+from mergeq.sandbox.search import MAX_RESULTS
+from mergeq.sandbox.searching import find
 from mergeq.sandbox.users import Role
 from mergeq.sandbox.world import World
 
 Kind = TypeVar("Kind")
-Index = Sequence[tuple[search.Candidate, Ticket]]
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -47,13 +46,16 @@ def bind(resolvers: Resolvers) -> None:
         search=_search,
         node=_node,
         nodes=_nodes,
+        organization=_organization,
+        user=_user,
+        repository_owner=lambda _root, ctx, login: _owner_or_none(ctx, login),
     )
     for name in ("cost", "limit", "nodeCount", "remaining", "resetAt", "used"):
         resolvers.field("RateLimit", name=name)(_item(name))
     for name in ("startCursor", "endCursor", "hasNextPage", "hasPreviousPage"):
         resolvers.field("PageInfo", name=name)(_item(name))
     for name in ("cursor", "node"):
-        resolvers.field("SearchResultItemEdge", name=name)(_item(name))
+        resolvers.field("SearchResultItemEdge", "PullRequestEdge", name=name)(_item(name))
     resolvers.bind("SearchResultItemConnection", issue_count=lambda page, _: page.total)
     _bind_repository(resolvers)
 
@@ -62,7 +64,10 @@ def _item(name: str) -> Callable[..., Any]:
     return lambda source, _context: source[name]
 
 
-def _rate_limit(_root: None, context: Context) -> dict[str, Any]:
+def _rate_limit(_root: None, context: Context) -> dict[str, Any] | None:
+    """Nothing where a server has no limits (Q84)."""
+    if context.world.faults.is_on(FaultId.LIMIT_NONE):
+        return None
     budget = context.budget
     return {
         "cost": context.cost,
@@ -83,98 +88,35 @@ def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
     return repo
 
 
-def _search(_root: None, context: Context, query: str, type: str, **page: Any) -> Connection:  # noqa: A002, ARG001
-    """Every hit is counted, but only the first 1000 can be paged through, by offsets (Q22).
+def _owner_or_none(context: Context, login: str) -> ActorNode | None:
+    repo = next((repo for repo in context.world.repos() if repo.owner.casefold() == login.casefold()), None)
+    if repo is not None:
+        return owner_of(repo)
+    return actor(login) if context.world.users.knows(login) else None
 
-    What is asked for too much finds nothing, without a word (Q21).
-    """
-    wanted, faults = search.parse(query), context.world.faults
-    is_broad = len(wanted.scopes) > 1
-    if (is_broad or len(query) > search.MAX_LENGTH) and faults.fires(FaultId.SEARCH_STRICT_2025):
-        return connect([], **page)
-    either = is_broad and faults.fires(FaultId.SEARCH_LEGACY_OR) is not None
-    entries = _without_dropped(context.world, _indexed(context.world))
-    seen = {repo.full_name for repo in context.world.repos() if context.caller.sees(repo)}
-    found = {
-        item: ticket for item, ticket in entries if ticket.repo in seen and search.matches(wanted, item, either=either)
-    }
-    hits = [found[item] for item in search.order(wanted, found)]
+
+def _organization(_root: None, context: Context, login: str) -> ActorNode:
+    found = _owner_or_none(context, login)
+    if found is None or found.kind != "Organization":
+        raise GraphRefusedError("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
+    return found
+
+
+def _user(_root: None, context: Context, login: str) -> ActorNode:
+    found = _owner_or_none(context, login)
+    if found is None or found.kind != "User":
+        raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a User with the login of '{login}'.")
+    return found
+
+
+def _search(_root: None, context: Context, query: str, type: str, **page: Any) -> Connection:  # noqa: A002, ARG001
+    """Every hit is counted, but only the first 1000 can be paged through, by offsets (Q22)."""
+    hits, faults = find(context.world, context.caller.sees, query), context.world.faults
     if page.get("after") and faults.fires(FaultId.SEARCH_SHIFT):
         hits = [*hits[1:], *hits[:1]]
     capped = faults.fires(FaultId.SEARCH_CAP, when=lambda fault: len(hits) > int(fault.args["n"]))
-    most = int(capped.args["n"]) if capped else search.MAX_RESULTS
+    most = int(capped.args["n"]) if capped else MAX_RESULTS
     return replace(connect(hits[:most], **page), total=len(hits))
-
-
-def _indexed(world: World) -> Index:
-    """Everything search knows: as it is, or with ``search.lag`` as it was up to that long ago (Q20)."""
-    late, now = world.faults.standing(FaultId.SEARCH_LAG), world.now()
-    if late is not None and world.search_index is not None and now < world.search_index[0] + late.delay_s:
-        world.faults.fires(FaultId.SEARCH_LAG, late.repo)
-        return world.search_index[1]
-    entries: Index = [(candidate(repo, ticket), ticket) for repo in world.repos() for ticket in repo.tickets]
-    world.search_index = None if late is None else (now, entries)
-    return entries
-
-
-def _without_dropped(world: World, entries: Index) -> Index:
-    """With ``search.drop`` some pull requests, or all, are not found (Q19)."""
-    drop = world.faults.standing(FaultId.SEARCH_DROP)
-    fault = None if drop is None else world.faults.fires(FaultId.SEARCH_DROP, drop.repo)
-    if fault is None:
-        return entries
-    numbers = fault.args.get("prs")
-    return [
-        (item, ticket)
-        for item, ticket in entries
-        if fault.repo not in (None, ticket.repo) or (numbers is not None and ticket.number not in numbers)
-    ]
-
-
-def candidate(repo: Repo, ticket: Pull | Issue) -> search.Candidate:
-    """What search knows of an issue or pull request."""
-    shared: dict[str, Any] = {
-        "repo": repo.full_name,
-        "number": ticket.number,
-        "state": ticket.state,
-        "author": ticket.author,
-        "created_at": int(ticket.created_at),
-        "updated_at": int(ticket.updated_at),
-        "labels": frozenset(ticket.labels),
-        "milestone": ticket.milestone.title if ticket.milestone else None,
-        "archived": repo.archived,
-    }
-    if isinstance(ticket, Issue):
-        return search.Candidate(is_pull=False, **shared)
-    reported = rollup(repo, ticket.head_sha)
-    state = rollup_state(reported.contexts) if reported else None
-    return search.Candidate(
-        is_pull=True,
-        base=ticket.base_ref,
-        head=ticket.head_ref,
-        draft=ticket.draft,
-        merged=ticket.merged,
-        reviews=_review_words(repo, ticket),
-        status="failure" if state in ("ERROR", "FAILURE") else state.lower() if state else None,
-        **shared,
-    )
-
-
-def _review_words(repo: Repo, pull: Pull) -> frozenset[str]:
-    states = {review.state for review in opinions(pull).values()}
-    words = set()
-    if not pull.reviews:
-        words.add("none")
-    match review_decision(repo, pull):
-        case "REVIEW_REQUIRED":
-            words.add("required")
-        case "APPROVED":
-            words.add("approved")
-        case None if states == {ReviewState.APPROVED}:
-            words.add("approved")
-    if ReviewState.CHANGES_REQUESTED in states:
-        words.add("changes_requested")
-    return frozenset(words)
 
 
 def _node(_root: None, context: Context, id: str) -> Any:  # noqa: A002
@@ -212,6 +154,8 @@ def _resolve(context: Context, identifier: str) -> Any:
         return None
     if len(parts) == 1 and prefix in ("U", "T", "A"):
         return _actor_by_id(context, prefix, int(parts[0]))
+    if prefix in _BY_NUMBER and len(parts) == 1:
+        return next((one.node for one in _BY_NUMBER[prefix](context) if one.number == int(parts[0])), None)
     repo = context.world.repo_by_id(int(parts[0]))
     if repo is None or not context.caller.sees(repo):
         return None
@@ -238,9 +182,53 @@ def _actor_by_id(context: Context, prefix: str, number: int) -> ActorNode | Team
         return next((app for app in context.world.apps() if app.id == number), None)
     login = context.world.users.login_by_id(number)
     if login is None or not login.startswith("@"):
-        return actor(login)
+        return None if login is None else _owner_or_none(context, login)
     owner, _, slug = login.removeprefix("@").partition("/")
     return TeamNode(owner, slug)
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A node that is found by a number which is its alone in the whole world."""
+
+    number: int
+    node: Any
+
+
+def _seen(context: Context) -> Iterator[Repo]:
+    return (repo for repo in context.world.repos() if context.caller.sees(repo))
+
+
+def _all_labels(context: Context) -> Iterator[_Numbered]:
+    for repo in _seen(context):
+        yield from (_Numbered(label.id, LabelNode(repo, label)) for label in repo.labels.values())
+
+
+def _all_reviews(context: Context) -> Iterator[_Numbered]:
+    for repo, pull in _all_pulls(context):
+        yield from (_Numbered(review.id, ReviewNode(repo, pull, review)) for review in pull.reviews)
+
+
+def _all_threads(context: Context) -> Iterator[_Numbered]:
+    for _, pull in _all_pulls(context):
+        yield from (_Numbered(thread.id, ThreadNode(pull, thread)) for thread in pull.threads)
+
+
+def _all_runs(context: Context) -> Iterator[_Numbered]:
+    suites = (suite for repo in _seen(context) for suites in repo.suites.values() for suite in suites)
+    yield from (_Numbered(run.id, run) for suite in suites for run in suite.runs)
+
+
+def _all_pulls(context: Context) -> Iterator[tuple[Repo, Pull]]:
+    yield from ((repo, pull) for repo in _seen(context) for pull in repo.pulls.values())
+
+
+_BY_NUMBER: Mapping[str, Callable[[Context], Iterator[_Numbered]]] = {
+    "LA": _all_labels,
+    "PRR": _all_reviews,
+    "PRRT": _all_threads,
+    "CR": _all_runs,
+}
 
 
 def _commit_or_none(repo: Repo, sha: str) -> CommitNode | None:
@@ -269,10 +257,6 @@ def _bind_repository(resolvers: Resolvers) -> None:
         merge_commit_allowed=lambda repo, _: Method.MERGE in repo.allowed,
         squash_merge_allowed=lambda repo, _: Method.SQUASH in repo.allowed,
         rebase_merge_allowed=lambda repo, _: Method.REBASE in repo.allowed,
-        merge_commit_title=lambda _repo, _: "MERGE_MESSAGE",
-        merge_commit_message=lambda _repo, _: "PR_TITLE",
-        squash_merge_commit_title=lambda _repo, _: "PR_TITLE",
-        squash_merge_commit_message=lambda _repo, _: "COMMIT_MESSAGES",
         viewer_permission=lambda repo, ctx: (repo.people.role_of(ctx.viewer) or Role.READ).upper(),
         viewer_can_administer=lambda repo, ctx: repo.people.is_admin(ctx.viewer),
         default_branch_ref=lambda repo, _: ref(repo, HEADS + repo.default_branch),
@@ -282,9 +266,70 @@ def _bind_repository(resolvers: Resolvers) -> None:
         pull_request=_pull_request,
         pull_requests=_pull_requests,
         issue=_issue,
+        issue_or_pull_request=_ticket,
         issues=_issues,
-        labels=lambda repo, _, **page: connect(list(repo.labels.values()), **page),
+        label=lambda repo, _, name: (
+            LabelNode(repo, repo.labels[name.casefold()]) if name.casefold() in repo.labels else None
+        ),
+        labels=_labels,
+        assignable_users=lambda _repo, _ctx, **page: connect((), **page),
     )
+    _bind_settings(resolvers)
+
+
+def _bind_settings(resolvers: Resolvers) -> None:
+    resolvers.bind(
+        "Repository",
+        description=lambda repo, _: repo.settings.description,
+        homepage_url=lambda repo, _: repo.settings.homepage,
+        parent=lambda repo, ctx: ctx.world.find_repo(repo.fork_of) if repo.fork_of else None,
+        created_at=lambda repo, _: iso(repo.created_at),
+        updated_at=lambda repo, _: iso(max(repo.pushed_at, repo.updated_at)),
+        pushed_at=lambda repo, _: iso(repo.pushed_at),
+        is_in_organization=lambda repo, _: not repo.owner_is_user,
+        visibility=lambda repo, _: "PRIVATE" if repo.private else "PUBLIC",
+        is_disabled=lambda _repo, _ctx: False,
+        has_issues_enabled=lambda _repo, _ctx: True,
+        has_wiki_enabled=lambda _repo, _ctx: False,
+        has_projects_enabled=lambda _repo, _ctx: False,
+        auto_merge_allowed=lambda repo, _: repo.settings.allow_auto_merge,
+        allow_update_branch=lambda repo, _: repo.settings.allow_update_branch,
+        delete_branch_on_merge=lambda repo, _: repo.settings.delete_branch_on_merge,
+        squash_merge_commit_title=lambda repo, _: repo.settings.squash_merge_commit_title,
+        squash_merge_commit_message=lambda repo, _: repo.settings.squash_merge_commit_message,
+        merge_commit_title=lambda repo, _: repo.settings.merge_commit_title,
+        merge_commit_message=lambda repo, _: repo.settings.merge_commit_message,
+        viewer_default_merge_method=lambda repo, _: next(m.upper() for m in Method if m in repo.allowed),
+        merge_queue=lambda _repo, _ctx, branch=None: None,  # noqa: ARG005 - no branch has one
+    )
+    resolvers.bind(
+        "Organization",
+        name=lambda node, _: node.login,
+        url=lambda node, ctx: f"{ctx.shapes.web}/{node.login}",
+        repository=lambda node, ctx, name: next(
+            (repo for repo in _seen(ctx) if repo.full_name.casefold() == f"{node.login}/{name}".casefold()), None
+        ),
+    )
+    resolvers.bind(
+        "User",
+        url=lambda node, ctx: f"{ctx.shapes.web}/{node.login}",
+        database_id=lambda node, ctx: ctx.world.users.id_of(node.login),
+    )
+
+
+def _labels(
+    repo: Repo,
+    _context: Context,
+    query: str | None = None,
+    order_by: Mapping[str, str] | None = None,
+    **page: Any,
+) -> Connection:
+    nodes = [
+        LabelNode(repo, label) for label in repo.labels.values() if (query or "").casefold() in label.name.casefold()
+    ]
+    if order_by and order_by["field"] == "NAME":
+        nodes.sort(key=lambda node: node.label.name.casefold())
+    return connect(nodes[::-1] if order_by and order_by["direction"] == "DESC" else nodes, **page)
 
 
 def _owner(repo: Repo, _context: Context) -> ActorNode:
@@ -303,22 +348,34 @@ def _refs(repo: Repo, _context: Context, ref_prefix: str, **page: Any) -> Connec
 
 def _object(
     repo: Repo, _context: Context, oid: str | None = None, expression: str | None = None
-) -> CommitNode | TreeNode | None:
+) -> CommitNode | TreeNode | BlobNode | None:
     if oid is not None:
         return _object_by_id(repo, oid)
-    if expression and ":" in expression:
-        raise NotSimulatedError("Repository.object of a path")
+    name, colon, path = (expression or "").partition(":")
+    if colon:
+        return _object_at(repo, name, path)
     sha = repo.git.resolve(expression) if expression else None
     return None if sha is None else commit(repo, sha)
 
 
-def _object_by_id(repo: Repo, oid: str) -> CommitNode | TreeNode | None:
+def _object_at(repo: Repo, name: str, path: str) -> TreeNode | BlobNode | None:
+    """What lies at a path of a commit: a file, a folder, or nothing."""
+    sha = repo.git.resolve(name)
+    entry = sha and repo.git.entry_at(sha, path)
+    if not entry:
+        return None
+    return BlobNode(repo, entry.sha) if entry.kind == "blob" else TreeNode(repo, entry.sha)
+
+
+def _object_by_id(repo: Repo, oid: str) -> CommitNode | TreeNode | BlobNode | None:
     found = _commit_or_none(repo, oid)
     if found is not None:
         return found
     match repo.git.kind(oid):
         case "tree":
             return TreeNode(repo, oid)
+        case "blob":
+            return BlobNode(repo, oid)
         case None:
             return None
         case kind:
@@ -340,6 +397,14 @@ def _pull_request(repo: Repo, context: Context, number: int) -> Pull:
     if number not in repo.pulls or _is_hidden(context.world, repo.pulls[number]):
         raise GraphRefusedError("NOT_FOUND", f"Could not resolve to a PullRequest with the number of {number}.")
     return context.world.lags.seen(repo.pulls[number], context.world.now())
+
+
+def _ticket(repo: Repo, _context: Context, number: int) -> Pull | Issue:
+    found = repo.ticket(number)
+    if found is None:
+        words = f"Could not resolve to an issue or pull request with the number of {number}."
+        raise GraphRefusedError("NOT_FOUND", words)
+    return found
 
 
 def _issue(repo: Repo, _context: Context, number: int) -> Issue:
@@ -376,12 +441,20 @@ def _issues(
     states: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     order_by: dict[str, str] | None = None,
+    filter_by: Mapping[str, Any] | None = None,
     **page: Any,
 ) -> Connection:
+    asked = {name for name, value in (filter_by or {}).items() if value is not None}
+    if asked - {"createdBy", "labels", "states"}:
+        raise NotSimulatedError(f"issues filtered by {min(asked - {'createdBy', 'labels', 'states'})}")
+    wanted = filter_by or {}
+    states, labels = states or wanted.get("states"), labels or wanted.get("labels")
     chosen = [
         issue
         for issue in repo.issues.values()
-        if (not states or issue.state.upper() in states) and _any_label(issue, labels)
+        if (not states or issue.state.upper() in states)
+        and _any_label(issue, labels)
+        and wanted.get("createdBy") in (None, issue.author)
     ]
     return connect(_ordered(chosen, order_by), **page)
 

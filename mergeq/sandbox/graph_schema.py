@@ -112,6 +112,7 @@ class Resolvers:
     def __init__(self) -> None:
         self._by_field: dict[tuple[str, str], Resolver] = {}
         self._type_names: dict[type, Callable[[Any], str]] = {}
+        self._absent: set[str] = set()
 
     def field(self, *type_names: str, name: str | None = None) -> Callable[[Resolver], Resolver]:
         """Bind the decorated ``(source, context, **arguments)`` under its own name, or ``name``."""
@@ -133,6 +134,10 @@ class Resolvers:
         for name, resolver in resolvers.items():
             self._by_field[type_name, camel(name)] = resolver
 
+    def never(self, type_names: str) -> None:
+        """Types of which there is none here: what leads to them is null or an empty list."""
+        self._absent.update(type_names.split())
+
     def is_a(self, python_type: type, type_name: str | Callable[[Any], str]) -> None:
         """Values of ``python_type`` are shown as ``type_name`` where an interface or union is asked for."""
         self._type_names[python_type] = type_name if callable(type_name) else lambda _value: type_name
@@ -146,7 +151,7 @@ class Resolvers:
         for type_ in schema.type_map.values():
             if is_abstract_type(type_):
                 _bind_abstract(type_, self.type_name)
-            elif is_object_type(type_) and not type_.name.startswith("__"):
+            elif is_object_type(type_) and not type_.name.startswith("__") and type_.name not in self._absent:
                 self._bind_object(type_)
         return schema
 

@@ -10,7 +10,7 @@ from mergeq.sandbox import policy, pulls, refs
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
-from mergeq.sandbox.records import Method, Pull, Repo
+from mergeq.sandbox.records import AutoMerge, Method, Pull, Repo
 from mergeq.sandbox.refusals import BrokenGatewayError, MergeRefused, RefusedError
 from mergeq.sandbox.users import person
 
@@ -44,7 +44,7 @@ def merge(
     Raises BrokenGatewayError where it lands, and for a while neither the answer nor the pull request says so (Q9).
     """
     repo = world.repo_of(pull)
-    headline, body = _message(pull, method, world.commits_of(pull), title, message)
+    headline, body = _message(repo, pull, method, world.commits_of(pull), title, message)
     text = f"{headline}\n\n{body}" if body else headline
     base = repo.git.tip(pull.base_ref)
     ruling = _refuse(repo, pull, method, sha, text, by)
@@ -70,7 +70,7 @@ def merge(
     else:
         pulls.mark_merged(world, pull, landed, by)
     refs.moved(world, repo, HEADS + pull.base_ref, base, landed, by, forced=False, unseen=pull)
-    if repo.delete_branch_on_merge:
+    if repo.settings.delete_branch_on_merge:
         refs.drop_merged_head(world, pull, by)
     if held is not None:
         raise BrokenGatewayError(held.code)
@@ -81,6 +81,40 @@ def _be_seen(world: World, pull: Pull, landed: str, by: str) -> None:
     with world.lock:
         if pull.is_open:
             pulls.mark_merged(world, pull, landed, by)
+
+
+def enable_auto_merge(
+    world: World, pull: Pull, method: Method, *, by: str, title: str | None = None, message: str | None = None
+) -> None:
+    """Have a pull request merged once nothing stands in its way; raises RefusedError 422 in GitHub's words."""
+    repo = world.repo_of(pull)
+    if not repo.settings.allow_auto_merge:
+        raise RefusedError(422, "Auto merge is not allowed for this repository")
+    if method not in repo.allowed:
+        raise RefusedError(422, _NOT_ALLOWED[method])
+    if not pull.is_open or not (pull.draft or policy.judge_merge(repo, pull, method, "", by).message):
+        raise RefusedError(422, "Pull request is in clean status")
+    pull.auto_merge = AutoMerge(by, method, world.now(), title, message)
+    pulls.announce(world, pull, "auto_merge_enabled", by)
+
+
+def disable_auto_merge(world: World, pull: Pull, *, by: str) -> None:
+    """Take the wish back; raises RefusedError 422 if there is none."""
+    if pull.auto_merge is None:
+        raise RefusedError(422, "Can't disable auto-merge for this pull request.")
+    pull.auto_merge = None
+    pulls.announce(world, pull, "auto_merge_disabled", by, reason="Auto-merge was disabled")
+
+
+def merge_if_ready(world: World, pull: Pull) -> None:
+    """Carry out a wish for auto-merge, unless something still stands in its way."""
+    wish = pull.auto_merge
+    if wish is None:
+        return
+    try:
+        merge(world, pull, wish.method, by=wish.by, title=wish.title, message=wish.message)
+    except (MergeRefused, BrokenGatewayError):
+        return
 
 
 def _refuse(repo: Repo, pull: Pull, method: Method, sha: str | None, text: str, by: str) -> policy.Ruling:
@@ -168,17 +202,23 @@ def _commit_of_ours(repo: Repo, name: str) -> str | None:
 
 
 def _message(
-    pull: Pull, method: Method, commits: Sequence[CommitInfo], title: str | None, message: str | None
+    repo: Repo, pull: Pull, method: Method, commits: Sequence[CommitInfo], title: str | None, message: str | None
 ) -> tuple[str, str]:
-    """Headline and body: what was asked for, else GitHub's defaults; an empty string asks for nothing."""
+    """Headline and body: what was asked for, else the repository's defaults; an empty string asks for nothing."""
+    chosen, owner = repo.settings, pull.head_repo.partition("/")[0]
     if method is Method.MERGE:
-        owner = pull.head_repo.partition("/")[0]
-        default = f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}", pull.title
+        number = f"Merge pull request #{pull.number} from {owner}/{pull.head_ref}"
+        by_pull = chosen.merge_commit_title == "PR_TITLE"
+        headline = f"{pull.title} (#{pull.number})" if by_pull else number
+        body = {"PR_TITLE": pull.title, "PR_BODY": pull.body, "BLANK": ""}[chosen.merge_commit_message]
     else:
+        own = [info for info in commits if len(info.parents) < 2]
+        by_commit = chosen.squash_merge_commit_title == "COMMIT_OR_PR_TITLE" and len(own) == 1
+        headline = f"{own[0].headline if by_commit else pull.title} (#{pull.number})"
         listed = "\n\n".join(f"* {info.message.strip()}" for info in commits)
-        body = listed if len(commits) > 1 else "".join(info.body for info in commits)
+        told = listed if len(commits) > 1 else "".join(info.body for info in commits)
+        body = {"PR_BODY": pull.body, "COMMIT_MESSAGES": told, "BLANK": ""}[chosen.squash_merge_commit_message]
         people = dict.fromkeys(info.author for info in commits if info.author != person(pull.author))
         trailers = "\n".join(f"Co-authored-by: {one.name} <{one.email}>" for one in people)
-        between = "\n\n---------\n\n" if body and trailers else ""
-        default = f"{pull.title} (#{pull.number})", f"{body}{between}{trailers}"
-    return title or default[0], (message or default[1]).strip()
+        body += ("\n\n---------\n\n" if body and trailers else "") + trailers
+    return title or headline, (message or body).strip()

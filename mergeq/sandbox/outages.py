@@ -89,13 +89,15 @@ def _dawdle(world: WorldState, seconds: float) -> None:
         world.clock.advance(seconds)
 
 
-def graphql(world: WorldState, route: str, charge: Callable[[int], None]) -> Response | None:
-    """What answers in place of GraphQL (Q1, Q2); ``charge`` takes points of the hour."""
+def graphql(world: WorldState, route: str, longest: int, charge: Callable[[int], None]) -> Response | None:
+    """What answers in place of GraphQL (Q1, Q2); ``charge`` takes points of the hour. ``longest`` is the longest list
+    that a variable asks for: one no longer than ``args.above`` takes no time.
+    """
     faults = world.faults
     outage = faults.fires(FaultId.GRAPHQL_5XX, route=route)
     if outage is not None:
         return broken(outage)
-    late = faults.fires(FaultId.GRAPHQL_TIMEOUT, route=route)
+    late = faults.fires(FaultId.GRAPHQL_TIMEOUT, route=route, when=lambda one: longest > int(one.args.get("above", -1)))
     if late is not None:
         charge(int(late.args.get("points", 10)))
         return broken_gateway(int(late.args.get("code", 504)), html=bool(late.args.get("html", True)))

@@ -36,7 +36,7 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
     (r"\w+ /statuses/.*", None, "statuses"),
     (r"\w+ /check-(runs|suites).*", None, "checks"),
     (
-        r"\w+ /(branches|commits|compare|contents|git|merges|merge-upstream|tarball|zipball|dispatches)($|/.*)",
+        r"\w+ /(branches|commits|compare|contents|readme|git|merges|merge-upstream|tarball|zipball|dispatches)($|/.*)",
         None,
         "contents",
     ),
@@ -59,6 +59,9 @@ _FREE = re.compile(r"GET /(rate_limit|meta|users?(/.*)?|apps/.*|orgs/\{org\})|DE
 
 MUTATIONS: Mapping[str, Needs] = {
     "addComment": ({"issues": "write"}, {"pull_requests": "write"}),
+    "closeIssue": ({"issues": "write"},),
+    "createIssue": ({"issues": "write"},),
+    "reopenIssue": ({"issues": "write"},),
     "addLabelsToLabelable": ({"issues": "write"}, {"pull_requests": "write"}),
     "removeLabelsFromLabelable": ({"issues": "write"}, {"pull_requests": "write"}),
     "createRef": ({"contents": "write"},),
@@ -68,6 +71,13 @@ MUTATIONS: Mapping[str, Needs] = {
     "mergeBranch": ({"contents": "write"},),
     "mergePullRequest": ({"contents": "write"},),
     "createCommitOnBranch": ({"contents": "write"},),
+    "addPullRequestReview": ({"pull_requests": "write"},),
+    "closePullRequest": ({"pull_requests": "write"},),
+    "convertPullRequestToDraft": ({"pull_requests": "write"},),
+    "createPullRequest": ({"pull_requests": "write"},),
+    "markPullRequestReadyForReview": ({"pull_requests": "write"},),
+    "reopenPullRequest": ({"pull_requests": "write"},),
+    "updatePullRequest": ({"pull_requests": "write"},),
     "updatePullRequestBranch": ({"pull_requests": "write"},),
     "enablePullRequestAutoMerge": ({"pull_requests": "write"},),
     "disablePullRequestAutoMerge": ({"pull_requests": "write"},),

@@ -128,14 +128,15 @@ def named_shape(shapes: Shapes, repo: Repo, named: Restrictions) -> Json:
     """Whom a rule names, each with everything GitHub shows of them."""
     return {
         "users": [shapes.user(login) for login in named.users],
-        "teams": [_team_shape(shapes, repo, slug) for slug in named.teams],
+        "teams": [team_shape(shapes, repo.owner, slug) for slug in named.teams],
         "apps": [shapes.app(shapes.world.app(slug)) for slug in named.apps],
     }
 
 
-def _team_shape(shapes: Shapes, repo: Repo, slug: str) -> Json:
-    number = shapes.world.users.team_id(repo.owner, slug)
-    url = f"{shapes.api}/organizations/{shapes.world.users.id_of(repo.owner)}/team/{number}"
+def team_shape(shapes: Shapes, owner: str, slug: str) -> Json:
+    """A team of an organization as lists show it."""
+    number = shapes.world.users.team_id(owner, slug)
+    url = f"{shapes.api}/organizations/{shapes.world.users.id_of(owner)}/team/{number}"
     return {
         "id": number,
         "node_id": node_id("T", number),
@@ -146,8 +147,9 @@ def _team_shape(shapes: Shapes, repo: Repo, slug: str) -> Json:
         "notification_setting": "notifications_enabled",
         "permission": "push",
         "type": "organization",
+        "organization_id": shapes.world.users.id_of(owner),
         "url": url,
-        "html_url": f"{shapes.web}/orgs/{repo.owner}/teams/{slug}",
+        "html_url": f"{shapes.web}/orgs/{owner}/teams/{slug}",
         "members_url": f"{url}/members{{/member}}",
         "repositories_url": f"{url}/repos",
         "parent": None,

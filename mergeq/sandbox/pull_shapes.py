@@ -9,7 +9,7 @@ from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import FileChange
 from mergeq.sandbox.ids import node_id
-from mergeq.sandbox.records import AutoMerge, Pull, Repo, Review, Thread
+from mergeq.sandbox.records import Pull, Repo, Review, Thread
 from mergeq.sandbox.shapes import Json, Shapes, no_reactions
 from mergeq.sandbox.users import login_of, person
 
@@ -48,8 +48,8 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "requested_reviewers": [],
         "requested_teams": [],
         "author_association": repo.association(pull.author),
-        "auto_merge": _auto_merge_shape(shapes, pull.auto_merge),
-        "active_lock_reason": None,
+        "auto_merge": _auto_merge(shapes, pull),
+        "active_lock_reason": pull.lock_reason,
         "merge_commit_sha": pull.merge_commit_sha,
         "head": _side(shapes, pull.head_repo, pull.head_ref, pull.head_sha),
         "base": _side(shapes, pull.repo, pull.base_ref, pull.base_sha),
@@ -69,13 +69,6 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "closed_at": None if pull.closed_at is None else iso(pull.closed_at),
         "merged_at": None if pull.merged_at is None else iso(pull.merged_at),
     }
-
-
-def _auto_merge_shape(shapes: Shapes, wish: AutoMerge | None) -> Json | None:
-    if wish is None:
-        return None
-    method = str(wish.method)
-    return {"enabled_by": shapes.user(wish.by), "merge_method": method, "commit_title": None, "commit_message": None}
 
 
 def pull_full(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
@@ -98,6 +91,18 @@ def pull_full(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
     }
 
 
+def _auto_merge(shapes: Shapes, pull: Pull) -> Json | None:
+    wish = pull.auto_merge
+    if wish is None:
+        return None
+    return {
+        "enabled_by": shapes.user(wish.by),
+        "merge_method": wish.method,
+        "commit_title": wish.title,
+        "commit_message": wish.message,
+    }
+
+
 def _side(shapes: Shapes, repo_name: str, ref: str, sha: str) -> Json:
     repo = shapes.world.find_repo(repo_name)
     owner = repo_name.partition("/")[0]
@@ -116,7 +121,7 @@ def review_shape(shapes: Shapes, repo: Repo, pull: Pull, review: Review) -> Json
     html = f"{shapes.web}/{repo.full_name}/pull/{pull.number}#pullrequestreview-{review.id}"
     return {
         "id": review.id,
-        "node_id": node_id("PRR", repo.id, pull.number, review.id),
+        "node_id": node_id("PRR", review.id),
         "user": shapes.user(review.author),
         "body": review.body,
         "state": review.state,
@@ -137,7 +142,7 @@ def thread_shape(shapes: Shapes, repo: Repo, pull: Pull, thread: Thread) -> Json
     places = ("original_line", "line", "original_start_line", "start_line", "start_side")
     comment = {
         "id": thread.id,
-        "node_id": node_id("PRRC", repo.id, thread.id),
+        "node_id": node_id("PRRC", thread.id),
         "pull_request_review_id": None,
         "url": url,
         "html_url": html,

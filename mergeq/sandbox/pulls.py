@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
 
+REVIEW_EVENTS = {
+    "APPROVE": ReviewState.APPROVED,
+    "REQUEST_CHANGES": ReviewState.CHANGES_REQUESTED,
+    "COMMENT": ReviewState.COMMENTED,
+}
+"""What can be done with a review, and what it says then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What somebody asks for when opening a pull request."""
@@ -184,6 +192,7 @@ def set_draft(world: World, pull: Pull, by: str, *, draft: bool) -> None:
     pull.updated_at = world.now()
     world.note(pull, TimelineKind.DRAFTED if draft else TimelineKind.READY, by)
     announce(world, pull, "converted_to_draft" if draft else "ready_for_review", by)
+    world.wake_auto_merges(world.repo_of(pull))
 
 
 def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = "") -> Review:
@@ -192,18 +201,29 @@ def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = ""
         verb = "approve" if state is ReviewState.APPROVED else "request changes on"
         raise RefusedError(422, "Unprocessable Entity", [f"Can not {verb} your own pull request"])
     if state is ReviewState.DISMISSED:
-        submitted = _dismiss(pull, by)
-    else:
-        submitted = Review(world.next_id(), by, state, pull.head_sha, world.now(), body)
-        pull.reviews.append(submitted)
+        return dismiss(world, pull, _newest_opinion(pull, by), by)
+    submitted = Review(world.next_id(), by, state, pull.head_sha, world.now(), body)
+    pull.reviews.append(submitted)
+    _tell_review(world, pull, submitted, by, "submitted")
+    return submitted
+
+
+def dismiss(world: World, pull: Pull, given: Review, by: str) -> Review:
+    """Take the word out of a review."""
+    dismissed = replace(given, state=ReviewState.DISMISSED)
+    pull.reviews[pull.reviews.index(given)] = dismissed
+    _tell_review(world, pull, dismissed, by, "dismissed")
+    return dismissed
+
+
+def _tell_review(world: World, pull: Pull, review: Review, by: str, action: str) -> None:
     pull.updated_at = world.now()
+    world.wake_auto_merges(world.repo_of(pull))
     if world.webhooks.wanted("pull_request_review", pull.repo):
         repo, shapes = world.repo_of(pull), world.shapes()
-        shown = review_shape(shapes, repo, pull, submitted) | {"state": state.lower()}
-        action = "dismissed" if state is ReviewState.DISMISSED else "submitted"
-        whole = {"action": action, "review": shown, "pull_request": pull_full(shapes, repo, pull)}
+        shown = review_shape(shapes, repo, pull, review) | {"state": review.state.lower()}
+        whole = {"action": action, "review": shown, "pull_request": pull_summary(shapes, repo, pull)}
         world.emit("pull_request_review", repo, whole, by=by, pr=pull.number)
-    return submitted
 
 
 def dismiss_stale(world: World, pull: Pull) -> None:
@@ -214,15 +234,12 @@ def dismiss_stale(world: World, pull: Pull) -> None:
         review(world, pull, reviewer, ReviewState.DISMISSED)
 
 
-def _dismiss(pull: Pull, reviewer: str) -> Review:
-    """Take the word out of a reviewer's newest opinion."""
+def _newest_opinion(pull: Pull, reviewer: str) -> Review:
     spoken = (ReviewState.APPROVED, ReviewState.CHANGES_REQUESTED)
-    for position in range(len(pull.reviews) - 1, -1, -1):
-        given = pull.reviews[position]
-        if given.author == reviewer and given.state in spoken:
-            pull.reviews[position] = replace(given, state=ReviewState.DISMISSED)
-            return pull.reviews[position]
-    raise invalid("PullRequestReview", "Can not dismiss a review that is not there")
+    given = next((r for r in reversed(pull.reviews) if r.author == reviewer and r.state in spoken), None)
+    if given is None:
+        raise invalid("PullRequestReview", "Can not dismiss a review that is not there")
+    return given
 
 
 def open_thread(world: World, pull: Pull, by: str, path: str, body: str) -> Thread:
@@ -239,6 +256,7 @@ def resolve_thread(world: World, pull: Pull, thread: Thread, by: str, *, resolve
         return
     thread.resolved_by = by if resolved else None
     pull.updated_at = world.now()
+    world.wake_auto_merges(world.repo_of(pull))
     if world.webhooks.wanted("pull_request_review_thread", pull.repo):
         repo, shapes = world.repo_of(pull), world.shapes()
         body = {
@@ -274,9 +292,7 @@ def rename_label(world: World, repo: Repo, old: str, new: str, by: str) -> None:
         ticket.labels = [new if name == before.name else name for name in ticket.labels]
         if isinstance(ticket, Pull):
             ticket.timeline = [replace(e, label=after) if e.label == before else e for e in ticket.timeline]
-    if world.webhooks.wanted("label", repo.full_name):
-        shown, changes = world.shapes().label(repo, after), {"name": {"from": before.name}}
-        world.emit("label", repo, {"action": "edited", "label": shown, "changes": changes}, by=by)
+    announce_label(world, repo, after, "edited", by, changes={"name": {"from": before.name}})
 
 
 def remove_label(world: World, ticket: Pull | Issue, name: str, by: str) -> None:
@@ -286,6 +302,51 @@ def remove_label(world: World, ticket: Pull | Issue, name: str, by: str) -> None
         raise RefusedError(404, "Label does not exist")
     ticket.labels.remove(label.name)
     _tell_label(world, ticket, label, by, "unlabeled", TimelineKind.UNLABELED)
+
+
+def set_labels(world: World, ticket: Pull | Issue, names: Iterable[str], by: str) -> None:
+    """Leave these labels on, and no others."""
+    wanted = {name.casefold(): name for name in names}
+    for name in [name for name in ticket.labels if name.casefold() not in wanted]:
+        remove_label(world, ticket, name, by)
+    for name in wanted.values():
+        add_label(world, ticket, name, by)
+
+
+def announce_label(world: World, repo: Repo, label: Label, action: str, by: str, **fields: Any) -> None:
+    """Send a label event."""
+    if world.webhooks.wanted("label", repo.full_name):
+        body = {"action": action, "label": world.shapes().label(repo, label), **fields}
+        world.emit("label", repo, body, by=by)
+
+
+def create_label(world: World, repo: Repo, label: Label, by: str) -> None:
+    """Add a label to a repository; raises RefusedError 422 if the name is taken in any case."""
+    if label.name.casefold() in repo.labels:
+        raise RefusedError(422, "Validation Failed", [{"resource": "Label", "code": "already_exists", "field": "name"}])
+    repo.labels[label.name.casefold()] = label
+    announce_label(world, repo, label, "created", by)
+
+
+def delete_label(world: World, repo: Repo, label: Label, by: str) -> None:
+    """Take a label away from a repository, and so from everything that bears it."""
+    for ticket in repo.tickets:
+        if ticket.has_label(label.name):
+            ticket.labels.remove(label.name)
+    del repo.labels[label.name.casefold()]
+    announce_label(world, repo, label, "deleted", by)
+
+
+def lock(world: World, ticket: Pull | Issue, by: str, *, locked: bool, reason: str | None = None) -> None:
+    """Close a conversation to everybody who may not write, or open it again."""
+    if ticket.locked == locked:
+        return
+    ticket.locked, ticket.lock_reason = locked, reason if locked else None
+    action = "locked" if locked else "unlocked"
+    if isinstance(ticket, Pull):
+        announce(world, ticket, action, by)
+    else:
+        announce_issue(world, ticket, action, by)
 
 
 def _tell_label(world: World, ticket: Pull | Issue, label: Label, by: str, action: str, kind: TimelineKind) -> None:
@@ -299,17 +360,34 @@ def _tell_label(world: World, ticket: Pull | Issue, label: Label, by: str, actio
 
 
 def comment(world: World, ticket: Pull | Issue, body: str, by: str) -> Comment:
-    """Comment on an issue or pull request; raises RefusedError 403 where its conversation is locked."""
-    if isinstance(ticket, Pull) and ticket.locked:
+    """Comment on an issue or pull request; raises RefusedError 403 where that is locked and ``by`` may not write."""
+    if ticket.locked and not world.repo_of(ticket).people.may_write(by):
         raise RefusedError(403, "Unable to create comment because issue is locked.")
     said = Comment(world.next_id(), by, body, world.now())
     ticket.comments.append(said)
     ticket.updated_at = world.now()
+    _tell_comment(world, ticket, said, by, "created")
+    return said
+
+
+def edit_comment(world: World, ticket: Pull | Issue, place: int, body: str, by: str) -> Comment:
+    """Change what a comment says; ``place`` counts from 0."""
+    before = ticket.comments[place]
+    after = ticket.comments[place] = replace(before, body=body)
+    _tell_comment(world, ticket, after, by, "edited", changes={"body": {"from": before.body}})
+    return after
+
+
+def delete_comment(world: World, ticket: Pull | Issue, place: int, by: str) -> None:
+    """Take a comment away; ``place`` counts from 0."""
+    _tell_comment(world, ticket, ticket.comments.pop(place), by, "deleted")
+
+
+def _tell_comment(world: World, ticket: Pull | Issue, said: Comment, by: str, action: str, **fields: Any) -> None:
     if world.webhooks.wanted("issue_comment", ticket.repo):
         repo, shapes = world.repo_of(ticket), world.shapes()
         shown = {"issue": shapes.issue(repo, ticket), "comment": shapes.comment(repo, ticket.number, said)}
-        world.emit("issue_comment", repo, {"action": "created", **shown}, by=by, pr=ticket.number)
-    return said
+        world.emit("issue_comment", repo, {"action": action, **shown, **fields}, by=by, pr=ticket.number)
 
 
 def open_issue(world: World, repo: Repo, title: str, body: str, labels: Iterable[str], by: str) -> Issue:
@@ -365,3 +443,10 @@ def ticket_of(repo: Repo, number: int) -> Pull | Issue:
     if found is None:
         raise not_found()
     return found
+
+
+def brings(repo: Repo, pull: Pull, sha: str) -> bool:
+    """Whether a commit has come with a pull request, or would."""
+    if sha == (pull.merge_commit_sha if pull.merged else pull.head_sha):
+        return True
+    return sha in {commit for commit, _ in repo.git.new_commits(pull.base_sha, pull.head_sha)}

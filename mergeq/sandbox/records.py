@@ -75,12 +75,14 @@ class CiKind(StrEnum):
 class CiConfig:
     """A CI that runs ``ci.sh``; ``delay`` seconds of clock time pass before its verdict is reported.
 
-    Branch globs: ``*`` stays within one path segment, ``**`` crosses them.
+    Branch globs: ``*`` stays within one path segment, ``**`` crosses them. ``dispatches`` are the types of
+    repository_dispatch events that start it.
     """
 
     context: str = "ci/test"
     branches: tuple[str, ...] = ("**",)
     pull_requests: bool = True
+    dispatches: tuple[str, ...] = ()
     kind: CiKind = CiKind.STATUS
     delay: float = 0.0
 
@@ -92,6 +94,7 @@ class Label:
     id: int
     name: str
     color: str = "ededed"
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,22 @@ class CheckSuite:
         """The newest run of each name: a rerun in one suite supersedes the one before."""
         return tuple({run.name: run for run in self.runs}.values())
 
+    @property
+    def status(self) -> CheckStatus:
+        """Completed when all its runs are."""
+        states = {run.status for run in self.latest} or {CheckStatus.QUEUED}
+        if states <= {CheckStatus.COMPLETED}:
+            return CheckStatus.COMPLETED
+        return CheckStatus.QUEUED if states == {CheckStatus.QUEUED} else CheckStatus.IN_PROGRESS
+
+    @property
+    def conclusion(self) -> CheckConclusion | None:
+        """That of the first run that did not pass, once all are completed."""
+        if self.status is not CheckStatus.COMPLETED:
+            return None
+        bad = (run.conclusion for run in self.latest if run.conclusion not in PASSING)
+        return next(bad, CheckConclusion.SUCCESS)
+
 
 @dataclass(slots=True)
 class CheckRun:
@@ -225,6 +244,17 @@ class TimelineEvent:
     after: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AutoMerge:
+    """Somebody's wish that a pull request is merged as soon as nothing stands in its way."""
+
+    by: str
+    method: Method
+    at: float
+    title: str | None = None
+    message: str | None = None
+
+
 @dataclass(slots=True)
 class Ticket:
     """What issues and pull requests share."""
@@ -239,6 +269,8 @@ class Ticket:
     updated_at: float
     state: str = "open"
     closed_at: float | None = None
+    locked: bool = False
+    lock_reason: str | None = None
     labels: list[str] = field(default_factory=list)
     milestone: Milestone | None = None
     comments: list[Comment] = field(default_factory=list)
@@ -250,15 +282,6 @@ class Ticket:
 @dataclass(slots=True)
 class Issue(Ticket):
     """An issue that is not a pull request."""
-
-
-@dataclass(frozen=True, slots=True)
-class AutoMerge:
-    """Somebody's wish that GitHub merge as soon as nothing is in the way any more."""
-
-    by: str
-    method: Method
-    at: float
 
 
 @dataclass(slots=True)
@@ -281,12 +304,10 @@ class Pull(Ticket):
     merged_by: str | None = None
     merge_commit_sha: str | None = None
     maintainer_can_modify: bool = True
-    auto_merge: AutoMerge | None = None
-    locked: bool = False
-    """Its conversation is; nobody comments any more."""
     mergeable: bool | None = None
     rebaseable: bool | None = None
     last_pusher: str = ""
+    auto_merge: AutoMerge | None = None
     reads_until_known: int | None = None
     known_from: float = 0.0
     reviews: list[Review] = field(default_factory=list)
@@ -379,6 +400,21 @@ class Protection:
         return self.status.checks if self.status else ()
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set of a repository besides its merge methods, spelt as REST does."""
+
+    description: str | None = None
+    homepage: str | None = None
+    allow_auto_merge: bool = False
+    allow_update_branch: bool = False
+    delete_branch_on_merge: bool = False
+    squash_merge_commit_title: str = "PR_TITLE"
+    squash_merge_commit_message: str = "COMMIT_MESSAGES"
+    merge_commit_title: str = "MERGE_MESSAGE"
+    merge_commit_message: str = "PR_TITLE"
+
+
 @dataclass(slots=True)
 class Repo:
     """A repository and everything that hangs on it."""
@@ -393,6 +429,7 @@ class Repo:
     owner_is_user: bool = False
     fork_of: str | None = None
     allowed: frozenset[Method] = frozenset(Method)
+    settings: Settings = Settings()
     ci: CiConfig | None = None
     archived: bool = False
     free_plan: bool = False
@@ -414,7 +451,6 @@ class Repo:
     properties: dict[str, str] = field(default_factory=dict)
     """What the organization has filed it under; rulesets can choose by it."""
     rule_suites: list[RuleSuite] = field(default_factory=list)
-    delete_branch_on_merge: bool = False
     moved_at: dict[str, float] = field(default_factory=dict)
     """When a commit was last pushed, by its SHA."""
     last_number: int = 0

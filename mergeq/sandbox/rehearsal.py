@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mergeq.sandbox import search
-from mergeq.sandbox.graph_repos import candidate
 from mergeq.sandbox.records import Pull
+from mergeq.sandbox.searching import candidate
 from mergeq.sandbox.stories import said_by_queue
 
 if TYPE_CHECKING:

@@ -191,11 +191,27 @@ def chosen(value: str, allowed: Sequence[str], resource: str, field: str) -> str
     return value
 
 
-def paged(items: Sequence[Any], show: Callable[[Any], Json], wrap: str | None = None, **extra: Any) -> Response:
-    """One page of a list with its Link header; ``wrap`` names the list inside an object that has ``extra`` too."""
-    number, size = _whole("page", 1), min(_whole("per_page", DEFAULT_PAGE), MAX_PAGE)
+def page_asked() -> tuple[int, int]:
+    """The number of the page that is asked for, from 1, and how many items are on one."""
+    return _whole("page", 1), min(_whole("per_page", DEFAULT_PAGE), MAX_PAGE)
+
+
+def paged(
+    items: Sequence[Any],
+    show: Callable[[Any], Json],
+    wrap: str | None = None,
+    *,
+    total: int | None = None,
+    **extra: Any,
+) -> Response:
+    """One page of a list with its Link header; ``wrap`` names the list inside an object that has ``extra`` too.
+
+    ``total`` is what is counted where not all of it can be paged through.
+    """
+    number, size = page_asked()
     shown = [show(item) for item in items[(number - 1) * size : number * size]]
-    answer = jsonify(shown) if wrap is None else jsonify({**extra, "total_count": len(items), wrap: shown})
+    count = len(items) if total is None else total
+    answer = jsonify(shown) if wrap is None else jsonify({**extra, "total_count": count, wrap: shown})
     last = max(1, -(-len(items) // size))
     links: dict[str, int] = {}
     if number > 1:

@@ -1,42 +1,27 @@
-"""REST endpoints of GitHub Apps: themselves, their installations and tokens, and what their hooks were sent."""
+"""REST endpoints of GitHub Apps: themselves, their installations and tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from flask import jsonify, request
 
 from mergeq.sandbox import installing
-from mergeq.sandbox.app_shapes import (
-    delivery_full,
-    delivery_summary,
-    hook_config_shape,
-    installation_shape,
-    token_shape,
-)
+from mergeq.sandbox.app_shapes import installation_shape, token_shape
 from mergeq.sandbox.apps import MAX_REPOSITORIES, Installation
 from mergeq.sandbox.gate import registration
-from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, not_found
 from mergeq.sandbox.rest import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
     Answer,
-    administrator,
     body,
     endpoint,
-    page_base,
     paged,
     parameters,
-    the_repo,
 )
 from mergeq.sandbox.site import actor, caller, shapes, token_of, viewer, world
 from mergeq.sandbox.users import LEVELS, TokenKind
-from mergeq.sandbox.webhooks import Delivery, Hook
 
 _INSTALLATION = "/app/installations/<int:installation_id>"
-_HOOK = "/repos/<owner>/<repo>/hooks/<int:hook_id>"
 
 
 @endpoint("GET", "/app")
@@ -180,101 +165,3 @@ def _give_back() -> Answer:
         raise RefusedError(401, "Requires authentication")
     world().users.revoke(token)
     return "", 204
-
-
-@endpoint("GET", "/app/hook/config")
-def _hook_config() -> Answer:
-    parameters()
-    return jsonify(hook_config_shape(world().webhooks.of_app(registration().app.id)))
-
-
-@endpoint("PATCH", "/app/hook/config")
-def _change_hook_config() -> Answer:
-    fields = body("url", "secret", "content_type", "insecure_ssl")
-    hooks, mine = world().webhooks, registration()
-    hook = hooks.of_app(mine.app.id) or hooks.add("", mine.webhook_secret, mine.events, None, mine.app.id)
-    mine.webhook_secret = fields.get("secret") or hook.secret
-    return jsonify(hook_config_shape(hooks.change(hook, url=fields.get("url") or hook.url, secret=mine.webhook_secret)))
-
-
-def _app_hook() -> Hook:
-    found = world().webhooks.of_app(registration().app.id)
-    if found is None:
-        raise not_found()
-    return found
-
-
-@endpoint("GET", "/app/hook/deliveries")
-def _app_deliveries() -> Answer:
-    return _listed(_app_hook())
-
-
-@endpoint("GET", "/app/hook/deliveries/<int:delivery_id>")
-def _app_delivery(delivery_id: int) -> Answer:
-    parameters()
-    return jsonify(delivery_full(_delivery(_app_hook(), delivery_id)))
-
-
-@endpoint("POST", "/app/hook/deliveries/<int:delivery_id>/attempts")
-def _app_attempt(delivery_id: int) -> Answer:
-    return _again(_delivery(_app_hook(), delivery_id))
-
-
-def _repo_hook(owner: str, repo: str, hook_id: int) -> Hook:
-    found: Repo = the_repo(owner, repo)
-    administrator(found)
-    hook = next((hook for hook in world().webhooks.of_repo(found.full_name) if hook.id == hook_id), None)
-    if hook is None:
-        raise not_found()
-    return hook
-
-
-@endpoint("GET", f"{_HOOK}/deliveries")
-def _repo_deliveries(owner: str, repo: str, hook_id: int) -> Answer:
-    return _listed(_repo_hook(owner, repo, hook_id))
-
-
-@endpoint("GET", f"{_HOOK}/deliveries/<int:delivery_id>")
-def _repo_delivery(owner: str, repo: str, hook_id: int, delivery_id: int) -> Answer:
-    parameters()
-    return jsonify(delivery_full(_delivery(_repo_hook(owner, repo, hook_id), delivery_id)))
-
-
-@endpoint("POST", f"{_HOOK}/deliveries/<int:delivery_id>/attempts")
-def _repo_attempt(owner: str, repo: str, hook_id: int, delivery_id: int) -> Answer:
-    return _again(_delivery(_repo_hook(owner, repo, hook_id), delivery_id))
-
-
-def _delivery(hook: Hook, delivery_id: int) -> Delivery:
-    found = next((one for one in world().webhooks.deliveries_of(hook) if one.id == delivery_id), None)
-    if found is None:
-        raise not_found()
-    return found
-
-
-def _again(delivery: Delivery) -> Answer:
-    """The same GUID again; only what is younger than three days can be had."""
-    if not world().webhooks.redeliver(delivery):
-        raise RefusedError(422, "This delivery can no longer be redelivered")
-    return jsonify({}), 202
-
-
-def _listed(hook: Hook) -> Answer:
-    """Newest first; further pages by a cursor, the id below which they begin."""
-    asked = parameters("cursor", "redelivery", "status")
-    size = min(int(asked.get("per_page", "") or DEFAULT_PAGE), MAX_PAGE)
-    below = asked.get("cursor", "").removeprefix("v1_")
-    if below and not below.isdecimal():
-        raise RefusedError(400, "Invalid cursor")
-    matching: list[Delivery] = [
-        one
-        for one in world().webhooks.deliveries_of(hook)
-        if (not below or one.id < int(below))
-        and asked.get("redelivery") in (None, str(one.redelivery).lower())
-        and asked.get("status") in (None, "success" if 200 <= (one.status_code or 0) < 300 else "failure")
-    ]
-    page: list[Any] = matching[:size]
-    answer = jsonify([delivery_summary(one) for one in page])
-    if len(matching) > size:
-        answer.headers["Link"] = f'<{page_base()}?per_page={size}&cursor=v1_{page[-1].id}>; rel="next"'
-    return answer

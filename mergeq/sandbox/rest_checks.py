@@ -7,11 +7,11 @@ from flask import jsonify
 from mergeq.sandbox import checks, outages
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.policy import ContextVerdict, status_verdict
-from mergeq.sandbox.records import App, CheckConclusion, CheckStatus, Repo, Status, StatusState
+from mergeq.sandbox.records import App, CheckConclusion, CheckStatus, CheckSuite, Repo, Status, StatusState
 from mergeq.sandbox.refusals import RefusedError, not_found
 from mergeq.sandbox.rest import Answer, body, changer, chosen, endpoint, paged, parameters, required, the_repo, writer
 from mergeq.sandbox.rest_repos import commit_sha
-from mergeq.sandbox.shapes import Json
+from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.site import caller, shapes, world
 
 _REPO = "/repos/<owner>/<repo>"
@@ -60,7 +60,7 @@ def _combined(owner: str, repo: str, ref: str) -> Answer:
         "statuses",
         state=combined_state(latest),
         sha=sha,
-        repository=shown.repo(found),
+        repository=shown.minimal_repo(found),
         commit_url=url,
         url=f"{url}/status",
     )
@@ -92,6 +92,57 @@ def _check_runs(owner: str, repo: str, ref: str) -> Answer:
     return paged(runs, lambda run: shown.check_run(found, run), "check_runs")
 
 
+@endpoint("GET", f"{_REPO}/commits/<path:ref>/check-suites")
+def _suites(owner: str, repo: str, ref: str) -> Answer:
+    found = the_repo(owner, repo)
+    asked = parameters("check_name", "app_id")
+    suites = [
+        suite
+        for suite in found.suites.get(commit_sha(found, ref), ())
+        if asked.get("app_id") in (None, str(suite.app.id))
+        and ("check_name" not in asked or asked["check_name"] in {run.name for run in suite.runs})
+    ]
+    shown = shapes()
+    return paged(suites, lambda suite: _suite_shape(shown, found, suite), "check_suites")
+
+
+def _suite_shape(shown: Shapes, repo: Repo, suite: CheckSuite) -> Json:
+    return shown.check_suite(repo, suite) | {"repository": shown.minimal_repo(repo)}
+
+
+def _the_suite(repo: Repo, suite_id: int) -> CheckSuite:
+    suite = checks.find_suite(repo, suite_id)
+    if suite is None:
+        raise not_found()
+    return suite
+
+
+@endpoint("GET", f"{_REPO}/check-suites/<int:check_suite_id>")
+def _suite(owner: str, repo: str, check_suite_id: int) -> Answer:
+    found = the_repo(owner, repo)
+    parameters()
+    return jsonify(_suite_shape(shapes(), found, _the_suite(found, check_suite_id)))
+
+
+@endpoint("GET", f"{_REPO}/check-suites/<int:check_suite_id>/check-runs")
+def _runs_of_suite(owner: str, repo: str, check_suite_id: int) -> Answer:
+    found = the_repo(owner, repo)
+    asked = parameters("filter")
+    suite, shown = _the_suite(found, check_suite_id), shapes()
+    runs = suite.runs if asked.get("filter") == "all" else suite.latest
+    return paged(runs, lambda run: shown.check_run(found, run), "check_runs")
+
+
+@endpoint("GET", f"{_REPO}/check-runs/<int:check_run_id>")
+def _run(owner: str, repo: str, check_run_id: int) -> Answer:
+    found = the_repo(owner, repo)
+    parameters()
+    run = checks.find_run(found, check_run_id)
+    if run is None:
+        raise not_found()
+    return jsonify(shapes().check_run(found, run))
+
+
 @endpoint("POST", f"{_REPO}/check-runs")
 def _start_run(owner: str, repo: str) -> Answer:
     """Started in the name of the App whose token asks; people have one they share, so that tests need no App."""
@@ -121,6 +172,23 @@ def _reporter() -> App:
     """The App in whose name a check run is reported."""
     registered = world().registry.registration(caller().app or 0)
     return world().app(_APP) if registered is None else registered.app
+
+
+@endpoint("GET", f"{_REPO}/actions/runs")
+def _actions_runs(owner: str, repo: str) -> Answer:
+    """Always none: the sandbox's CI reports check runs and statuses, but is not GitHub Actions."""
+    the_repo(owner, repo)
+    parameters("actor", "branch", "event", "status", "created", "exclude_pull_requests", "check_suite_id", "head_sha")
+    return paged((), dict, "workflow_runs")
+
+
+@endpoint("POST", f"{_REPO}/actions/runs/<int:run_id>/cancel")
+def _cancel(owner: str, repo: str, run_id: int) -> Answer:
+    """End a run of the sandbox's CI; its number stands at the end of the details it links to."""
+    writer(the_repo(owner, repo))
+    if not world().ci.cancel(run_id):
+        raise RefusedError(409, "Cannot cancel a workflow run that is completed.")
+    return jsonify({}), 202
 
 
 _RUN_FIELDS = ("status", "conclusion", "details_url", "external_id", "output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,10 @@ from flask import jsonify
 from mergeq.sandbox import merging, refs
 from mergeq.sandbox.git_objects import GitError, Person
 from mergeq.sandbox.git_shapes import commit_shape, tree_shape
+from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, invalid, not_found
-from mergeq.sandbox.rest import Answer, body, endpoint, parameters, required, the_repo, writer
+from mergeq.sandbox.rest import Answer, body, chosen, endpoint, parameters, required, the_repo, writer
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import shapes, world
 from mergeq.sandbox.users import person
@@ -93,9 +95,73 @@ def _signed_by(sent: Json | None, default: Person, now: float) -> tuple[Person, 
 def _tree(owner: str, repo: str, tree_sha: str) -> Answer:
     """Of a tree by its SHA, or of the commit that a SHA, branch or tag names."""
     found = the_repo(owner, repo)
-    parameters()
+    deep = "recursive" in parameters("recursive")
     tree = tree_sha if found.git.kind(tree_sha) == "tree" else _tree_of_commit(found, tree_sha)
-    return jsonify(tree_shape(shapes(), found, tree, found.git.entries(tree)))
+    return jsonify(tree_shape(shapes(), found, tree, found.git.entries(tree, recursive=deep)))
+
+
+@endpoint("POST", f"{_REPO}/git/trees")
+def _create_tree(owner: str, repo: str) -> Answer:
+    """From a base and what is to be different at some paths: an object by its ``sha``, or a file by its ``content``."""
+    found = the_repo(owner, repo)
+    writer(found)
+    fields = body("base_tree", "tree")
+    base = fields.get("base_tree")
+    if base is not None and found.git.kind(base) not in ("tree", "commit"):
+        raise RefusedError(422, "base_tree is not a valid tree oid")
+    if not isinstance(fields.get("tree"), list) or not fields["tree"]:
+        raise RefusedError(422, "Invalid tree info")
+    try:
+        tree = found.git.write_tree(base, [_entry(found, entry) for entry in fields["tree"]])
+    except GitError as error:
+        raise RefusedError(422, "tree.sha is not a valid tree") from error
+    return jsonify(tree_shape(shapes(), found, tree, found.git.entries(tree))), 201
+
+
+def _entry(repo: Repo, sent: Json) -> tuple[str, str, str | None]:
+    mode = sent.get("mode")
+    if mode not in ("100644", "100755", "040000", "160000", "120000"):
+        raise RefusedError(422, "Must supply a valid tree.mode")
+    if "content" in sent:
+        return sent["path"], mode, repo.git.keep_blob(sent["content"].encode())
+    if sent.get("sha") is not None and mode != "160000" and repo.git.kind(sent["sha"]) is None:
+        raise RefusedError(422, f"tree.sha {sent['sha']} is not a valid {'tree' if mode == '040000' else 'blob'}")
+    return sent["path"], mode, sent.get("sha")
+
+
+@endpoint("POST", f"{_REPO}/git/blobs")
+def _create_blob(owner: str, repo: str) -> Answer:
+    found = the_repo(owner, repo)
+    writer(found)
+    fields = body("content", "encoding")
+    encoding = chosen(fields.get("encoding") or "utf-8", ("utf-8", "base64"), "Blob", "encoding")
+    content = fields.get("content") or ""
+    try:
+        raw = base64.b64decode(content, validate=True) if encoding == "base64" else content.encode()
+    except ValueError as error:
+        raise RefusedError(422, "content is not valid Base64") from error
+    sha = found.git.keep_blob(raw)
+    return jsonify({"sha": sha, "url": f"{shapes().repo_api(found)}/git/blobs/{sha}"}), 201
+
+
+@endpoint("GET", f"{_REPO}/git/blobs/<file_sha>")
+def _blob(owner: str, repo: str, file_sha: str) -> Answer:
+    found = the_repo(owner, repo)
+    parameters()
+    try:
+        content = found.git.blob(file_sha)
+    except GitError as error:
+        raise not_found() from error
+    return jsonify(
+        {
+            "sha": file_sha,
+            "node_id": node_id("B", found.id, file_sha),
+            "size": len(content),
+            "url": f"{shapes().repo_api(found)}/git/blobs/{file_sha}",
+            "content": base64.encodebytes(content).decode(),
+            "encoding": "base64",
+        }
+    )
 
 
 def _tree_of_commit(repo: Repo, name: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from flask import Response, jsonify
 
 from mergeq.sandbox.app_shapes import org_shape
-from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.protection_shapes import team_shape
 from mergeq.sandbox.records import Repo
 from mergeq.sandbox.refusals import RefusedError, not_found
 from mergeq.sandbox.rest import Answer, administrator, body, chosen, endpoint, paged, parameters, the_repo
 from mergeq.sandbox.shapes import Json, permissions_of
-from mergeq.sandbox.site import actor, shapes, viewer, world
+from mergeq.sandbox.site import actor, caller, shapes, viewer, world
 from mergeq.sandbox.users import Role
 
 _PEOPLE = "/repos/<owner>/<repo>/collaborators"
 _TEAMS = "/orgs/<org>/teams"
+_SINCE = "2020-01-01T00:00:00Z"
 _SHORT = {Role.MAINTAIN: Role.WRITE, Role.TRIAGE: Role.READ}
 """How the older of the two fields spells roles it does not know."""
 _SENT = {"pull": Role.READ, "push": Role.WRITE} | {role.value: role for role in Role}
@@ -23,8 +24,7 @@ _SENT = {"pull": Role.READ, "push": Role.WRITE} | {role.value: role for role in 
 def _profile(login: str) -> Json:
     nothing_said = dict.fromkeys(("name", "company", "blog", "location", "email", "hireable", "bio"))
     counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
-    moment = "2020-01-01T00:00:00Z"
-    return shapes().user(login) | nothing_said | counts | {"created_at": moment, "updated_at": moment}
+    return shapes().user(login) | nothing_said | counts | {"created_at": _SINCE, "updated_at": _SINCE}
 
 
 @endpoint("GET", "/user")
@@ -76,15 +76,47 @@ def _my_membership(org: str) -> Answer:
     return jsonify(_membership_shape(org, actor()))
 
 
+def _repos_of(org: str) -> list[Repo]:
+    """The repositories of an organization that the asker sees; raises RefusedError 404 if there is no such one."""
+    mine = [repo for repo in world().repos() if repo.owner.casefold() == org.casefold()]
+    if any(repo.owner_is_user for repo in mine) or not (mine or world().users.members(org)):
+        raise not_found()
+    return [repo for repo in mine if caller().sees(repo)]
+
+
+def _whole_org(org: str) -> Json:
+    """An organization as its own page shows it."""
+    repos = _repos_of(org)
+    return org_shape(shapes(), repos[0].owner if repos else org) | {
+        "html_url": f"{shapes().web}/{org}",
+        "has_organization_projects": False,
+        "has_repository_projects": False,
+        "public_repos": sum(not repo.private for repo in repos),
+        **dict.fromkeys(("public_gists", "followers", "following"), 0),
+        "type": "Organization",
+        "created_at": _SINCE,
+        "updated_at": _SINCE,
+        "archived_at": None,
+    }
+
+
+@endpoint("GET", "/orgs/<org>")
+def _organization(org: str) -> Answer:
+    parameters()
+    return jsonify(_whole_org(org))
+
+
+@endpoint("GET", "/orgs/<org>/repos")
+def _org_repos(org: str) -> Answer:
+    parameters()
+    return paged(_repos_of(org), shapes().minimal_repo)
+
+
 def _is_inside(org: str) -> bool:
-    """Whether an App, or a member of the organization, asks; raises RefusedError 401."""
+    """Whether an App, or a member of the organization, asks; raises RefusedError 401, or 404 without one."""
     login = actor()
+    _repos_of(org)
     return login.endswith("[bot]") or login in world().users.members(org)
-
-
-def _public(org: str, tail: str = "") -> Answer:
-    """Where those are sent who are not inside; nobody here has made their membership public."""
-    return Response(status=302, headers={"Location": f"{shapes().api}/orgs/{org}/public_members{tail}"})
 
 
 @endpoint("GET", "/orgs/<org>/public_members")
@@ -100,11 +132,10 @@ def _is_public_member(org: str, username: str) -> Answer:  # noqa: ARG001
 
 @endpoint("GET", "/orgs/<org>/members")
 def _members(org: str) -> Answer:
-    asked, shown = parameters("role", "filter"), shapes()
-    if not _is_inside(org):
-        return _public(org)
+    """Nobody here has made their membership public, so that those outside see none."""
+    asked, shown, inside = parameters("role", "filter"), shapes(), _is_inside(org)
     role = asked.get("role", "all")
-    logins = [login for login, held in sorted(world().users.members(org).items()) if role in ("all", held)]
+    logins = [login for login, held in sorted(world().users.members(org).items()) if inside and role in ("all", held)]
     return paged(logins, shown.user)
 
 
@@ -112,7 +143,8 @@ def _members(org: str) -> Answer:
 def _is_member(org: str, username: str) -> Answer:
     parameters()
     if not _is_inside(org):
-        return _public(org, f"/{username}")
+        where = f"{shapes().api}/orgs/{org}/public_members/{username}"
+        return Response(status=302, headers={"Location": where})
     if username not in world().users.members(org):
         raise not_found()
     return "", 204
@@ -133,47 +165,20 @@ def _team(org: str, slug: str) -> set[str]:
     return world().users.teams[slug]
 
 
-def _team_shape(org: str, slug: str) -> Json:
-    number = world().users.team_id(org, slug)
-    url = f"{shapes().api}/organizations/{world().users.id_of(org)}/team/{number}"
-    return {
-        "id": number,
-        "node_id": node_id("T", number),
-        "name": slug,
-        "slug": slug,
-        "description": None,
-        "privacy": "closed",
-        "notification_setting": "notifications_enabled",
-        "permission": "pull",
-        "url": url,
-        "html_url": f"{shapes().web}/orgs/{org}/teams/{slug}",
-        "members_url": f"{url}/members{{/member}}",
-        "repositories_url": f"{url}/repos",
-        "type": "organization",
-        "organization_id": world().users.id_of(org),
-        "parent": None,
-    }
-
-
 @endpoint("GET", _TEAMS)
 def _teams(org: str) -> Answer:
     parameters()
     if not _is_inside(org):
         raise not_found()
-    return paged(world().users.teams_of_org(org), lambda slug: _team_shape(org, slug))
+    shown = shapes()
+    return paged(world().users.teams_of_org(org), lambda slug: team_shape(shown, org, slug))
 
 
 @endpoint("GET", f"{_TEAMS}/<team_slug>")
 def _one_team(org: str, team_slug: str) -> Answer:
     parameters()
-    members, moment = _team(org, team_slug), "2020-01-01T00:00:00Z"
-    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
-    has = dict.fromkeys(("has_organization_projects", "has_repository_projects"), False)
-    dates = {"created_at": moment, "updated_at": moment}
-    page = {"html_url": f"{shapes().web}/{org}", "type": "Organization", "archived_at": None}
-    whole = {**org_shape(shapes(), org), **counts, **has, **dates, **page}
-    more = {"members_count": len(members), "repos_count": 0, "organization": whole, **dates}
-    return jsonify({**_team_shape(org, team_slug), **more})
+    counts = {"members_count": len(_team(org, team_slug)), "repos_count": 0, "created_at": _SINCE, "updated_at": _SINCE}
+    return jsonify({**team_shape(shapes(), org, team_slug), **counts, "organization": _whole_org(org)})
 
 
 @endpoint("GET", f"{_TEAMS}/<team_slug>/members")
@@ -187,7 +192,7 @@ def _team_membership(org: str, team_slug: str, username: str) -> Answer:
     parameters()
     if username not in _team(org, team_slug):
         raise not_found()
-    url = f"{_team_shape(org, team_slug)['url']}/memberships/{username}"
+    url = f"{team_shape(shapes(), org, team_slug)['url']}/memberships/{username}"
     role = "maintainer" if world().users.members(org).get(username) == "admin" else "member"
     return jsonify({"url": url, "role": role, "state": "active"})
 

@@ -121,6 +121,12 @@ def _lift(owner: str, repo: str, branch: str) -> Answer:
     return "", 204
 
 
+def _in_sentences(refusal: RefusedError) -> RefusedError:
+    """A refusal as this one route words it, whose errors are sentences."""
+    sentences = [error if isinstance(error, str) else error["message"] for error in refusal.errors]
+    return RefusedError(refusal.status, refusal.message, sentences)
+
+
 @endpoint("PUT", _PROTECTION)
 def _replace(owner: str, repo: str, branch: str) -> Answer:
     """Everything anew, but for what has no place in the body: signatures, and who may force."""
@@ -132,14 +138,17 @@ def _replace(owner: str, repo: str, branch: str) -> Answer:
         raise RefusedError(422, f"Invalid request.\n\n{', '.join(missing)} {verb} supplied.")
     before = found.protections.get(branch) or Protection(world().next_id(), creator=actor())
     switches: dict[str, Any] = {ours: bool(fields.get(theirs)) for theirs, ours in _SWITCHES.items()}
-    rule = replace(
-        before,
-        status=_status_rule(found, fields["required_status_checks"]),
-        reviews=_review_rule(found, fields["required_pull_request_reviews"]),
-        restrictions=_restrictions(found, fields["restrictions"]),
-        enforce_admins=bool(fields["enforce_admins"]),
-        **switches,
-    )
+    try:
+        rule = replace(
+            before,
+            status=_status_rule(found, fields["required_status_checks"]),
+            reviews=_review_rule(found, fields["required_pull_request_reviews"]),
+            restrictions=_restrictions(found, fields["restrictions"]),
+            enforce_admins=bool(fields["enforce_admins"]),
+            **switches,
+        )
+    except RefusedError as refusal:
+        raise _in_sentences(refusal) from refusal
     found.protections[branch] = rule
     return jsonify(protection_shape(shapes(), found, branch, rule))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from flask import jsonify
+from flask import Response, jsonify, request
 
 from mergeq.sandbox import mergeability, merging, outages, pulls, refs, updating
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
-from mergeq.sandbox.records import Method, Pull, Repo, ReviewState
-from mergeq.sandbox.refusals import MergeRefused, RefusedError, invalid
+from mergeq.sandbox.records import Method, Pull, Repo, Review
+from mergeq.sandbox.refusals import MergeRefused, NotSimulatedError, RefusedError, invalid, not_found
 from mergeq.sandbox.rest import (
     Answer,
     body,
@@ -29,11 +29,6 @@ from mergeq.sandbox.site import shapes, world
 
 _PULLS = "/repos/<owner>/<repo>/pulls"
 _PULL = f"{_PULLS}/<int:pull_number>"
-_REVIEW_EVENTS = {
-    "APPROVE": ReviewState.APPROVED,
-    "REQUEST_CHANGES": ReviewState.CHANGES_REQUESTED,
-    "COMMENT": ReviewState.COMMENTED,
-}
 
 
 @endpoint("GET", _PULLS)
@@ -65,8 +60,8 @@ def _open(owner: str, repo: str) -> Answer:
     source = world().find_repo(f"{head_owner}/{found.name}") if colon else found
     if source is None:
         raise RefusedError(422, "Validation Failed", [{"resource": "PullRequest", "field": "head", "code": "invalid"}])
-    request = pulls.Request(title, fields.get("body") or "", base, source, branch, draft=bool(fields.get("draft")))
-    pull = pulls.open_pull(world(), found, request, by=by)
+    wish = pulls.Request(title, fields.get("body") or "", base, source, branch, draft=bool(fields.get("draft")))
+    pull = pulls.open_pull(world(), found, wish, by=by)
     pull.maintainer_can_modify = bool(fields.get("maintainer_can_modify", True))
     return jsonify(pull_full(shapes(), found, pull)), 201
 
@@ -77,6 +72,10 @@ def _get(owner: str, repo: str, pull_number: int) -> Answer:
     parameters()
     pull = world().lags.seen(pull, world().now())
     mergeability.note_read(world(), pull)
+    form = re.search(r"application/vnd\.github\.(?:v3\.)?(diff|patch)", request.headers.get("Accept", ""))
+    if form:
+        text = found.git.patch(pull.base_sha, pull.head_sha, form[1])
+        return Response(text, mimetype=f"application/vnd.github.v3.{form[1]}")
     return jsonify(pull_full(shapes(), found, pull))
 
 
@@ -207,9 +206,43 @@ def _reviews(owner: str, repo: str, pull_number: int) -> Answer:
 def _review(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
     by = changer(found)
-    fields: Json = body("body", "event", "commit_id")
-    event = chosen(required(fields, "PullRequestReview", "event"), tuple(_REVIEW_EVENTS), "PullRequestReview", "event")
-    if fields.get("commit_id") not in (None, pull.head_sha):
-        raise RefusedError(501, "not simulated: a review of a commit that is not the head")
-    review = pulls.review(world(), pull, by, _REVIEW_EVENTS[event], fields.get("body") or "")
+    fields: Json = body("body", "event", "commit_id", "comments")
+    event = chosen(
+        required(fields, "PullRequestReview", "event"), tuple(pulls.REVIEW_EVENTS), "PullRequestReview", "event"
+    )
+    if fields.get("commit_id") not in (None, pull.head_sha) or fields.get("comments"):
+        raise NotSimulatedError("a review with comments in the code, or of a commit that is not the head")
+    review = pulls.review(world(), pull, by, pulls.REVIEW_EVENTS[event], fields.get("body") or "")
     return jsonify(review_shape(shapes(), found, pull, review))
+
+
+def _the_review(owner: str, repo: str, pull_number: int, review_id: int) -> tuple[Repo, Pull, Review]:
+    found, pull = the_pull(owner, repo, pull_number)
+    given = next((review for review in pull.reviews if review.id == review_id), None)
+    if given is None:
+        raise not_found()
+    return found, pull, given
+
+
+@endpoint("GET", f"{_PULL}/reviews/<int:review_id>")
+def _get_review(owner: str, repo: str, pull_number: int, review_id: int) -> Answer:
+    found, pull, given = _the_review(owner, repo, pull_number, review_id)
+    parameters()
+    return jsonify(review_shape(shapes(), found, pull, given))
+
+
+@endpoint("PUT", f"{_PULL}/reviews/<int:review_id>/dismissals")
+def _dismiss(owner: str, repo: str, pull_number: int, review_id: int) -> Answer:
+    found, pull, given = _the_review(owner, repo, pull_number, review_id)
+    by = writer(found)
+    required(body("message", "event"), "PullRequestReview", "message")
+    dismissed = pulls.dismiss(world(), pull, given, by)
+    return jsonify(review_shape(shapes(), found, pull, dismissed))
+
+
+@endpoint("GET", f"{_PULL}/requested_reviewers")
+def _requested(owner: str, repo: str, pull_number: int) -> Answer:
+    """Always nobody: asking for a review is not simulated."""
+    the_pull(owner, repo, pull_number)
+    parameters()
+    return jsonify({"users": [], "teams": []})

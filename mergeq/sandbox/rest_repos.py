@@ -1,68 +1,75 @@
-"""REST endpoints of repositories, branches, commits and hooks."""
+"""REST endpoints of repositories and their settings, branches and commits."""
 
 from __future__ import annotations
+
+from dataclasses import asdict, replace
+from dataclasses import fields as fields_of
 
 from flask import jsonify, request
 
 from mergeq.sandbox import moving
-from mergeq.sandbox.clock import iso
 from mergeq.sandbox.demands import bindings
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.pull_shapes import file_shape
-from mergeq.sandbox.records import Method, Repo
+from mergeq.sandbox.records import Method, Repo, Settings
 from mergeq.sandbox.refusals import MovedError, NotSimulatedError, RefusedError, invalid, not_found
-from mergeq.sandbox.rest import (
-    Answer,
-    administrator,
-    body,
-    changer,
-    endpoint,
-    paged,
-    parameters,
-    required,
-    the_repo,
-    writer,
-)
-from mergeq.sandbox.shapes import Json, Shapes
+from mergeq.sandbox.rest import Answer, body, changer, chosen, endpoint, paged, parameters, required, the_repo, writer
 from mergeq.sandbox.site import actor, caller, shapes, viewer, world
-from mergeq.sandbox.webhooks import Hook
 
 _REPO = "/repos/<owner>/<repo>"
+_SETTINGS = tuple(setting.name for setting in fields_of(Settings))
+_TOLD = ("default_branch", "description", "homepage")
+"""What an event says has been changed."""
 _METHODS = {
     "allow_merge_commit": Method.MERGE,
     "allow_squash_merge": Method.SQUASH,
     "allow_rebase_merge": Method.REBASE,
+}
+_WORDS = {
+    "squash_merge_commit_title": ("PR_TITLE", "COMMIT_OR_PR_TITLE"),
+    "squash_merge_commit_message": ("PR_BODY", "COMMIT_MESSAGES", "BLANK"),
+    "merge_commit_title": ("PR_TITLE", "MERGE_MESSAGE"),
+    "merge_commit_message": ("PR_BODY", "PR_TITLE", "BLANK"),
 }
 
 
 @endpoint("GET", _REPO)
 def _repo(owner: str, repo: str) -> Answer:
     parameters()
-    return jsonify(shapes().repo(the_repo(owner, repo), viewer()))
+    return jsonify(shapes().whole_repo(the_repo(owner, repo), viewer()))
 
 
 @endpoint("PATCH", _REPO)
 def _edit(owner: str, repo: str) -> Answer:
     """Settings; of an archived repository only that it is no longer one."""
     found = the_repo(owner, repo)
-    fields = body("name", "default_branch", "private", "visibility", "archived", *_METHODS)
-    by = _settings_admin(found, changes="archived" not in fields)
-    if fields.get("default_branch", found.default_branch) not in found.git.branches():
-        raise invalid("Repository", "The branch must exist.", "default_branch")
-    found.default_branch = fields.get("default_branch", found.default_branch)
-    found.people.closed = bool(fields.get("private", fields.get("visibility", found.private) not in (False, "public")))
-    chosen = {method for name, method in _METHODS.items() if fields.get(name, method in found.allowed)}
-    if not chosen:
-        raise invalid("Repository", "Sorry, you need to allow at least one merge strategy.", "merge_commit_allowed")
-    found.allowed = frozenset(chosen)
+    fields = body(*_SETTINGS, *_METHODS, "name", "default_branch", "private", "visibility", "archived")
+    by = _settings_admin(found, changes=bool(fields.get("archived", True)))
+    for name, allowed in _WORDS.items():
+        if name in fields:
+            chosen(fields[name], allowed, "Repository", name)
+    methods = {method for name, method in _METHODS.items() if fields.get(name, method in found.allowed)}
+    if not methods:
+        words = "Sorry, you need to allow at least one merge strategy. (no_merge_method)"
+        raise invalid("Repository", words, "merge_commit_allowed")
+    branch = fields.get("default_branch", found.default_branch)
+    if branch not in found.git.branches():
+        raise invalid("Repository", f"The branch {branch} was not found. Please push that ref first or create it.")
+    before = {**asdict(found.settings), "default_branch": found.default_branch}
+    changes = {name: {"from": before[name]} for name in _TOLD if fields.get(name, before[name]) != before[name]}
+    found.allowed, found.default_branch = frozenset(methods), branch
+    found.settings = replace(found.settings, **{name: fields[name] for name in _SETTINGS if name in fields})
+    found.private = bool(fields.get("private", fields.get("visibility", found.private) not in (False, "public")))
     found.updated_at = world().now()
+    if changes:
+        world().emit("repository", found, {"action": "edited", "changes": changes}, by=by)
     if fields.get("archived", found.archived) != found.archived:
         moving.archive(world(), found, by, archived=fields["archived"])
     if fields.get("name", found.name) != found.name:
         moving.rename(world(), found, f"{found.owner}/{fields['name']}", by)
-    return jsonify(shapes().repo(found, viewer()))
+    return jsonify(shapes().whole_repo(found, viewer()))
 
 
 def _settings_admin(repo: Repo, *, changes: bool = False) -> str:
@@ -197,44 +204,14 @@ def _compare(owner: str, repo: str, basehead: str) -> Answer:
     return answer
 
 
-@endpoint("GET", f"{_REPO}/hooks")
-def _hooks(owner: str, repo: str) -> Answer:
+@endpoint("POST", f"{_REPO}/dispatches")
+def _dispatch(owner: str, repo: str) -> Answer:
+    """Tell whoever listens that something happened outside; a CI that wants such events runs."""
     found = the_repo(owner, repo)
-    administrator(found)
-    parameters()
-    shown = shapes()
-    return paged(world().webhooks.of_repo(found.full_name), lambda hook: _hook_shape(shown, found, hook))
-
-
-@endpoint("POST", f"{_REPO}/hooks")
-def _add_hook(owner: str, repo: str) -> Answer:
-    found = the_repo(owner, repo)
-    administrator(found, changes=True)
-    fields = body("name", "active", "events", "config")
-    config = fields.get("config") or {}
-    if fields.get("active", True) is not True or config.get("content_type", "json") != "json":
-        raise NotSimulatedError("hooks that are inactive or form-encoded")
-    url = required(config, "Hook", "url")
-    events = tuple(fields.get("events") or ("push",))
-    hook = world().add_hook(url, config.get("secret") or "", events, found.full_name)
-    return jsonify(_hook_shape(shapes(), found, hook)), 201
-
-
-def _hook_shape(shown: Shapes, repo: Repo, hook: Hook) -> Json:
-    url = f"{shown.repo_api(repo)}/hooks/{hook.id}"
-    moment = iso(hook.created_at)
-    return {
-        "type": "Repository",
-        "id": hook.id,
-        "name": "web",
-        "active": True,
-        "events": list(hook.events),
-        "config": {"url": hook.url, "content_type": "json", "insecure_ssl": "0", "secret": "********"},
-        "url": url,
-        "test_url": f"{url}/test",
-        "ping_url": f"{url}/pings",
-        "deliveries_url": f"{url}/deliveries",
-        "last_response": {"code": None, "status": "unused", "message": None},
-        "created_at": moment,
-        "updated_at": moment,
-    }
+    by = writer(found)
+    fields = body("event_type", "client_payload")
+    kind, payload = required(fields, "Repository", "event_type"), fields.get("client_payload") or {}
+    if len(kind) > 100 or not isinstance(payload, dict) or len(payload) > 10:
+        raise invalid("Repository", "event_type has at most 100 characters, client_payload at most 10 properties")
+    world().dispatch(found, kind, payload, by)
+    return "", 204

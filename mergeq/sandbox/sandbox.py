@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +69,10 @@ class Sandbox:
             self._server = Server(self.app, port)
             self.world.url = self._server.url
         return self._server.url
+
+    def load_example(self) -> None:
+        """Plant the seed that is shipped: three repositories of an organization that merges as Falco's does."""
+        self.load(json.loads((files("mergeq.sandbox") / "falcosecurity.json").read_bytes()))
 
     def load(self, seed: Mapping[str, Any]) -> None:
         """Plant a seed; raises ValueError naming a key that is not understood."""

@@ -15,10 +15,13 @@ from mergeq.sandbox.refusals import NotSimulatedError
 
 MAX_RESULTS = 1000
 MAX_LENGTH = 256
+"""Characters of a search over REST."""
 _TOKEN = re.compile(r'\S*?"[^"]*"(?:,(?:"[^"]*"|[^\s",]+))*|\S+')
 _VALUE = re.compile(r'"([^"]*)"|([^",]+)')
+_NOBODY = ("assignee", "mentions", "review-requested")
+"""Qualifiers about what nobody can do here, so that they never fit."""
 _SCOPES = frozenset({"repo", "org", "user"})
-_NEGATABLE = _SCOPES | frozenset({"base", "head", "label", "author", "milestone"})
+_NEGATABLE = frozenset({*_SCOPES, "base", "head", "label", "author", "milestone", *_NOBODY})
 _CHOICES = {
     "is": {"pr", "issue", "open", "closed", "merged", "draft"},
     "type": {"pr", "issue"},
@@ -224,6 +227,7 @@ _TESTS: Mapping[str, Callable[[str, Candidate], bool]] = {
     "milestone": lambda value, item: _same(value, item.milestone),
     "review": lambda value, item: value in item.reviews,
     "status": lambda value, item: item.status == value,
+    **dict.fromkeys(_NOBODY, lambda _value, _item: False),
     "updated": lambda value, item: _span(value).holds(item.updated_at),
     "created": lambda value, item: _span(value).holds(item.created_at),
 }

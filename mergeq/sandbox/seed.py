@@ -19,7 +19,7 @@ _REPO_KEYS = (
     "labels",
     "ci",
 )
-_CI_KEYS = ("context", "branches", "pull_requests", "kind", "delay")
+_CI_KEYS = ("context", "branches", "pull_requests", "dispatches", "kind", "delay")
 _PR_KEYS = (
     "number",
     "title",
@@ -77,6 +77,7 @@ def _ci(ci: Node | None, where: str) -> CiConfig | None:
         context=ci.get("context", default.context),
         branches=tuple(ci.get("branches", default.branches)),
         pull_requests=ci.get("pull_requests", default.pull_requests),
+        dispatches=tuple(ci.get("dispatches", default.dispatches)),
         kind=CiKind(ci.get("kind", default.kind)),
         delay=float(ci.get("delay", default.delay)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -110,11 +110,12 @@ class Shapes:
             **{name: url + tail for name, tail in _USER_LINKS.items()},
         }
 
-    def repo(self, repo: Repo, viewer: str | None = None) -> Json:
+    def minimal_repo(self, repo: Repo) -> Json:
+        """A repository without its settings, as it stands inside of other things."""
         url, html = self.repo_api(repo), f"{self.web}/{repo.full_name}"
         open_count = sum(ticket.state == "open" for ticket in repo.tickets)
         pushed, updated = iso(repo.pushed_at), iso(max(repo.pushed_at, repo.updated_at))
-        shape: Json = {
+        return {
             "id": repo.id,
             "node_id": node_id("R", repo.id),
             "name": repo.name,
@@ -124,7 +125,7 @@ class Shapes:
             "owner": self.user(repo.owner, "User" if repo.owner_is_user else "Organization"),
             "html_url": html,
             "url": url,
-            "description": None,
+            "description": repo.settings.description,
             "fork": repo.fork_of is not None,
             **{name: url + tail for name, tail in _REPO_LINKS.items()},
             "git_url": f"{html}.git",
@@ -132,7 +133,7 @@ class Shapes:
             "ssh_url": f"{html}.git",
             "svn_url": html,
             "mirror_url": None,
-            "homepage": None,
+            "homepage": repo.settings.homepage,
             "language": None,
             "license": None,
             "default_branch": repo.default_branch,
@@ -140,9 +141,7 @@ class Shapes:
             "disabled": False,
             "forks": 0,
             "forks_count": 0,
-            "network_count": 0,
             "stargazers_count": 0,
-            "subscribers_count": 0,
             "watchers": 0,
             "watchers_count": 0,
             "open_issues": open_count,
@@ -160,28 +159,31 @@ class Shapes:
             "created_at": iso(repo.created_at),
             "updated_at": updated,
             "pushed_at": pushed,
+        }
+
+    def repo(self, repo: Repo, viewer: str | None = None) -> Json:
+        """A repository with its settings, as pull requests show it, and what the reader may do there."""
+        shape = self.minimal_repo(repo) | {
             "allow_merge_commit": Method.MERGE in repo.allowed,
             "allow_squash_merge": Method.SQUASH in repo.allowed,
             "allow_rebase_merge": Method.REBASE in repo.allowed,
-            "allow_auto_merge": False,
-            "allow_update_branch": False,
-            "delete_branch_on_merge": repo.delete_branch_on_merge,
-            "squash_merge_commit_title": "PR_TITLE",
-            "squash_merge_commit_message": "COMMIT_MESSAGES",
-            "merge_commit_title": "MERGE_MESSAGE",
-            "merge_commit_message": "PR_TITLE",
+            **{name: value for name, value in asdict(repo.settings).items() if name not in ("description", "homepage")},
         }
         if viewer is not None:
             shape["permissions"] = permissions_of(repo, viewer)
         return shape
 
+    def whole_repo(self, repo: Repo, viewer: str | None) -> Json:
+        """A repository as its own page shows it."""
+        return self.repo(repo, viewer) | {"network_count": 0, "subscribers_count": 0}
+
     def label(self, repo: Repo, label: Label) -> Json:
         return {
             "id": label.id,
-            "node_id": node_id("LA", repo.id, label.id),
+            "node_id": node_id("LA", label.id),
             "url": f"{self.repo_api(repo)}/labels/{quote(label.name, safe='')}",
             "name": label.name,
-            "description": None,
+            "description": label.description,
             "color": label.color,
             "default": False,
         }
@@ -196,7 +198,7 @@ class Shapes:
         created = iso(milestone.created_at)
         return {
             "id": milestone.id,
-            "node_id": node_id("MI", repo.id, milestone.number),
+            "node_id": node_id("MI", milestone.id),
             "number": milestone.number,
             "title": milestone.title,
             "description": None,
@@ -271,7 +273,7 @@ class Shapes:
             "url": f"{self.repo_api(repo)}/statuses/{status.sha}",
             "avatar_url": creator["avatar_url"],
             "id": status.id,
-            "node_id": node_id("SC", repo.id, status.id),
+            "node_id": node_id("SC", status.id),
             "state": status.state,
             "description": status.description,
             "target_url": status.target_url,
@@ -306,7 +308,7 @@ class Shapes:
         html = f"{self.web}/{repo.full_name}/runs/{run.id}"
         return {
             "id": run.id,
-            "node_id": node_id("CR", repo.id, run.id),
+            "node_id": node_id("CR", run.id),
             "head_sha": run.suite.sha,
             "external_id": run.external_id,
             "url": url,
@@ -329,6 +331,39 @@ class Shapes:
             "pull_requests": self._pulls_at(repo, run.suite),
         }
 
+    def check_suite(self, repo: Repo, suite: CheckSuite) -> Json:
+        """A suite, which here belongs to the branch whose tip its commit is, if any."""
+        url = f"{self.repo_api(repo)}/check-suites/{suite.id}"
+        branch = next((name for name, sha in repo.git.branches().items() if sha == suite.sha), None)
+        info = repo.git.commit(suite.sha)
+        return {
+            "id": suite.id,
+            "node_id": node_id("CS", suite.id),
+            "head_branch": branch,
+            "head_sha": suite.sha,
+            "status": suite.status,
+            "conclusion": suite.conclusion,
+            "url": url,
+            "before": info.parents[0] if info.parents else None,
+            "after": suite.sha,
+            "pull_requests": self._pulls_at(repo, suite),
+            "app": self.app(suite.app),
+            "created_at": iso(suite.created_at),
+            "updated_at": iso(
+                max((run.completed_at or run.started_at for run in suite.runs), default=suite.created_at)
+            ),
+            "head_commit": {
+                "id": info.sha,
+                "tree_id": info.tree,
+                "message": info.message,
+                "timestamp": iso(info.committed_at),
+                "author": {"name": info.author.name, "email": info.author.email},
+                "committer": {"name": info.committer.name, "email": info.committer.email},
+            },
+            "latest_check_runs_count": len(suite.latest),
+            "check_runs_url": f"{url}/check-runs",
+        }
+
     def _pulls_at(self, repo: Repo, suite: CheckSuite) -> list[Json]:
         """Open pull requests of this repository with that head; a fork's are never listed."""
         where = {"id": repo.id, "url": self.repo_api(repo), "name": repo.name}
@@ -348,13 +383,13 @@ class Shapes:
         url, html = f"{self.repo_api(repo)}/issues/{issue.number}", f"{self.web}/{repo.full_name}"
         shape: Json = {
             "id": issue.id,
-            "node_id": node_id("I", repo.id, issue.number),
+            "node_id": node_id("PR" if isinstance(issue, Pull) else "I", repo.id, issue.number),
             "number": issue.number,
             "title": issue.title,
             "body": issue.body or None,
             "state": issue.state,
             "state_reason": "completed" if issue.state == "closed" else None,
-            "locked": False,
+            "locked": issue.locked,
             "user": self.user(issue.author),
             "author_association": repo.association(issue.author),
             "assignee": None,
@@ -364,7 +399,7 @@ class Shapes:
             "comments": len(issue.comments),
             "url": url,
             "repository_url": self.repo_api(repo),
-            "active_lock_reason": None,
+            "active_lock_reason": issue.lock_reason,
             "performed_via_github_app": None,
             "reactions": no_reactions(url),
             "labels_url": f"{url}/labels{{/name}}",
@@ -391,7 +426,7 @@ class Shapes:
         moment = iso(comment.created_at)
         return {
             "id": comment.id,
-            "node_id": node_id("IC", repo.id, comment.id),
+            "node_id": node_id("IC", comment.id),
             "url": f"{self.repo_api(repo)}/issues/comments/{comment.id}",
             "html_url": f"{self.web}/{repo.full_name}/issues/{number}#issuecomment-{comment.id}",
             "issue_url": f"{self.repo_api(repo)}/issues/{number}",

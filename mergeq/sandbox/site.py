@@ -109,7 +109,10 @@ def actor() -> str:
 
 
 def shapes() -> Shapes:
-    """Shapes with the URLs this client uses: its own host, and the API prefix it came by."""
-    web = request.host_url.rstrip("/")
+    """Shapes with the URLs this client uses: its own host, and the API prefix it came by.
+
+    Where the API has a host of its own, ``api.HOST``, pages and git are at ``HOST``.
+    """
+    here = request.host_url.rstrip("/")
     prefixed = request.path.startswith(API_PREFIX + "/") or request.path.startswith("/api/graphql")
-    return Shapes(world(), web, web + API_PREFIX if prefixed else web)
+    return Shapes(world(), here.replace("//api.", "//", 1), here + API_PREFIX if prefixed else here)

@@ -167,7 +167,7 @@ class WorldState:
     def emit(self, event: str, repo: Repo, body: Mapping[str, Any], *, by: str, pr: int | None = None) -> None:
         """Send a webhook event whose body is completed with repository and sender."""
         shapes = self.shapes()
-        payload = {**body, "repository": shapes.repo(repo), "sender": shapes.user(by)}
+        payload = {**body, "repository": shapes.minimal_repo(repo), "sender": shapes.user(by)}
         self.webhooks.send(event, repo.full_name, payload, pr)
 
     def note(

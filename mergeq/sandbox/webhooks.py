@@ -113,6 +113,9 @@ class Webhooks:
         self._hooks.append(hook)
         return hook
 
+    def remove(self, hook: Hook) -> None:
+        self._hooks.remove(hook)
+
     def of_repo(self, repo: str) -> tuple[Hook, ...]:
         return tuple(hook for hook in self._hooks if hook.repo == repo)
 

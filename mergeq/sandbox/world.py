@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from mergeq.sandbox.ci import Ci
 from mergeq.sandbox.clock import Clock
 from mergeq.sandbox.git import ZERO, Draft
 from mergeq.sandbox.records import (
-    AutoMerge,
     CheckConclusion,
     CheckRun,
     CheckStatus,
@@ -29,12 +29,12 @@ from mergeq.sandbox.records import (
     Review,
     ReviewRule,
     ReviewState,
+    Settings,
     Status,
     StatusRule,
     StatusState,
     Thread,
 )
-from mergeq.sandbox.refusals import MergeRefused
 from mergeq.sandbox.ruleset_forms import read_ruleset
 from mergeq.sandbox.rulesets import Ruleset
 from mergeq.sandbox.state import WorldState
@@ -82,7 +82,7 @@ class World(WorldState):
             allowed = {Method.MERGE: merge, Method.SQUASH: squash, Method.REBASE: rebase}
             repo.allowed = frozenset(method for method, is_allowed in allowed.items() if is_allowed)
             repo.ci = ci
-            repo.delete_branch_on_merge = delete_branch_on_merge
+            repo.settings = Settings(delete_branch_on_merge=delete_branch_on_merge)
             repo.people.closed = private
             author = person(BOT)
             start = Draft(files, "Initial commit", author)
@@ -339,22 +339,15 @@ class World(WorldState):
         with self.lock:
             return merging.merge(self, pull, Method(method), by=by, sha=sha, title=title, message=message)
 
-    def enable_auto_merge(self, pull: Pull, by: str, method: str = "merge") -> None:
-        """Merge as soon as nothing is in the way; now, if nothing is."""
-        with self.lock:
-            pull.auto_merge = AutoMerge(by, Method(method), self.now())
-            pulls.announce(self, pull, "auto_merge_enabled", by)
-            self.retry_auto_merges(self.repo_of(pull))
+    def wake_auto_merges(self, repo: Repo) -> None:
+        """Something has changed that a wish for auto-merge may have waited for; it is carried out a moment later."""
+        for pull in repo.pulls.values():
+            if pull.auto_merge is not None and pull.is_open:
+                self.clock.call_later(0.0, self.activity.tracked(partial(self._merge_if_ready, pull)))
 
-    def retry_auto_merges(self, repo: Repo) -> None:
-        """Merge whatever somebody asked for and is not refused any more."""
-        for pull in [pull for pull in repo.pulls.values() if pull.auto_merge and pull.is_open]:
-            wish, pull.auto_merge = pull.auto_merge, None
-            if wish is not None:
-                try:
-                    merging.merge(self, pull, wish.method, by=wish.by)
-                except MergeRefused:
-                    pull.auto_merge = wish
+    def _merge_if_ready(self, pull: Pull) -> None:
+        with self.lock:
+            merging.merge_if_ready(self, pull)
 
     def rename_label(self, repo: str | Repo, old: str, new: str, by: str = BOT) -> None:
         """Rename a label of a repository, and so on everything that bears it; raises KeyError if there is none."""
@@ -391,6 +384,18 @@ class World(WorldState):
         """Install an App for an account, on some of its repositories (by full name) or on all."""
         with self.lock:
             return installing.install(self, app, account, repos, by)
+
+    def dispatch(self, repo: Repo, kind: str, payload: Mapping[str, Any], by: str = BOT) -> None:
+        """Send a repository_dispatch event, and start a CI that runs on its kind: on the payload's ``sha`` or ``ref``,
+        else on the default branch.
+        """
+        with self.lock:
+            body = {"action": kind, "branch": repo.default_branch, "client_payload": payload}
+            self.emit("repository_dispatch", repo, body, by=by)
+            named = payload.get("sha") or payload.get("ref") or repo.default_branch
+            sha = repo.git.resolve(str(named))
+            if sha is not None:
+                self.ci.dispatched(repo, kind, sha)
 
     def add_label(self, ticket: Pull | Issue, name: str, by: str = "ana") -> None:
         """Put a label on; it is created in the repository if new, and nothing happens if it is on already."""

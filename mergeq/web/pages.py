@@ -28,6 +28,11 @@ _HELP = {
     "tidesyncheartbeat": "Sweeps finished.",
     "syncdur": "Seconds the last sweep took.",
     "mergeq_actions_total": "Actions by outcome.",
+    "mergeq_github_points_total": "Points of GitHub's limits used, by whose, which and what for.",
+    "mergeq_github_calls_total": "Calls to GitHub, by whose limits, which, what for, and whether they read or write.",
+    "mergeq_github_held_total": "Calls that were not made because little was left.",
+    "mergeq_github_pauses_total": "Refusals by GitHub's limits; each makes everything wait for a while.",
+    "mergeq_github_retries_total": "Reads that were asked again.",
     "mergeq_webhooks_total": "Webhook deliveries by what became of them.",
 }
 _GAUGES = frozenset({"pooledprs", "updatetime", "syncdur"})
@@ -46,7 +51,14 @@ def queue() -> str:
     """Every branch with open pull requests, what it does now and why; ``?q=`` narrows."""
     services, mark = _services(), _mark()
     found = _views().queue(services.store.pools(), request.args.get("q", "")[:200])
-    return render_template("tide.html", mark=mark, queue=found, problems=services.followed.problem.splitlines())
+    now, store = services.now(), services.store
+    return render_template(
+        "tide.html",
+        mark=mark,
+        queue=found,
+        problems=services.followed.problem.splitlines(),
+        waits=_views().waits(store.holds(now), store.all_spent(), now),
+    )
 
 
 @pages.get("/tide.json")
@@ -152,7 +164,30 @@ class _Metrics:
                 kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
                 families[name] = kind(name, _HELP.get(name, name), labels=sorted(labels))
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
-        return [*families.values(), *self._of_configuration()]
+        return [*families.values(), *self._of_configuration(), *self._of_limits()]
+
+    def _of_limits(self) -> list[Metric]:
+        """What GitHub said last of each limit, what was used of the hour that runs, and until when it is left alone."""
+        services, names = self._services, ["owner", "resource"]
+        limit = GaugeMetricFamily("mergeq_github_limit", "Points that GitHub allows in an hour.", labels=names)
+        left = GaugeMetricFamily("mergeq_github_remaining", "Points that GitHub says are left.", labels=names)
+        used = GaugeMetricFamily(
+            "mergeq_github_used", "Points used by mergeq in the hour that runs.", labels=[*names, "purpose"]
+        )
+        asked = "Unix time before which GitHub is not asked."
+        paused = GaugeMetricFamily("mergeq_github_paused_until", asked, labels=names[:1])
+        now = services.now()
+        for spent in services.store.all_spent():
+            if spent.ends_at > now:
+                where = [spent.account, spent.resource]
+                if spent.limit is not None and spent.remaining is not None:
+                    limit.add_metric(where, spent.limit)
+                    left.add_metric(where, spent.remaining)
+                for purpose, points in sorted(spent.points.items()):
+                    used.add_metric([*where, purpose], points)
+        for account, hold in services.store.holds(now).items():
+            paused.add_metric([account], hold.until)
+        return [limit, left, used, paused]
 
     def _of_configuration(self) -> list[Metric]:
         """What this process follows: another machine's files may differ, and its log says so."""

@@ -1,7 +1,7 @@
 """Makes the values of the pages out of what is saved. What a status says is said here in the same words (D7)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from urllib.parse import quote, urlencode, urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from mergeq.config import Configuration, Settings
 from mergeq.core import explain, status
 from mergeq.core.batch import Run
+from mergeq.core.budget import Hold, Purpose, Spent, held_until
 from mergeq.core.contexts import latest
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import BranchSettings, Standing, ranked, under_protection
@@ -28,6 +29,7 @@ from mergeq.web.views import (
     RunView,
     StepView,
     TargetView,
+    WaitView,
     when,
 )
 
@@ -72,6 +74,17 @@ _AWAITED = {
     Clause.STAGED: "CI",
 }
 
+_CALLED = {
+    Purpose.SWEEP: "sweeps",
+    Purpose.LOOK_IDLE: "looks at branches with an empty pool",
+    Purpose.EXPLAIN: "explanations",
+    Purpose.STATUS: "statuses",
+    Purpose.LOOK: "looks at the other branches",
+    Purpose.STAGING: "staging",
+    Purpose.PROTECTION: "branch protection",
+    Purpose.LANDING: "landings",
+}
+
 
 class Views:
     """Makes the values of pages; knows the configuration in force and where GitHub's own pages are."""
@@ -105,6 +118,18 @@ class Views:
             warnings=self._config.warnings,
         )
 
+    def waits(self, holds: Mapping[str, Hold], spent: Iterable[Spent], now: float) -> tuple[WaitView, ...]:
+        """What waits because GitHub said so, by account, and because little is left of its hour (D12)."""
+        paused = [WaitView("everything", _whose(one), when(hold.until), hold.why) for one, hold in holds.items()]
+        short = []
+        for one in spent:
+            budget = self._config.budget
+            names = [_CALLED[each] for each in Purpose if held_until(each, one, budget, now) is not None]
+            if names and one.account not in holds:
+                why = f"{one.remaining or 0:,.0f} of {one.limit or 0:,.0f} {one.resource} points are left"
+                short.append(WaitView(", ".join(names), _whose(one.account), when(one.ends_at), why))
+        return (*paused, *short)
+
     def pool(self, saved: SavedPool) -> PoolView:
         """One branch, its members as they are served."""
         pool, settings = saved.pool, self._config.for_branch(saved.pool.branch)
@@ -120,6 +145,7 @@ class Views:
             at=when(saved.at),
             error=saved.error,
             halted=pool.halted,
+            unread=pool.unread,
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
             runs=tuple(self._run(run, saved, settings) for run in saved.runs),
             members=tuple(_pull(member, saved, settings, place) for place, member in enumerate(members, 1)),
@@ -277,6 +303,10 @@ def _tone(state: str, standing: Standing) -> str:
     if state == "error" or first.clause in _STOPPED or (first.clause is Clause.CONTEXTS and failed & {*first.items}):
         return "failure"
     return "rest" if first.clause is Clause.DRAFT else state
+
+
+def _whose(account: str) -> str:
+    return "" if account == "*" else account
 
 
 def _narrowed(pool: PoolView, asked: str) -> PoolView | None:

@@ -97,6 +97,7 @@ class PoolView:
     at: str
     error: str
     halted: str
+    unread: tuple[str, ...]
     blockers: tuple[Blocker, ...]
     runs: tuple[RunView, ...]
     members: tuple[PullView, ...]
@@ -127,6 +128,16 @@ class QueueView:
     blocked: int
     queries: tuple[QueryView, ...]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitView:
+    """What waits for GitHub's limits, until when, and why; `account` is empty where all have the same limits."""
+
+    what: str
+    account: str
+    until: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

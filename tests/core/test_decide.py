@@ -67,6 +67,21 @@ def test_a_branch_that_could_not_be_read_whole_waits_and_says_what_is_missing() 
     assert chosen(pool(pr(1), partial="page 2"), settings()) == Wait("not everything could be read from GitHub: page 2")
 
 
+def test_a_pull_request_that_could_not_be_read_holds_up_nobody_else() -> None:
+    """Q3."""
+    assert isinstance(chosen(pool(pr(1), unread=("#7",)), settings()), Merge)
+
+
+def test_a_run_with_a_member_that_could_not_be_read_is_neither_given_up_nor_landed() -> None:
+    """Q3, D8."""
+    config = staging()
+    seen = pool(insider(1), config=config, unread=("a pull request",))
+
+    decision = decide(seen, config, runs=[run(insider(1), insider(7))])
+
+    assert decision == Decision(Wait("#7 is being tested, and could not be read from GitHub in full"))
+
+
 def test_the_first_in_the_pool_is_merged_and_the_others_are_counted() -> None:
     entered = {(1, pr(1).head_sha): 20.0, (2, pr(2).head_sha): 10.0}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from mergeq.sandbox import CiConfig, CiKind, ManualClock, Sandbox
 from mergeq.sandbox.globs import matches_any
@@ -137,3 +138,32 @@ def test_what_goes_wrong_in_a_thread_comes_out_when_settling() -> None:
             sandbox.world.activity.tracked(fail)()
         with pytest.raises(RuntimeError, match="broken thread"):
             sandbox.settle()
+
+
+def test_a_dispatch_starts_the_ci_that_waits_for_it(sandbox: Sandbox, rest: Rest) -> None:
+    waiting = CiConfig(branches=(), pull_requests=False, dispatches=("mergeq",))
+    sandbox.world.create_repo("acme/tested", files=GREEN, ci=waiting)
+    pull = sandbox.world.open_pull("acme/tested", title="Good", files={"a.txt": "a\n"})
+    sandbox.settle()
+    before = results(sandbox, pull.head_sha)
+
+    for kind in ("other", "mergeq"):
+        rest("POST", "//repos/acme/tested/dispatches", event_type=kind, client_payload={"sha": pull.head_sha})
+    sandbox.settle()
+
+    assert (before, results(sandbox, pull.head_sha)) == ([], ["pending", "success"])
+
+
+def test_a_run_can_be_cancelled_until_it_has_ended(served: Sandbox) -> None:
+    world = served.world
+    world.create_repo("acme/slow", files={"ci.sh": "sleep 60\n"}, ci=CiConfig(kind=CiKind.CHECK_RUN))
+    pull = world.open_pull("acme/slow", title="Slow", files={"a.txt": "a\n"})
+    url = f"{served.url}/repos/acme/slow/actions/runs/1/cancel"
+    asks = {"Authorization": f"token {served.token}"}
+
+    first = requests.post(url, headers=asks, timeout=30)
+    assert served.settle()
+    second = requests.post(url, headers=asks, timeout=30)
+
+    assert (first.status_code, second.status_code) == (202, 409)
+    assert [run.conclusion for run in world.repo("acme/slow").latest_runs(pull.head_sha)] == ["cancelled"]

@@ -61,7 +61,7 @@ def test_a_pull_request_is_shown_whole(sandbox: Sandbox, query: Query) -> None:
 def test_an_unknown_field_is_an_error_that_names_it(query: Query) -> None:
     answer = query("{ viewer { login frobs } }")
 
-    assert answer["errors"][0]["message"] == "Cannot query field 'frobs' on type 'User'."
+    assert answer["errors"][0]["message"] == "Field 'frobs' doesn't exist on type 'User'"
     assert "data" not in answer
 
 
@@ -75,7 +75,7 @@ def test_what_is_not_there_is_not_found_beside_a_null(query: Query) -> None:
 
 
 def test_lists_must_be_bounded_by_one_to_a_hundred(query: Query) -> None:
-    unbounded = query(f"{{ {REPO} {{ labels {{ totalCount }} }} }}")
+    unbounded = query(f"{{ {REPO} {{ labels {{ nodes {{ name }} }} }} }}")
     too_many = query(f"query($n: Int = 101) {{ {REPO} {{ labels(first: $n) {{ totalCount }} }} }}")
 
     assert unbounded["errors"][0]["type"] == "MISSING_PAGINATION_BOUNDARIES"
@@ -100,7 +100,7 @@ def test_an_hour_s_points_run_out_and_come_back(sandbox: Sandbox, query: Query) 
     sandbox.rates.limit = 2
 
     answers = [query("{ viewer { login } }") for _ in range(3)]
-    sandbox.clock.advance(3600.0)  # type: ignore[attr-defined]
+    sandbox.clock.advance(3600.0)
 
     assert "data" in answers[1]
     assert answers[2]["errors"][0]["type"] == "RATE_LIMITED"

@@ -89,3 +89,108 @@ def test_nobody_pushes_to_an_archived_repository(served: Sandbox, tmp_path: Path
 
     assert (clone.returncode, push.returncode) == (0, 128)
     assert "remote: This repository was archived so it is read-only." in push.stderr
+
+
+def test_settings_are_changed_by_administrators_and_shown_everywhere(
+    sandbox: Sandbox, rest: Rest, query: Query
+) -> None:
+    changed = rest(
+        "PATCH",
+        "",
+        allow_merge_commit=False,
+        allow_auto_merge=True,
+        squash_merge_commit_message="PR_BODY",
+        description="!",
+    )
+    shown = query(
+        """{ repository(owner: "acme", name: "rocket") { mergeCommitAllowed squashMergeAllowed autoMergeAllowed
+             squashMergeCommitMessage description viewerDefaultMergeMethod } }"""
+    )["data"]["repository"]
+    none_left = rest("PATCH", "", allow_squash_merge=False, allow_rebase_merge=False)
+    sandbox.world.users.set_role("mergeq-bot", "write")
+
+    assert (changed.status_code, changed.json()["allow_merge_commit"], changed.json()["description"]) == (
+        200,
+        False,
+        "!",
+    )
+    assert shown == {
+        "mergeCommitAllowed": False,
+        "squashMergeAllowed": True,
+        "autoMergeAllowed": True,
+        "squashMergeCommitMessage": "PR_BODY",
+        "description": "!",
+        "viewerDefaultMergeMethod": "SQUASH",
+    }
+    assert none_left.status_code == 422
+    assert "at least one merge strategy" in none_left.json()["errors"][0]["message"]
+    assert rest("PATCH", "", description="?").status_code == 403
+
+
+def test_an_archived_repository_can_only_be_taken_back(sandbox: Sandbox, rest: Rest) -> None:
+    archived = rest("PATCH", "", archived=True).json()["archived"]
+    refused = rest("PATCH", "", description="?")
+    back = rest("PATCH", "", archived=False).json()["archived"]
+
+    assert (archived, back) == (True, False)
+    assert (refused.status_code, refused.json()["message"]) == READ_ONLY
+    assert not sandbox.world.repo("acme/rocket").archived
+
+
+def test_labels_of_a_repository_are_made_changed_and_removed(sandbox: Sandbox, rest: Rest) -> None:
+    pull = sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, labels=["lgtm"])
+
+    made = rest("POST", "/labels", name="kind/bug: 1", color="ff0000", description="it breaks")
+    twice = rest("POST", "/labels", name="KIND/bug: 1")
+    renamed = rest("PATCH", "/labels/LGTM", new_name="approved", color="00ff00").json()
+    set_to = rest("PUT", "/issues/1/labels", labels=["kind/bug: 1"]).json()
+    gone = rest("DELETE", "/labels/kind%2Fbug:%201")
+
+    assert (made.status_code, made.json()["description"]) == (201, "it breaks")
+    assert (twice.status_code, twice.json()["errors"][0]["code"]) == (422, "already_exists")
+    assert (renamed["name"], renamed["color"]) == ("approved", "00ff00")
+    assert [label["name"] for label in set_to] == ["kind/bug: 1"]
+    assert (gone.status_code, pull.labels) == (204, [])
+    assert [label["name"] for label in rest("GET", "/labels").json()] == ["approved"]
+
+
+def test_a_locked_conversation_is_closed_to_who_may_not_write(sandbox: Sandbox, rest: Rest) -> None:
+    world = sandbox.world
+    world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
+    locked = rest("PUT", "/issues/1/lock", lock_reason="too heated")
+    shown = rest("GET", "/pulls/1").json()
+    member = rest("POST", "/issues/1/comments", body="hi")
+    world.users.set_role("mergeq-bot", "read")
+    stranger = rest("POST", "/issues/1/comments", body="hi")
+
+    assert locked.status_code == 204
+    assert (shown["locked"], shown["active_lock_reason"]) == (True, "too heated")
+    assert (member.status_code, stranger.status_code) == (201, 403)
+    assert stranger.json()["message"] == "Unable to create comment because issue is locked."
+
+
+def test_comments_are_changed_and_taken_away(sandbox: Sandbox, rest: Rest) -> None:
+    sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
+    path = f"/issues/comments/{rest('POST', '/issues/1/comments', body='helo').json()['id']}"
+
+    changed = rest("PATCH", path, body="hello").json()["body"]
+    read = rest("GET", path).json()["body"]
+    gone = rest("DELETE", path).status_code
+
+    assert (changed, read, gone, rest("GET", path).status_code) == ("hello", "hello", 204, 404)
+
+
+def test_issues_and_pull_requests_are_listed_and_searched_together(sandbox: Sandbox, rest: Rest) -> None:
+    world = sandbox.world
+    world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, labels=["x", "y"])
+    world.close_issue(world.open_issue("acme/rocket", "Old", labels=["x"]))
+
+    def numbers(asked: str) -> list[int]:
+        return [ticket["number"] for ticket in rest("GET", f"/issues?{asked}").json()]
+
+    found = rest("GET", "//search/issues?q=repo:acme/rocket+label:x&sort=created&order=asc").json()
+    assert (numbers(""), numbers("state=all"), numbers("state=all&labels=x,y")) == ([1], [2, 1], [1])
+    assert (found["total_count"], [item["number"] for item in found["items"]]) == (2, [1, 2])
+    assert "pull_request" in found["items"][0]
+    assert rest("GET", f"//search/issues?q=label:{'x' * 257}").status_code == 422
+    assert rest("GET", "//search/issues").status_code == 422

@@ -22,7 +22,7 @@ def tip_of(sandbox: Sandbox) -> str:
 def test_an_hour_later_by_the_sandboxs_clock_there_are_points_again(sandbox: Sandbox, rest: Rest) -> None:
     sandbox.rates.limit = 1
     first, second = rest("GET", ""), rest("GET", "")
-    sandbox.clock.advance(3600)  # type: ignore[attr-defined]
+    sandbox.clock.advance(3600)
     third = rest("GET", "")
 
     assert [first.status_code, second.status_code, third.status_code] == [200, 403, 200]
@@ -115,7 +115,7 @@ def test_eighty_things_a_minute_may_be_made(sandbox: Sandbox, session: requests.
     codes = [rest("POST", f"/statuses/{tip}", state="success", context=f"c{n}").status_code for n in range(80)]
     refused = rest("POST", f"/statuses/{tip}", state="success", context="more")
     read = rest("GET", "").status_code
-    sandbox.clock.advance(float(refused.headers["Retry-After"]))  # type: ignore[attr-defined]
+    sandbox.clock.advance(float(refused.headers["Retry-After"]))
     later = rest("POST", f"/statuses/{tip}", state="success", context="more").status_code
 
     assert (set(codes), read, later) == ({201}, 200, 201)
@@ -130,8 +130,8 @@ def test_five_hundred_things_an_hour_may_be_made(sandbox: Sandbox, session: requ
     codes = []
     for number in range(4):
         codes.append(rest("POST", f"/statuses/{tip}", state="success", context=f"c{number}").status_code)
-        sandbox.clock.advance(60)  # type: ignore[attr-defined]
-    sandbox.clock.advance(3600)  # type: ignore[attr-defined]
+        sandbox.clock.advance(60)
+    sandbox.clock.advance(3600)
 
     assert codes == [201, 201, 403, 403]
     assert rest("POST", f"/statuses/{tip}", state="success").status_code == 201
@@ -182,3 +182,10 @@ def test_a_limit_nobody_knows_is_a_mistake_of_the_test(session: requests.Session
 
     with pytest.raises(TypeError, match="points_per_day"):
         rest("GET", "")
+
+
+def test_a_server_without_limits_says_nothing_of_them(session: requests.Session, rest: Rest, query: Query) -> None:
+    switch_on(session, "limit.none", times=None)
+
+    assert not [name for name in rest("GET", "").headers if name.startswith("X-RateLimit")]
+    assert query("{rateLimit{remaining}}")["data"] == {"rateLimit": None}

@@ -6,7 +6,7 @@ import pytest
 
 from mergeq.sandbox import MergeRefused, Sandbox
 from mergeq.sandbox.git_objects import GITHUB
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox.records import Pull, Settings
 from tests.sandbox.conftest import Query, Rest
 
 
@@ -276,7 +276,7 @@ def test_a_merged_head_is_deleted_where_that_is_the_setting_and_what_stands_on_i
 ) -> None:
     world = sandbox.world
     repo = world.repo("acme/rocket")
-    repo.delete_branch_on_merge = True
+    repo.settings = Settings(delete_branch_on_merge=True)
     pull = world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, head="feature")
     stacked = world.open_pull("acme/rocket", title="On top", files={"b.txt": "b\n"}, base="feature")
     kept = world.open_pull("acme/rocket", title="Kept", files={"c.txt": "c\n"}, head="keep")
@@ -324,3 +324,37 @@ def test_a_push_marks_as_merged_only_what_it_brings_in_itself(
     world.update_ref("acme/rocket", "refs/heads/main", landed)
 
     assert again.merged is merged
+
+
+@pytest.mark.parametrize(
+    ("settings", "method", "message"),
+    [
+        (Settings(), "squash", "Add both (#1)\n\n* Add both (1 of 2)\n\n* Add both (2 of 2)"),
+        (Settings(squash_merge_commit_message="PR_BODY"), "squash", "Add both (#1)\n\nwhy"),
+        (Settings(squash_merge_commit_message="BLANK"), "squash", "Add both (#1)"),
+        (
+            Settings(squash_merge_commit_title="COMMIT_OR_PR_TITLE", squash_merge_commit_message="BLANK"),
+            "squash",
+            "Add both (#1)",
+        ),
+        (Settings(merge_commit_title="PR_TITLE", merge_commit_message="PR_BODY"), "merge", "Add both (#1)\n\nwhy"),
+        (Settings(merge_commit_message="BLANK"), "merge", "Merge pull request #1 from acme/ana-patch-1"),
+    ],
+)
+def test_the_message_is_what_the_settings_say(sandbox: Sandbox, settings: Settings, method: str, message: str) -> None:
+    repo = sandbox.world.repo("acme/rocket")
+    repo.settings = settings
+    pull = open_two_commits(sandbox, body="why")
+
+    landed = sandbox.world.merge_pull(pull, method=method)
+
+    assert repo.git.commit(landed).message == message
+
+
+def test_the_title_of_the_only_commit_may_be_the_headline(sandbox: Sandbox) -> None:
+    repo = sandbox.world.repo("acme/rocket")
+    repo.settings = Settings(squash_merge_commit_title="COMMIT_OR_PR_TITLE")
+    pull = sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"})
+    sandbox.world.edit_title(pull, "Add more")
+
+    assert repo.git.commit(sandbox.world.merge_pull(pull, method="squash")).message == "Add (#1)"

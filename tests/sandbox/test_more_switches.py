@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import requests
 
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
+from mergeq.sandbox.refusals import RefusedError
 from tests.sandbox.conftest import BASE, Query, Rest
-from tests.sandbox.test_switches import do, hits, let_pass, said, switch_on
+from tests.sandbox.test_switches import do, hits, let_pass, switch_on
 
 _SEARCH = """query($q: String!, $after: String) { search(type: ISSUE, first: 2, query: $q, after: $after) {
   issueCount pageInfo { endCursor } nodes { ... on PullRequest { number } } } }"""
@@ -129,12 +131,14 @@ def test_a_green_status_may_turn_red_again(sandbox: Sandbox, session: requests.S
     assert (repo.latest_statuses(pull.head_sha)[0].state, hits(session)) == ("failure", [1])
 
 
-def test_a_locked_conversation_takes_statuses_but_no_comments(
-    session: requests.Session, rest: Rest, query: Query, pull: Pull
+def test_a_locked_conversation_takes_statuses_but_no_comments_of_readers(
+    sandbox: Sandbox, session: requests.Session, rest: Rest, query: Query, pull: Pull
 ) -> None:
     do(session, "pr.lock", pr=1)
 
-    assert said(rest("POST", "/issues/1/comments", body="hi"))[0] == 403
+    sandbox.world.users.set_role("zoe", "read")
+    with pytest.raises(RefusedError, match="locked"):
+        sandbox.world.comment(pull, "hi", by="zoe")
     assert rest("POST", f"/statuses/{pull.head_sha}", state="success").status_code == 201
     assert (rest("GET", "/pulls/1").json()["locked"], shown(query, "locked")) == (True, {"locked": True})
 
@@ -142,12 +146,15 @@ def test_a_locked_conversation_takes_statuses_but_no_comments(
 def test_github_may_be_asked_to_merge_when_it_can(
     sandbox: Sandbox, session: requests.Session, rest: Rest, query: Query, pull: Pull
 ) -> None:
+    repo = sandbox.world.repo("acme/rocket")
+    repo.settings = replace(repo.settings, allow_auto_merge=True)
     sandbox.world.protect("acme/rocket", "main", required_contexts=["ci"])
     do(session, "pr.auto_merge", pr=1, by="zoe", method="squash")
     wish = rest("GET", "/pulls/1").json()["auto_merge"]
     also = shown(query, "autoMergeRequest { mergeMethod enabledBy { login } }")["autoMergeRequest"]
     waited = pull.is_open
     sandbox.world.set_status("acme/rocket", pull.head_sha, context="ci", state="success")
+    let_pass(sandbox, 60)
 
     assert (wish["enabled_by"]["login"], wish["merge_method"]) == ("zoe", "squash")
     assert also == {"mergeMethod": "SQUASH", "enabledBy": {"login": "zoe"}}

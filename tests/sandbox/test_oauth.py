@@ -93,7 +93,7 @@ def test_a_code_is_good_once_for_its_app_and_for_ten_minutes(
     first, second = (authorize(browser, app)[1]["code"] for _ in range(2))
     good = exchange(code=first)
     again = exchange(code=first)
-    sandbox.clock.advance(600)  # type: ignore[attr-defined]
+    sandbox.clock.advance(600)
     late = exchange(code=second)
 
     assert "access_token" in good
@@ -143,7 +143,7 @@ def test_a_sign_in_ends_after_eight_hours_and_is_refreshed_once(
     sandbox: Sandbox, browser: requests.Session, app: Registration, exchange: Exchange
 ) -> None:
     old = exchange(code=authorize(browser, app)[1]["code"])
-    sandbox.clock.advance(28_800)  # type: ignore[attr-defined]
+    sandbox.clock.advance(28_800)
 
     def works(tokens: dict[str, Any]) -> int:
         return browser.get(f"{BASE}/user", headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code

@@ -181,6 +181,9 @@ def test_organizations_and_teams_are_seen_from_inside(sandbox: Sandbox, as_: As)
     assert status("eve", "/orgs/acme/teams/owners/memberships/ben") == 404
     assert status("eve", "/user/memberships/orgs/acme") == 404
     assert names("eve", "/orgs/acme/members", "login") == []
+    assert names("eve", "/orgs/acme/repos", "name") == ["rocket"]
+    assert as_("eve", "GET", "/orgs/acme").json()["public_repos"] == 1
+    assert [status("eve", f"/orgs/{tail}") for tail in ("nowhere", "nowhere/repos")] == [404, 404]
     assert [status("eve", f"/orgs/acme{tail}") for tail in ("/members/ben", "/teams")] == [404, 404]
     assert said(as_("eve", "GET", "/orgs/acme/memberships/ben")) == (
         403,
@@ -222,7 +225,7 @@ def test_tokens_that_end_and_wrong_wishes_for_tokens(sandbox: Sandbox, session: 
     wrong = session.post(f"{BASE}/_sim/tokens", json={"login": "ana", "kind": "magic"})
     session.headers["Authorization"] = f"Bearer {made}"
     seen = [session.get(f"{BASE}/user").status_code]
-    sandbox.clock.advance(60)  # type: ignore[attr-defined]
+    sandbox.clock.advance(60)
     seen.append(session.get(f"{BASE}/user").status_code)
 
     assert (seen, wrong.status_code) == ([200, 401], 422)

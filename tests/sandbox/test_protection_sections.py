@@ -169,7 +169,7 @@ def test_a_repository_of_a_person_names_nobody(sandbox: Sandbox, session: reques
     answer = session.put(f"{BASE}/repos/ana/own/branches/main/protection", json=body)
 
     words = "Only organization repositories can have users and team restrictions"
-    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (422, words)
+    assert (answer.status_code, answer.json()["errors"][0]) == (422, words)
 
 
 def test_creating_a_branch_is_restricted_only_where_that_is_asked_for(

@@ -47,8 +47,9 @@ def _differences(mine: Any, theirs: Any) -> list[str]:
             extra = {i.name for i in mine.interfaces} - {i.name for i in theirs.interfaces}
             return [f"implements {name}" for name in extra] + _field_differences(mine, theirs)
         case GraphQLInputObjectType():
-            same = {name: str(f.type) for name, f in mine.fields.items()}
-            return [] if same == {name: str(f.type) for name, f in theirs.fields.items()} else ["input fields"]
+            same = {name: (str(f.type), f.default_value) for name, f in mine.fields.items()}
+            published = {name: (str(f.type), f.default_value) for name, f in theirs.fields.items()}
+            return [] if same == published else ["input fields"]
         case GraphQLEnumType():
             return sorted(mine.values.keys() - theirs.values.keys())
         case GraphQLUnionType():
@@ -72,16 +73,19 @@ def _field_differences(mine: Any, theirs: Any) -> list[str]:
     return found
 
 
-def test_every_field_of_the_schema_is_answered_by_something() -> None:
-    fields = [
-        field
+def test_every_field_is_answered_by_something_but_those_of_which_there_is_never_one() -> None:
+    fields = {
+        f"{name}.{field_name}": field
         for name, type_ in schema().type_map.items()
         if isinstance(type_, GraphQLObjectType) and not name.startswith("__")
-        for field in type_.fields.values()
-    ]
+        for field_name, field in type_.fields.items()
+    }
 
-    assert len(fields) > 200
-    assert all(field.resolve is not None for field in fields)
+    assert len(fields) > 400
+    assert {name.partition(".")[0] for name, field in fields.items() if field.resolve is None} == {
+        *("MergeQueue", "MergeQueueEntry", "ReviewRequest", "Workflow", "WorkflowRun"),
+        *("Project", "ProjectCard", "ProjectColumn", "ProjectV2", "ProjectV2Item"),
+    }
 
 
 def test_a_field_nothing_answers_is_named_when_the_schema_is_built() -> None:

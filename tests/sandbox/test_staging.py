@@ -172,7 +172,8 @@ def test_trees_are_listed_by_their_sha_or_by_a_branch(sandbox: Sandbox, rest: Re
     assert rest("GET", "/git/trees/main").json() == shown
     assert rest("GET", f"/git/trees/{'1' * 40}").status_code == 404
     assert rest("GET", f"/git/commits/{'1' * 40}").status_code == 404
-    assert rest("GET", f"/git/trees/{tree}?recursive=1").status_code == 501
+    deep = rest("GET", f"/git/trees/{tree}?recursive=1").json()["tree"]
+    assert [entry["path"] for entry in deep] == ["README.md", "engine.py", "lib", "lib/a.txt"]
 
 
 def repository_id(query: Query) -> str:

@@ -156,6 +156,7 @@ def test_statuses_checks_and_issues_are_told(sandbox: Sandbox, receiver: Receive
         "status",
         "check_run.created",
         "check_run.completed",
+        "check_suite.completed",
         "issues.opened",
         "issues.labeled",
         "issues.closed",
@@ -200,7 +201,10 @@ def test_hooks_get_what_they_asked_for_and_no_more(sandbox: Sandbox, rest: Rest)
     sandbox.settle()
 
     assert made.status_code == 201
-    assert [(event, body["repository"]["full_name"]) for event, body in receiver.got] == [("push", "acme/rocket")]
+    assert [(event, body["repository"]["full_name"]) for event, body in receiver.got] == [
+        ("ping", "acme/rocket"),
+        ("push", "acme/rocket"),
+    ]
     assert rest("GET", "/hooks").json()[0]["config"]["url"] == HOOK
 
 
@@ -233,7 +237,7 @@ def test_an_event_may_come_after_later_ones(sandbox: Sandbox, session: requests.
     sandbox.world.add_label(pull, "lgtm")
     sandbox.settle()
     early = receiver.names()
-    sandbox.clock.advance(3)  # type: ignore[attr-defined]
+    sandbox.clock.advance(3)
 
     assert (early, receiver.names()) == (["pull_request.labeled"], ["pull_request.labeled", "pull_request.opened"])
 
@@ -284,6 +288,7 @@ def test_deliveries_of_a_repositorys_hook_are_listed_and_repeated(
     receiver = Receiver()
     sandbox.world.webhooks.session.mount("http://queue.test", WsgiAdapter(receiver))
     hook = rest("POST", "/hooks", name="web", events=["push"], config={"url": HOOK, "secret": "x"}).json()
+    sandbox.settle()
     switch_on(session, "hook.drop")
     for number in range(3):
         sandbox.world.push("acme/rocket", "main", {"n.txt": f"{number}\n"})
@@ -300,3 +305,29 @@ def test_deliveries_of_a_repositorys_hook_are_listed_and_repeated(
     assert rest("GET", f"{path}/{lost[0]['id']}").json()["request"]["payload"]["ref"] == "refs/heads/main"
     assert rest("GET", f"{path}?cursor=x").status_code == 400
     assert [rest("GET", f"/hooks/99{tail}").status_code for tail in ("/deliveries", "/deliveries/1")] == [404, 404]
+
+
+def test_a_new_hook_is_pinged_again_when_asked_and_hears_nothing_once_removed(sandbox: Sandbox, rest: Rest) -> None:
+    receiver = Receiver()
+    sandbox.world.webhooks.session.mount("http://queue.test", WsgiAdapter(receiver))
+    hook = rest("POST", "/hooks", name="web", config={"url": HOOK, "secret": "x"}).json()["id"]
+    again = rest("POST", f"/hooks/{hook}/pings")
+    sandbox.settle()
+    shown = rest("GET", f"/hooks/{hook}").json()
+
+    gone = rest("DELETE", f"/hooks/{hook}")
+    sandbox.world.push("acme/rocket", "main", {"a.txt": "a\n"})
+    sandbox.settle()
+
+    assert (again.status_code, receiver.names()) == (204, ["ping", "ping"])
+    assert {body["hook_id"] for _, body in receiver.got} == {hook} == {shown["id"]}
+    assert (gone.status_code, rest("GET", f"/hooks/{hook}").status_code) == (204, 404)
+
+
+def test_a_dispatch_is_told_with_its_payload(sandbox: Sandbox, receiver: Receiver, rest: Rest) -> None:
+    answer = rest("POST", "/dispatches", event_type="mergeq", client_payload={"ref": "main"})
+    sandbox.settle()
+
+    ((event, body),) = receiver.got
+    assert (answer.status_code, event, body["action"], body["branch"]) == (204, "repository_dispatch", "mergeq", "main")
+    assert body["client_payload"] == {"ref": "main"}

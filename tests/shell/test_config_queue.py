@@ -11,6 +11,7 @@ import pytest
 
 from mergeq import shipped
 from mergeq.config.reading import seconds_of
+from mergeq.core.budget import BudgetValues
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
@@ -324,7 +325,7 @@ def test_every_section_is_read_and_what_nothing_follows_from_yet_is_told_once_ea
 ) -> None:
     told = [line.split(": ")[1:] for line in warned(SECTIONS)]
 
-    names = ("budget", "history", "notifications", "orgs", "protection", "sweep", "web")
+    names = ("history", "notifications", "orgs", "protection", "sweep", "web")
     says = "is not applied yet; remove it, or know that it has no effect"
     assert told == [[f"mergeq.{name}", says] for name in names]
     found = loaded(SECTIONS).not_applied
@@ -332,6 +333,20 @@ def test_every_section_is_read_and_what_nothing_follows_from_yet_is_told_once_ea
         "protection", "orgs", "acme", "repos", "rocket", "branches", "main", "remove", "restrictions", "teams"
     ] == ["x"]
     assert found["history", "keep"] == "400d"
+
+
+def test_the_budget_is_read_and_keeps_the_floors_that_are_not_named(loaded: Load) -> None:
+    found = loaded("mergeq: {budget: {reserve: 5%, floors: {landing: 50}}}\n").budget
+
+    assert found == BudgetValues(0.05, {"landing": 50, "protection": 200})
+
+
+def test_the_schema_says_the_defaults_of_the_budget(schema: dict[str, Any]) -> None:
+    said = schema["$defs"]["budget"]["properties"]
+    floors = {name: float(node["description"].split()[-1]) for name, node in said["floors"]["properties"].items()}
+
+    assert BudgetValues(0.2, floors) == BudgetValues()
+    assert said["reserve"]["description"].endswith("Default: 20%.")
 
 
 def test_sections_may_be_spread_over_files_key_by_key(loaded: Load, refused: Refuse) -> None:
