@@ -1,5 +1,66 @@
 """The GraphQL documents that are sent, each named for what it is for."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from graphql import Node, Visitor, parse, print_ast, visit
+from graphql.language import REMOVE, FieldNode
+
+from mergeq.core.pull import Repository
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Newer:
+    """What an older Enterprise Server may not have: fields of a type of its schema, each with what such a server would
+    say if it could. `beside` is a field that is asked for wherever they are, and nowhere else.
+    """
+
+    what: str
+    kind: str
+    beside: str
+    absent: Mapping[str, Any]
+
+
+NEWER = (
+    Newer("rulesets", "Ref", "branchProtectionRule", {"rules": {"totalCount": 0, "nodes": []}}),
+    Newer(
+        "the merge methods that a ruleset allows",
+        "PullRequestParameters",
+        "requiredApprovingReviewCount",
+        {"allowedMergeMethods": None},
+    ),
+    Newer(
+        "a merge queue of its own",
+        "PullRequest",
+        "mergeStateStatus",
+        {"isInMergeQueue": False, "isMergeQueueEnabled": False},
+    ),
+    Newer(
+        "approval of the last push",
+        "BranchProtectionRule",
+        "requiresApprovingReviews",
+        {"requireLastPushApproval": False},
+    ),
+    Newer("locked branches", "BranchProtectionRule", "requiresApprovingReviews", {"lockBranch": False}),
+    Newer(
+        "settings for the messages of merges",
+        "Repository",
+        "mergeCommitAllowed",
+        {
+            "mergeCommitTitle": Repository().merge_title,
+            "mergeCommitMessage": Repository().merge_message,
+            "squashMergeCommitTitle": Repository().squash_title,
+            "squashMergeCommitMessage": Repository().squash_message,
+        },
+    ),
+)
+
+SCHEMA = "query Schema {\n%s\n}" % "\n".join(  # noqa: UP031 -- braces stand for themselves
+    f'  {name}: __type(name: "{name}") {{ fields {{ name }} }}' for name in sorted({one.kind for one in NEWER})
+)
+
 _PULL = """
 fragment Pull on PullRequest {
   number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
@@ -168,3 +229,29 @@ def staged(count: int) -> str:
         f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
         f"  repository(owner: $owner, name: $name) {{\n{objects}  }}\n}}\n{_ROLLUP}"
     )
+
+
+@cache
+def without(document: str, lacking: tuple[Newer, ...]) -> str:
+    """A document that does not ask for what a server lacks."""
+    return print_ast(visit(parse(document), _Leaving(lacking))) if lacking else document
+
+
+def completed(answer: Any, lacking: tuple[Newer, ...]) -> Any:
+    """An answer to such a document as a server gives it that lacks nothing and has none of it."""
+    if isinstance(answer, list):
+        return [completed(one, lacking) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    filled = {name: value for one in lacking if one.beside in answer for name, value in one.absent.items()}
+    return filled | {name: completed(value, lacking) for name, value in answer.items()}
+
+
+class _Leaving(Visitor):
+    def __init__(self, lacking: tuple[Newer, ...]) -> None:
+        super().__init__()
+        self._fields = {name for one in lacking for name in one.absent}
+
+    def enter_field(self, node: FieldNode, *_: Node) -> object:
+        """Leave out the field and all below it."""
+        return REMOVE if node.name.value in self._fields else None

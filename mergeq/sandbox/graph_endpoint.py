@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     execute_sync,
@@ -55,6 +56,17 @@ def schema() -> GraphQLSchema:
     return resolvers.schema()
 
 
+@cache
+def schema_without(lacks: frozenset[tuple[str, str]]) -> GraphQLSchema:
+    """The schema of a server that lacks some fields of types."""
+    if not lacks:
+        return schema()
+    made = schema.__wrapped__()
+    for name, field in lacks:
+        del cast("GraphQLObjectType", made.type_map[name]).fields[field]
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A document text after parsing and validation."""
@@ -69,7 +81,7 @@ class GraphEndpoint:
     def __init__(self, world: World, rates: Rates) -> None:
         self._world = world
         self._rates = rates
-        self._documents: dict[str, _Read] = {}
+        self._documents: dict[tuple[str, frozenset[tuple[str, str]]], _Read] = {}
 
     def answer(self, body: Mapping[str, Any], caller: Caller, shapes: Shapes) -> Json:
         text = body.get("query")
@@ -93,11 +105,12 @@ class GraphEndpoint:
         return get_operation_ast(read.document, body.get("operationName"))
 
     def _read(self, text: str) -> _Read:
-        known = self._documents.get(text)
+        lacks = self._world.lacks
+        known = self._documents.get((text, lacks))
         if known is None:
             if len(self._documents) >= _MAX_DOCUMENTS:
                 self._documents.clear()
-            known = self._documents[text] = _parse_and_validate(text)
+            known = self._documents[text, lacks] = _parse_and_validate(text, schema_without(lacks))
         return known
 
     def _run(
@@ -108,7 +121,7 @@ class GraphEndpoint:
         caller: Caller,
         shapes: Shapes,
     ) -> Json:
-        cost = weigh(schema(), document, operation, variables)
+        cost = weigh(schema_without(self._world.lacks), document, operation, variables)
         if cost.refusals:
             return {"errors": [_shown(refusal) for refusal in cost.refusals]}
         world = self._world
@@ -117,7 +130,7 @@ class GraphEndpoint:
             return {"errors": [{"type": "RATE_LIMITED", "message": message}]}
         budget = self._rates.budget(caller.payer, "graphql", world.now())
         context = Context(world, shapes, caller, budget, cost.points, cost.nodes)
-        return execute(schema(), document, operation, variables, context)
+        return execute(schema_without(world.lacks), document, operation, variables, context)
 
 
 def execute(
@@ -138,12 +151,12 @@ def execute(
     return _body(result)
 
 
-def _parse_and_validate(text: str) -> _Read:
+def _parse_and_validate(text: str, known: GraphQLSchema) -> _Read:
     try:
         document = parse(text)
     except GraphQLError as error:
         return _Read(None, (_shown(error),))
-    found: Sequence[GraphQLError] = validate(schema(), document)
+    found: Sequence[GraphQLError] = validate(known, document)
     errors = [error for error in found if _DIFFERENT_TYPES not in error.message]
     return _Read(None, tuple(map(_shown, errors))) if errors else _Read(document)
 
