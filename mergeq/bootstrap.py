@@ -17,10 +17,11 @@ from rq.serializers import JSONSerializer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Followed, Settings
-from mergeq.core.budget import Purpose
+from mergeq.core.budget import BudgetValues, Purpose
 from mergeq.core.pull import PullRequest
 from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, key_of
 from mergeq.github.auth import TOKENS
+from mergeq.github.budget import Alone, Ledger
 from mergeq.processes import EmbeddedRedis
 from mergeq.store import Store
 
@@ -71,6 +72,14 @@ class Services:
         """The same services, whose calls to GitHub are for that purpose (D12)."""
         return replace(self, github=self.github.on(purpose))
 
+    def meet_server(self) -> None:
+        """Find out what this GitHub does not know, and say it in the log; once, where a process starts. One that does
+        not answer now is met by the first read that it refuses.
+        """
+        orgs = (org for query in self.config.queries for org in query.scopes())
+        if (owner := next(orgs, "")) and (lacking := self.github.learn_server(owner)):
+            self.log.warning("this GitHub lacks features", lacking=", ".join(lacking), version=self.github.version)
+
     def link(self, pull: PullRequest) -> str:
         """Where the status of a pull request links to: what is configured, else our own page, else nowhere."""
         if configured := self.config.status_link(pull):
@@ -86,12 +95,7 @@ def services(
     sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 -- and the one where waiting does
 ) -> Services:
     """Everything, ready to work. Raises ConfigError with a line for each thing that is missing."""
-    problems = []
-    if not settings.github_token and not settings.github_app_id:
-        problems.append(
-            "GITHUB_TOKEN: is not set; give it a token that may read pull requests, merge and set statuses, "
-            "or a GitHub App by GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE"
-        )
+    problems = _without_credentials(settings)
     if not settings.config_paths:
         problems.append("MERGEQ_CONFIG: is not set; name a configuration with --config PATH")
     if not settings.redis_url:
@@ -103,19 +107,43 @@ def services(
     return Services(
         settings=settings,
         followed=followed,
-        github=GitHub(
-            credentials=_credentials(settings, now),
-            api_url=settings.github_api_url,
-            graphql_url=settings.graphql_url,
-            sleep=sleep,
-            meter=Meter(store, lambda: followed.current.budget, now, log.warning),
-        ),
+        github=connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep),
         store=store,
         queue=Queue(QUEUE, connection=connection, serializer=JSONSerializer),
         now=now,
         sleep=sleep,
         log=log,
     )
+
+
+def connect_github(
+    settings: Settings,
+    ledger: Ledger | None = None,
+    budget: Callable[[], BudgetValues] = BudgetValues,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    now: Callable[[], float] = time.time,  # noqa: TID251 -- as above
+    sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 -- as above
+) -> GitHub:
+    """GitHub; without a ledger for what needs no store, its limits then known to this process alone. Raises
+    ConfigError.
+    """
+    if problems := _without_credentials(settings):
+        raise ConfigError(*problems)
+    return GitHub(
+        credentials=_credentials(settings, now),
+        api_url=settings.github_api_url,
+        graphql_url=settings.graphql_url,
+        sleep=sleep,
+        meter=Meter(ledger or Alone(), budget, now, tell),
+    )
+
+
+def _without_credentials(settings: Settings) -> list[str]:
+    if settings.github_token or settings.github_app_id:
+        return []
+    what = "give it a token that may read pull requests, merge and set statuses"
+    return [f"GITHUB_TOKEN: is not set; {what}, or a GitHub App by GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE"]
 
 
 def _credentials(settings: Settings, now: Callable[[], float]) -> Credentials:

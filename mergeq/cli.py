@@ -22,14 +22,15 @@ from urllib.request import urlopen
 
 import click
 
-from mergeq import __version__, jobs, replay, shipped, sync, web
-from mergeq.bootstrap import Services, embedded_redis, services
+from mergeq import __version__, doctor, jobs, probes, register, replay, shipped, sync, web
+from mergeq.bootstrap import Services, connect_github, embedded_redis, services
 from mergeq.config import ConfigError, Settings, load, resolve, schemas
 from mergeq.config.changes import changes
 from mergeq.config.sample import exact_searches, sample
 from mergeq.core.compat import Compat
 from mergeq.core.explain import lines
 from mergeq.core.pull import Branch
+from mergeq.github import Unreadable
 from mergeq.processes import start, stop, watch
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.rehearsal import Rehearsal
@@ -108,6 +109,7 @@ def web_command(paths: tuple[Path, ...]) -> None:
 def worker(paths: tuple[Path, ...]) -> None:
     """Do the work: look at branches, decide, land."""
     ready = services(_settings(paths))
+    ready.meet_server()
     with _at_hangup(ready.followed.force):
         jobs.work(ready)
 
@@ -117,6 +119,7 @@ def worker(paths: tuple[Path, ...]) -> None:
 def tick(paths: tuple[Path, ...]) -> None:
     """Keep time: start sweeps, remind of branches that were forgotten."""
     ready = services(_settings(paths))
+    ready.meet_server()
     with _stopping() as (stopping, _), _at_hangup(ready.followed.force):
         jobs.tick(ready, stopping)
 
@@ -272,6 +275,7 @@ def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...]
         told = list(replay.explanations(replay.read(file, paths), wanted))
     elif wanted:
         with _ready(paths) as ready:
+            ready.meet_server()
             told = replay.explain_now(ready, *wanted)
     else:
         raise click.UsageError("name a pull request as ORG/REPO#N, or give a --file")
@@ -309,6 +313,7 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
     --file` comes to the same anywhere.
     """
     with _stopping() as (stopping, caught), _ready(paths) as ready:
+        ready.meet_server()
         while True:
             seen = replay.take_down(ready, sync.sweep(ready, 0.0))
             if record:
@@ -319,6 +324,68 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
                 click.echo(f"{branch}: {why}", err=True)
             if once or stopping.wait(ready.config.sync_period):
                 break
+    _exit_for(caught)
+
+
+@cli.command("doctor")
+@click.argument("repo", metavar="ORG/REPO")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Instead, try on ORG/REPO what GitHub leaves open, and save in this file how the sandbox differs.",
+)
+@click.option("--yes", is_flag=True, help="With --record: ORG/REPO is there to be spoiled.")
+@_config_option
+@_json_option
+def doctor_command(repo: str, record: Path | None, paths: tuple[Path, ...], *, yes: bool, as_json: bool) -> None:
+    """Say what stands in mergeq's way on ORG/REPO, and what to do; exit 1 if anything does.
+
+    Nothing is written, unless --record is given. With a configuration, what it names is compared with what is there.
+    """
+    if record:
+        if as_json:
+            raise click.UsageError("--record writes its JSON into the file; leave out --json")
+        if not yes:
+            what = f"--record makes branches, pull requests, protection and a ruleset on {repo}"
+            raise click.UsageError(f"{what}, and removes them; add --yes if it is there to be spoiled")
+        _record_differences(_repo(repo), _settings(paths), record)
+        return
+    found = doctor.examine(_settings(paths), _repo(repo))
+    click.echo(json.dumps(found) if as_json else "\n".join(doctor.lines(found)))
+    if not found["ok"]:
+        sys.exit(1)
+
+
+@cli.group("github-app")
+def github_app_group() -> None:
+    """Be a GitHub App rather than the bearer of a token."""
+
+
+@github_app_group.command("create")
+@click.option("--org", default="", help="The organization that shall own the App; else it is yours.")
+@click.option("--name", default="mergeq", show_default=True, help="What it is called; unique on GitHub.")
+@click.option("--url", default="", help="Where mergeq's pages are seen from outside. Default: MERGEQ_PUBLIC_URL.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where its key and its environment file go. Default: here.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to wait on 127.0.0.1; 0 chooses.")
+def github_app_create(org: str, name: str, url: str, folder: Path, port: int) -> None:
+    """Register a GitHub App with exactly the permissions that mergeq needs, and keep its key.
+
+    It opens a page of this machine that leads to GitHub and back; everything secret goes into files of mode 0600.
+    """
+    settings = Settings.from_environment({**os.environ, **({"MERGEQ_PUBLIC_URL": url} if url else {})})
+    registering = register.Registering(settings, org, name, folder)
+    with _stopping() as (stopping, caught), closing(register.Visit(registering, port)) as visit:
+        click.echo(f"open {visit.url} in a browser of this machine  (Ctrl-C gives up)", err=True)
+        if sys.stdout.isatty():
+            click.launch(visit.url)
+        made = registering.run(visit, stopping)
+    if made:
+        click.echo("\n".join(register.next_steps(made, folder)))
     _exit_for(caught)
 
 
@@ -417,6 +484,33 @@ def _branch(text: str) -> Branch:
         return Branch.parse(text)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _record_differences(repo: str, settings: Settings, file: Path) -> None:
+    """Try everything that is uncertain on a GitHub and on the sandbox, print each as it comes, and save all."""
+    with ExitStack() as stack:
+        theirs = stack.enter_context(closing(connect_github(settings)))
+        github = stack.enter_context(_github(None))
+        github.world.create_repo(repo, files={"README.md": "To be spoiled.\n"}, ci=None)
+        ours = Settings(github_token=github.token, github_api_url=f"{github.serve()}/api/v3")
+        sandbox = stack.enter_context(closing(connect_github(ours)))
+        found = []
+        try:
+            for one in probes.compare(theirs, repo, sandbox, time.sleep):  # noqa: TID251 -- a real GitHub takes real time
+                found += [one]
+                click.echo(f"{'same' if one['same'] else 'differs':<7}  {one['probe']}: {json.dumps(one['seen'])}")
+                if not one["same"]:
+                    click.echo(f"sandbox  {one['probe']}: {json.dumps(one['sandbox'])}")
+        except Unreadable as error:
+            raise click.ClickException(f"{error}; check the name and the credentials") from error
+    _write_json(file, {"repo": repo, "github": settings.github_api_url, "probes": found})
+    click.echo(f"{sum(not one['same'] for one in found)} of {len(found)} differ; all of it is in {file}")
+
+
+def _repo(text: str) -> str:
+    if text.count("/") != 1 or not all(text.split("/")) or any(char.isspace() for char in text):
+        raise click.UsageError(f"{text!r} is not of the form ORG/REPO")
+    return text
 
 
 def _pull(text: str) -> tuple[str, int]:

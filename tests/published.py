@@ -95,6 +95,16 @@ ALLOWED = (
         "webhook (create|delete|repository_dispatch.*)", "no webhook", "the description was cut without these three"
     ),
     Allowed(
+        r"(mergeq's )?GET /repos/\{\}/\{\}/actions/permissions/workflow.*",
+        "no such route",
+        "the description was cut without what GitHub Actions may do",
+    ),
+    Allowed(
+        "GET /meta 200",
+        r"installed_version: GitHub knows no such key",
+        "an Enterprise Server tells its version there; the description of github.com does not know it",
+    ),
+    Allowed(
         r"(POST|PUT) .*/rulesets(/\{\})? 422",
         r"errors\[\d+\]: .* is not of type 'object'",
         "recorded answers have sentences here",

@@ -4,7 +4,7 @@ here.
 
 from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.budget import HeldBack, Meter
-from mergeq.github.client import GitHub, Landing, Refused, Unreadable
+from mergeq.github.client import GitHub, Landing, Refused, Reply, Unreadable
 from mergeq.github.merging import MergeAnswer, MergeVerdict
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "NoCredentials",
     "Pat",
     "Refused",
+    "Reply",
     "Unreadable",
     "key_of",
 ]

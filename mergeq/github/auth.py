@@ -2,11 +2,12 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import jwt
 import requests
@@ -94,19 +95,45 @@ class App:
             if (known := self._minted.get(owner.lower())) is not None and known.token == token:
                 del self._minted[owner.lower()]
 
-    def _mint(self, owner: str) -> _Minted:
+    def about(self) -> Mapping[str, Any]:
+        """The App as GitHub knows it ("Get the authenticated app"). Raises NoCredentials."""
+        return self._ask("GET", "/app") or {}
+
+    def slug(self) -> str:
+        """Its name in addresses and lists. Raises NoCredentials."""
+        return str(self.about().get("slug", "of this key"))
+
+    def granted(self, owner: str) -> Mapping[str, str]:
+        """The permissions it has been given in an organization. Raises NoCredentials."""
+        return dict(self._installation(owner)["permissions"])
+
+    def hook(self) -> Mapping[str, Any]:
+        """How its own webhook is set ("Get a webhook configuration for an app"). Raises NoCredentials."""
+        return self._ask("GET", "/app/hook/config") or {}
+
+    def deliveries(self) -> list[Mapping[str, Any]]:
+        """The newest deliveries of its own webhook, to any organization. Raises NoCredentials."""
+        return list(self._ask("GET", "/app/hook/deliveries?per_page=30") or ())
+
+    def _installation(self, owner: str) -> dict[str, Any]:
         if not owner:
             raise NoCredentials("a GitHub App speaks for one organization at a time, and none is named")
         found = self._ask("GET", f"/users/{owner}/installation")
         if found is None:
             raise NoCredentials(f"the GitHub App is not installed in {owner}; install it there")
+        if found.get("suspended_at"):
+            raise NoCredentials(f"the GitHub App is suspended in {owner}; unsuspend its installation there")
+        return found  # type: ignore[no-any-return]
+
+    def _mint(self, owner: str) -> _Minted:
+        found = self._installation(owner)
         made = self._ask("POST", f"/app/installations/{found['id']}/access_tokens")
         if made is None:
             raise NoCredentials(f"the installation of the GitHub App in {owner} gives no token; is it suspended?")
         ends = parse.seconds(str(made["expires_at"]))
         return _Minted(str(made["token"]), ends - _RENEW)
 
-    def _ask(self, verb: str, path: str, *, again: bool = True) -> dict[str, object] | None:
+    def _ask(self, verb: str, path: str, *, again: bool = True) -> Any:
         """One call as the App itself; None for what GitHub says is not there. A claim that GitHub's clock does not take
         is signed once more, by that clock.
         """
@@ -123,22 +150,49 @@ class App:
         if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
             self._skew = clock_of(answer.headers, self._now()) - self._now()
             return self._ask(verb, path, again=False)
-        said = str(answer.json().get("message", "")) if "json" in answer.headers.get("Content-Type", "") else ""
+        found = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
+        said = str(found.get("message", "")) if isinstance(found, dict) else ""
         is_there = answer.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
         if not is_there and "rate limit" not in said.lower():
             return None
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
             raise NoCredentials(f"GitHub gave no token: {answer.status_code} {said}".rstrip())
-        found: dict[str, object] = answer.json()
-        return found
+        return answer.json()
 
     def _claim(self) -> str:
         at = int(self._now() + self._skew)
-        claims = {"iss": self._app_id, "iat": at - _EARLY, "exp": at + _LIFE - _EARLY}
-        try:
-            return jwt.encode(claims, self._key, algorithm="RS256")
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise NoCredentials(f"the GitHub App's private key cannot sign ({type(error).__name__})") from None
+        return _signed({"iss": self._app_id, "iat": at - _EARLY, "exp": at + _LIFE - _EARLY}, self._key)
+
+
+@dataclass(frozen=True, slots=True)
+class NewApp:
+    """An App that GitHub has just made, with what it tells this once."""
+
+    id: str
+    name: str
+    url: str
+    pem: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    has_hook: bool
+
+
+def app_of_manifest(api_url: str, code: str, *, has_hook: bool) -> NewApp:
+    """Exchange the code of a manifest that somebody agreed to for the App ("Create a GitHub App from a manifest").
+    Raises NoCredentials.
+    """
+    try:
+        answer = requests.post(
+            f"{api_url}/app-manifests/{quote(code, safe='')}/conversions",
+            headers={"Accept": "application/vnd.github+json"},
+            timeout=_TIMEOUT,
+        )
+        made = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise NoCredentials(f"GitHub did not make the App ({type(error).__name__})") from None
+    if answer.status_code != HTTPStatus.CREATED:
+        raise NoCredentials(f"GitHub did not make the App: {answer.status_code} {made.get('message', '')}".rstrip())
+    secret = made["webhook_secret"] or ""
+    return NewApp(str(made["id"]), made["name"], made["html_url"], made["pem"], secret, has_hook)
 
 
 def key_of(file: Path) -> str:
@@ -150,4 +204,15 @@ def key_of(file: Path) -> str:
         raise NoCredentials(f"{file}: cannot be read ({why})") from None
     if "PRIVATE KEY" not in key:
         raise NoCredentials(f"{file}: holds no private key; give the .pem file that GitHub made for the App")
+    try:
+        _signed({}, key)
+    except NoCredentials as error:
+        raise NoCredentials(f"{file}: {error}") from None
     return key
+
+
+def _signed(claims: Mapping[str, Any], key: str) -> str:
+    try:
+        return jwt.encode(dict(claims), key, algorithm="RS256")
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise NoCredentials(f"the private key cannot sign ({type(error).__name__}), it may be garbled") from None

@@ -65,6 +65,37 @@ class Ledger(Protocol):
     def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None: ...
 
 
+class Alone:
+    """A ledger for one command: it remembers a hold, and nothing else."""
+
+    def __init__(self) -> None:
+        self._holds: dict[str, Hold] = {}
+
+    def spend(self, *_: object) -> None:
+        """GitHub counts by itself."""
+
+    def spent(self, _account: str, _resource: str) -> None:
+        return None
+
+    def hold_off(self, account: str, hold: Hold) -> None:
+        self._holds[account] = hold
+
+    def hold(self, account: str) -> Hold | None:
+        return self._holds.get(account)
+
+    def set_page_size(self, _branch: Branch, _size: int, _until: float) -> None:
+        """Pages are as large as they are at first."""
+
+    def page_size(self, _branch: Branch, _now: float) -> None:
+        return None
+
+    def is_news(self, _what: str) -> bool:
+        return False
+
+    def count(self, _name: str, _amount: float = 1.0, /, **_labels: str) -> None:
+        """Nobody asks for figures."""
+
+
 class Meter:
     """Lets calls through and accounts for them. `account` is whose limit it is: an organization with the App installed,
     or ``*`` for the bearer of one token; `resource` is GitHub's name of the limit.

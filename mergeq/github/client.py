@@ -3,9 +3,10 @@ which GitHub's limits are accounted (D12).
 """
 
 import copy
+import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self, TypeVar, cast
@@ -58,6 +59,21 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What GitHub answered: its status, its headers by name in lower case, and the JSON of its body, None for none."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+
+    @property
+    def text(self) -> str:
+        """What an answer that is an error says, in one line."""
+        said = self.data.get("message") if isinstance(self.data, dict) else None
+        return " ".join(f"GitHub answered {self.status} {said or ''}".split())
+
+
+@dataclass(frozen=True, slots=True)
 class Landing:
     """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where
     the base is now.
@@ -83,6 +99,14 @@ class LastLook:
     blockers: tuple[Blocker, ...] | None
 
 
+@dataclass(slots=True)
+class _Server:
+    """What is known of the server itself, by all that speak to it."""
+
+    version: str = ""
+    lacking: tuple[documents.Newer, ...] = ()
+
+
 class GitHub:
     """GitHub over HTTP: GraphQL for reads, REST for writes. One object may be used by several threads and after a
     fork.
@@ -104,10 +128,9 @@ class GitHub:
         self._graphql_url = graphql_url
         self._sleep = sleep
         self._meter = meter
-        self._lacking: set[str] = set()  # shared by all that speak to this server
-        self._has_learnt: list[bool] = []
         self.purpose = Purpose.EXPLAIN
         self._local = threading.local()
+        self._server = _Server()
 
     def on(self, purpose: Purpose) -> Self:
         """The same client, whose calls are for that purpose; connections are shared."""
@@ -415,6 +438,76 @@ class GitHub:
             return str(error)
         return ""
 
+    # anything else, for looking GitHub over
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who this client speaks as."""
+        return self._credentials
+
+    @property
+    def version(self) -> str:
+        """That of an Enterprise Server that was met; else empty."""
+        return self._server.version
+
+    def speaking_as(self, credentials: Credentials) -> "GitHub":
+        """A client of the same GitHub for somebody else."""
+        return GitHub(
+            credentials=credentials,
+            api_url=self._api_url,
+            graphql_url=self._graphql_url,
+            sleep=self._sleep,
+            meter=self._meter,
+        )
+
+    def ask(self, owner: str, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """One REST call about what `owner` has, sent once, whatever GitHub answers. Raises Unreadable when nothing was
+        answered, or nobody may ask.
+        """
+        try:
+            token, account = self._speak_for(owner, "core")
+            answer = self._ask_once(account, verb, path, body)
+            if _is_turned_away(answer.status, answer.text):
+                self._credentials.forget(owner, token)
+                if self._speak_for(owner, "core")[0] != token:
+                    answer = self._ask_once(account, verb, path, body)
+        except (NoCredentials, HeldBack) as error:
+            raise Unreadable(f"{path} could not be asked: {error}") from None
+        except (requests.RequestException, OSError) as error:
+            raise Unreadable(f"{path} could not be asked: the connection broke ({type(error).__name__})") from None
+        return answer
+
+    def query(self, owner: str, document: str, variables: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """The data of one GraphQL query about what `owner` has. Raises Unreadable."""
+        return self._read(document, dict(variables), what, owner)
+
+    def learn_server(self, owner: str) -> tuple[str, ...]:
+        """What this GitHub does not know of all that is asked for, in words; from now on it is not asked for. An
+        Enterprise Server's `version` is known then. github.com knows everything; so does one that does not answer.
+        """
+        if not self._graphql_url.endswith("/api/graphql"):
+            return ()
+        try:
+            self._server.version = self.ask(owner, "GET", "/meta").headers.get("x-github-enterprise-version", "")
+            known = self.query(owner, documents.SCHEMA, {}, "the schema")
+        except Unreadable:
+            return ()
+        fields = {name: {one["name"] for one in (known[name] or {"fields": ()})["fields"]} for name in known}
+        self._server.lacking = tuple(one for one in documents.NEWER if not fields[one.kind].issuperset(one.absent))
+        return tuple(one.what for one in self._server.lacking)
+
+    def _ask_once(self, account: str, verb: str, path: str, body: Mapping[str, Any] | None) -> Reply:
+        status, headers, text = self._rest().requester.requestJson(verb, path, input=body and dict(body))
+        try:
+            data = json.loads(text) if text else None
+        except ValueError:
+            data = None
+        reply = Reply(status, {name.lower(): value for name, value in headers.items()}, data)
+        self._charge(account, "core", Kind.READ if verb == "GET" else Kind.WRITE, 1, reply.headers, status)
+        if held := self._meter.hold_for(account, status, reply.headers, reply.text):
+            raise held
+        return reply
+
     def close(self) -> None:
         """Close this thread's connections."""
         if (session := getattr(self._local, "graphql", None)) is not None:
@@ -458,7 +551,7 @@ class GitHub:
             headers, data = self._rest().requester.requestJsonAndCheck(verb, path, input=body)
         except pygithub.GithubException as error:
             self._charge(account, "core", kind, 1, error.headers or {}, error.status)
-            if error.status == HTTPStatus.UNAUTHORIZED and again:
+            if again and _is_turned_away(error.status, _message(error)):
                 self._credentials.forget(owner, token)
                 return self._call(kind, verb, path, body, again=False)
             text = _message(error)
@@ -529,54 +622,45 @@ class GitHub:
             return error.until - self._meter.now() <= _PATIENCE
         return _passing(error) and (seconds_in(self._local.headers) or 0.0) <= _PATIENCE
 
-    def _read(self, document: str, variables: dict[str, Any], what: str) -> dict[str, Any]:
+    def _read(self, document: str, variables: dict[str, Any], what: str, owner: str = "") -> dict[str, Any]:
         """Run one query, again after a passing failure; one that asks for pages of ``$first`` asks for half of it when
         GitHub takes too long, and leaves in `variables` what it came to (Q1, Q2).
 
         Partial data with errors is not used (Q3), but of pages that lack single pull requests, or what stands
         beside them: those are then as if they could not be read.
         """
-        owner = variables.get("owner") or scope_owner(variables["query"])
+        owner = owner or variables.get("owner") or scope_owner(variables["query"])
 
         def shrink(error: BaseException) -> None:
             if _takes_too_long(error):
                 variables["first"] = max(variables["first"] // 2, 1)
 
         def ask() -> dict[str, Any]:
-            lacking = frozenset(self._lacking)
-            fitting = documents.without(document, lacking) if lacking else document
+            lacking = self._server.lacking
             try:
-                answer = self._execute(GraphQLRequest(fitting, variable_values=variables), owner)
+                request = GraphQLRequest(documents.without(document, lacking), variable_values=variables)
+                answer = self._execute(request, owner)
             except TransportQueryError as error:
                 too_much = not _TOO_MUCH.isdisjoint(_types(error))
                 if "first" not in variables or (too_much and variables["first"] > 1) or not parse.is_page(error.data):
                     raise
                 answer = parse.without(cast("dict[str, Any]", error.data), error.errors or [])
-            documents.fill_in(answer, lacking)
-            return answer
+            return cast("dict[str, Any]", documents.completed(answer, lacking))
 
         try:
             return self._again(ask, shrink if "first" in variables else None)
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
-            if not self._has_learnt and _is_about_a_field(error):
-                self._learn_fields(owner)
-                return self._read(document, variables, what)
+            if not self._server.lacking and _is_of_another_age(error) and self.learn_server(owner):
+                return self._read(document, variables, what, owner)
             raise Unreadable(f"{what} could not be read: {_said(error) or 'GitHub gave no reason'}") from None
         except TransportServerError as error:
-            raise Unreadable(f"{what} could not be read: GitHub answered {error.code}") from None
+            why = f"GitHub answered {error.code} {self._local.text}".rstrip()
+            raise Unreadable(f"{what} could not be read: {why}") from None
         except (TransportError, requests.RequestException) as error:
             broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
             raise Unreadable(f"{what} could not be read: {broken}") from None
-
-    def _learn_fields(self, owner: str) -> None:
-        """Find out which of the fields that we can do without this server does not have (Q84). Raises Unreadable."""
-        known = self._read(documents.SCHEMA, {"owner": owner}, "the schema of this server")
-        self._has_learnt.append(True)
-        for name, fields in documents.OPTIONAL.items():
-            there = {field["name"] for field in (known[name] or {"fields": ()})["fields"]}
-            self._lacking.update(fields.keys() - there)
 
     def _execute(self, request: GraphQLRequest, owner: str, *, again: bool = True) -> dict[str, Any]:
         """One query, sent twice at most: a token that GitHub did not take is replaced."""
@@ -603,7 +687,7 @@ class GitHub:
             if not is_told:
                 self._meter.note_silence(account, "graphql")
             return data
-        if status == HTTPStatus.UNAUTHORIZED and again:
+        if again and _is_turned_away(status, said):
             self._credentials.forget(owner, token)
             return self._execute(request, owner, again=False)
         if held := self._meter.hold_for(account, status, headers, said):
@@ -687,9 +771,11 @@ def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _is_about_a_field(error: TransportQueryError) -> bool:
-    """Whether a document was refused because a field of it does not exist on this server."""
-    return any("doesn't exist on type" in str(one.get("message")) for one in error.errors or ())
+def _is_turned_away(status: int | None, text: str) -> bool:
+    """Whether a call was surely not carried out since its token is worth nothing any more: refused (401), or of an App
+    whose installation was suspended meanwhile, which asking for another token tells in full.
+    """
+    return status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and "has been suspended" in text)
 
 
 def _first_parent(commit: dict[str, Any]) -> str:
@@ -697,15 +783,21 @@ def _first_parent(commit: dict[str, Any]) -> str:
     return str(parents[0]["oid"]) if parents else ""
 
 
+def _said(error: TransportQueryError) -> str:
+    """What an answer's errors say, those that are about a query's size by their names."""
+    found = ((str(one.get("type", "")), str(one.get("message", one))) for one in error.errors or [])
+    return "; ".join(f"{kind}: {text}" if kind in _TOO_MUCH else text for kind, text in found)
+
+
 def _types(error: TransportQueryError) -> set[str]:
     """The types of the errors in an answer; some have none (Q5)."""
     return {str(one.get("type", "")) for one in error.errors or []}
 
 
-def _said(error: TransportQueryError) -> str:
-    """What an answer's errors say, those that are about a query's size by their names."""
-    found = ((str(one.get("type", "")), str(one.get("message", one))) for one in error.errors or [])
-    return "; ".join(f"{kind}: {text}" if kind in _TOO_MUCH else text for kind, text in found)
+def _is_of_another_age(error: TransportQueryError) -> bool:
+    """Whether a server was asked for a field that it does not know."""
+    words = ("Cannot query field", "doesn't exist on type")
+    return any(one in str(each.get("message", each)) for each in error.errors or [] for one in words)
 
 
 def _passing(error: BaseException) -> bool:

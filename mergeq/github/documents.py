@@ -1,27 +1,66 @@
-"""The GraphQL documents that are sent, each named for what it is for, and what servers may lack of them."""
+"""The GraphQL documents that are sent, each named for what it is for."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from graphql import REMOVE, FieldNode, Visitor, parse, print_ast, visit
+from graphql import Node, Visitor, parse, print_ast, visit
+from graphql.language import REMOVE, FieldNode
 
-OPTIONAL: dict[str, dict[str, Any]] = {
-    "PullRequest": {"mergeStateStatus": "UNKNOWN", "isInMergeQueue": False, "isMergeQueueEnabled": False},
-    "Ref": {"rules": {"totalCount": 0, "nodes": []}},
-    "Repository": {
-        "mergeCommitTitle": "MERGE_MESSAGE",
-        "mergeCommitMessage": "PR_TITLE",
-        "squashMergeCommitTitle": "COMMIT_OR_PR_TITLE",
-        "squashMergeCommitMessage": "COMMIT_MESSAGES",
-    },
-}
-"""Fields by type that a GitHub Enterprise Server may be too old for, with what holds where there is no such thing
-(Q84).
-"""
+from mergeq.core.pull import Repository
 
-_TOLD_BY = {"PullRequest": "headRefName", "Ref": "branchProtectionRule", "Repository": "isArchived"}
-"""By which field an answer shows that it is of a type, in all our documents that ask for something optional of it."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Newer:
+    """What an older Enterprise Server may not have: fields of a type of its schema, each with what such a server would
+    say if it could. `beside` is a field that is asked for wherever they are, and nowhere else.
+    """
+
+    what: str
+    kind: str
+    beside: str
+    absent: Mapping[str, Any]
+
+
+NEWER = (
+    Newer("rulesets", "Ref", "branchProtectionRule", {"rules": {"totalCount": 0, "nodes": []}}),
+    Newer(
+        "the merge methods that a ruleset allows",
+        "PullRequestParameters",
+        "requiredApprovingReviewCount",
+        {"allowedMergeMethods": None},
+    ),
+    Newer("GitHub's own opinion of a merge", "PullRequest", "mergeable", {"mergeStateStatus": "UNKNOWN"}),
+    Newer(
+        "a merge queue of its own",
+        "PullRequest",
+        "mergeable",
+        {"isInMergeQueue": False, "isMergeQueueEnabled": False},
+    ),
+    Newer(
+        "approval of the last push",
+        "BranchProtectionRule",
+        "requiresApprovingReviews",
+        {"requireLastPushApproval": False},
+    ),
+    Newer("locked branches", "BranchProtectionRule", "requiresApprovingReviews", {"lockBranch": False}),
+    Newer(
+        "settings for the messages of merges",
+        "Repository",
+        "mergeCommitAllowed",
+        {
+            "mergeCommitTitle": Repository().merge_title,
+            "mergeCommitMessage": Repository().merge_message,
+            "squashMergeCommitTitle": Repository().squash_title,
+            "squashMergeCommitMessage": Repository().squash_message,
+        },
+    ),
+)
+
+SCHEMA = "query Schema {\n%s\n}" % "\n".join(  # noqa: UP031 -- braces stand for themselves
+    f'  {name}: __type(name: "{name}") {{ fields {{ name }} }}' for name in sorted({one.kind for one in NEWER})
+)
 
 _PULL = """
 fragment Pull on PullRequest {
@@ -163,12 +202,6 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
     + _REPOSITORY
 )
 
-SCHEMA = (
-    "query Schema {\n"
-    + "".join(f"  {name}: __type(name: {name!r}) {{ fields {{ name }} }}\n" for name in OPTIONAL).replace("'", '"')
-    + "}\n"
-)
-
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
   rateLimit { cost limit remaining resetAt }
@@ -241,36 +274,6 @@ query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: Str
 )
 
 
-@cache
-def without(document: str, lacking: frozenset[str]) -> str:
-    """A document that does not ask for some fields."""
-    return print_ast(visit(parse(document), _Without(lacking)))
-
-
-def fill_in(answer: Any, lacking: frozenset[str]) -> None:
-    """Put into an answer what holds in place of the fields that were not asked for."""
-    if isinstance(answer, list):
-        for one in answer:
-            fill_in(one, lacking)
-    elif isinstance(answer, dict):
-        for one in [*answer.values()]:
-            fill_in(one, lacking)
-        for name, sign in _TOLD_BY.items():
-            if sign in answer:
-                answer |= {field: value for field, value in OPTIONAL[name].items() if field in lacking}
-
-
-class _Without(Visitor):
-    """Takes fields out by their names, none of which has another meaning elsewhere in our documents."""
-
-    def __init__(self, names: Collection[str]) -> None:
-        super().__init__()
-        self._names = names
-
-    def enter_field(self, node: FieldNode, *_where: Any) -> Any:
-        return REMOVE if node.name.value in self._names else None
-
-
 def staged(count: int) -> str:
     """The query for the contexts of `count` staged commits, given as the variables $sha0, $sha1 and so on."""
     wanted = range(count)
@@ -283,3 +286,29 @@ def staged(count: int) -> str:
         f"query Staged($owner: String!, $name: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
         f"  repository(owner: $owner, name: $name) {{\n{objects}  }}\n}}\n{_ROLLUP}"
     )
+
+
+@cache
+def without(document: str, lacking: tuple[Newer, ...]) -> str:
+    """A document that does not ask for what a server lacks."""
+    return print_ast(visit(parse(document), _Leaving(lacking))) if lacking else document
+
+
+def completed(answer: Any, lacking: tuple[Newer, ...]) -> Any:
+    """An answer to such a document as a server gives it that lacks nothing and has none of it."""
+    if isinstance(answer, list):
+        return [completed(one, lacking) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    filled = {name: value for one in lacking if one.beside in answer for name, value in one.absent.items()}
+    return filled | {name: completed(value, lacking) for name, value in answer.items()}
+
+
+class _Leaving(Visitor):
+    def __init__(self, lacking: tuple[Newer, ...]) -> None:
+        super().__init__()
+        self._fields = {name for one in lacking for name in one.absent}
+
+    def enter_field(self, node: FieldNode, *_: Node) -> object:
+        """Leave out the field and all below it."""
+        return REMOVE if node.name.value in self._fields else None

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from mergeq.sandbox.world import World
 
 Act = Callable[["World", Fault], None]
+NOT_ON_OLD_SERVERS = frozenset(
+    {
+        ("PullRequest", "mergeStateStatus"),
+        ("PullRequest", "isInMergeQueue"),
+        ("PullRequest", "isMergeQueueEnabled"),
+        ("Ref", "rules"),
+    }
+)
 
 
 def carry_out_due(world: World, repo: str | None) -> None:
@@ -167,6 +175,11 @@ def _flip(world: World, fault: Fault) -> None:
     world.clock.call_later(fault.seconds("at"), world.activity.tracked(flip))
 
 
+def _age(world: World, _fault: Fault) -> None:
+    """The server is an Enterprise Server of long ago, which tells no limits (Q84)."""
+    world.enterprise, world.lacks = "3.4.0", NOT_ON_OLD_SERVERS
+
+
 def _auto_merge(world: World, fault: Fault) -> None:
     """Somebody asks GitHub to merge as soon as it can (Q46)."""
     method = Method(fault.args.get("method", "merge"))
@@ -224,6 +237,7 @@ _ACTS: Mapping[FaultId, Act] = {
     FaultId.BRANCH_RENAME: _rename_branch,
     FaultId.PR_GHOST: _leave,
     FaultId.PR_LOCK: _lock,
+    FaultId.PROFILE_GHES: _age,
     FaultId.PR_AUTO_MERGE: _auto_merge,
     FaultId.CHECKS_SUPERSEDED: _supersede,
     FaultId.CHECKS_SAME_NAME: _same_name,

@@ -28,6 +28,7 @@ from mergeq.sandbox import (
     rest_pulls,
     rest_repos,
     rest_rulesets,
+    rest_settings,
 )
 from mergeq.sandbox.control import control
 from mergeq.sandbox.oauth import oauth
@@ -51,6 +52,7 @@ ENDPOINTS = (
     rest_pulls,
     rest_repos,
     rest_rulesets,
+    rest_settings,
 )
 """The modules whose import adds endpoints to ``rest``."""
 

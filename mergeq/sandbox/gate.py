@@ -231,6 +231,8 @@ def finish(answer: Response) -> Response:
     answer.headers.setdefault(
         "Vary", "Accept, Authorization, Cookie, X-GitHub-OTP,Accept-Encoding, Accept, X-Requested-With"
     )
+    if world().enterprise:
+        answer.headers["X-GitHub-Enterprise-Version"] = world().enterprise
     if who.permissions is not None and "needs" in g and g.needs:
         answer.headers["X-Accepted-GitHub-Permissions"] = permissions.spelt(g.needs)
     if who.grant is not None and who.grant.kind in (TokenKind.CLASSIC, TokenKind.OAUTH):

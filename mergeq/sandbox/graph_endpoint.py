@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
@@ -31,7 +30,6 @@ from mergeq.sandbox import (
     graph_rulesets,
 )
 from mergeq.sandbox.callers import Caller
-from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.graph_cost import weigh
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers
 from mergeq.sandbox.rates import Rates
@@ -40,18 +38,6 @@ from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.world import World
 
 _MAX_DOCUMENTS = 512
-_UNKNOWN_FIELD = re.compile(r"Cannot query field '(\w+)' on type '(\w+)'")
-_NOT_ON_OLD_SERVERS = {
-    "PullRequest": ("mergeStateStatus", "isInMergeQueue", "isMergeQueueEnabled", "autoMergeRequest"),
-    "Ref": ("rules",),
-    "Repository": (
-        "rulesets",
-        "mergeCommitTitle",
-        "mergeCommitMessage",
-        "squashMergeCommitTitle",
-        "squashMergeCommitMessage",
-    ),
-}
 _DIFFERENT_TYPES = "because they return conflicting types"
 """What GitHub does not mind: fields of one name but several types in fragments that exclude each other."""
 
@@ -59,10 +45,6 @@ _DIFFERENT_TYPES = "because they return conflicting types"
 @cache
 def schema() -> GraphQLSchema:
     """The schema, built once in a process."""
-    return _built()
-
-
-def _built() -> GraphQLSchema:
     resolvers = Resolvers()
     graph_commits.bind(resolvers)
     graph_conversations.bind(resolvers)
@@ -75,15 +57,14 @@ def _built() -> GraphQLSchema:
 
 
 @cache
-def older_schema() -> GraphQLSchema:
-    """The schema without what an old GitHub Enterprise Server does not have (Q84)."""
-    older = _built()
-    for name, fields in _NOT_ON_OLD_SERVERS.items():
-        type_ = older.type_map[name]
-        assert isinstance(type_, GraphQLObjectType)  # noqa: S101 -- for the type checker
-        for field in fields:
-            del type_.fields[field]
-    return older
+def schema_without(lacks: frozenset[tuple[str, str]]) -> GraphQLSchema:
+    """The schema of a server that lacks some fields of types."""
+    if not lacks:
+        return schema()
+    made = schema.__wrapped__()
+    for name, field in lacks:
+        del cast("GraphQLObjectType", made.type_map[name]).fields[field]
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +72,6 @@ class _Read:
     """A document text after parsing and validation."""
 
     document: DocumentNode | None
-    schema: GraphQLSchema
     errors: tuple[Json, ...] = ()
 
 
@@ -101,7 +81,7 @@ class GraphEndpoint:
     def __init__(self, world: World, rates: Rates) -> None:
         self._world = world
         self._rates = rates
-        self._documents: dict[tuple[str, GraphQLSchema], _Read] = {}
+        self._documents: dict[tuple[str, frozenset[tuple[str, str]]], _Read] = {}
 
     def answer(self, body: Mapping[str, Any], caller: Caller, shapes: Shapes) -> Json:
         text = body.get("query")
@@ -114,7 +94,7 @@ class GraphEndpoint:
         operation = get_operation_ast(read.document, body.get("operationName"))
         if operation is None:
             return {"errors": [{"message": f"No operation named {str(body.get('operationName'))!r}"}]}
-        return self._run(read, operation, variables, caller, shapes)
+        return self._run(read.document, operation, variables, caller, shapes)
 
     def operation(self, body: Mapping[str, Any]) -> OperationDefinitionNode | None:
         """The operation that is to be run; None if there is none."""
@@ -125,27 +105,23 @@ class GraphEndpoint:
         return get_operation_ast(read.document, body.get("operationName"))
 
     def _read(self, text: str) -> _Read:
-        found = schema()
-        if self._world.faults.fires(FaultId.PROFILE_GHES):
-            found = older_schema()
-        known = self._documents.get((text, found))
+        lacks = self._world.lacks
+        known = self._documents.get((text, lacks))
         if known is None:
             if len(self._documents) >= _MAX_DOCUMENTS:
                 self._documents.clear()
-            known = self._documents[text, found] = _parse_and_validate(text, found)
+            known = self._documents[text, lacks] = _parse_and_validate(text, schema_without(lacks))
         return known
 
     def _run(
         self,
-        read: _Read,
+        document: DocumentNode,
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
         caller: Caller,
         shapes: Shapes,
     ) -> Json:
-        document, known = read.document, read.schema
-        assert document is not None  # noqa: S101 -- it has been validated
-        cost = weigh(known, document, operation, variables)
+        cost = weigh(schema_without(self._world.lacks), document, operation, variables)
         if cost.refusals:
             return {"errors": [_shown(refusal) for refusal in cost.refusals]}
         world = self._world
@@ -154,7 +130,7 @@ class GraphEndpoint:
             return {"errors": [{"type": "RATE_LIMITED", "message": message}]}
         budget = self._rates.budget(caller.payer, "graphql", world.now())
         context = Context(world, shapes, caller, budget, cost.points, cost.nodes)
-        return execute(known, document, operation, variables, context)
+        return execute(schema_without(world.lacks), document, operation, variables, context)
 
 
 def execute(
@@ -175,24 +151,14 @@ def execute(
     return _body(result)
 
 
-def _parse_and_validate(text: str, against: GraphQLSchema) -> _Read:
+def _parse_and_validate(text: str, known: GraphQLSchema) -> _Read:
     try:
         document = parse(text)
     except GraphQLError as error:
-        return _Read(None, against, (_shown(error),))
-    found: Sequence[GraphQLError] = validate(against, document)
+        return _Read(None, (_shown(error),))
+    found: Sequence[GraphQLError] = validate(known, document)
     errors = [error for error in found if _DIFFERENT_TYPES not in error.message]
-    return _Read(document, against) if not errors else _Read(None, against, tuple(map(_invalid, errors)))
-
-
-def _invalid(error: GraphQLError) -> Json:
-    """An error of validation; GitHub has its own words for a field that it does not know."""
-    shown = _shown(error)
-    unknown = _UNKNOWN_FIELD.match(error.message)
-    if unknown is not None:
-        shown["message"] = f"Field '{unknown[1]}' doesn't exist on type '{unknown[2]}'"
-        shown["extensions"] = {"code": "undefinedField", "typeName": unknown[2], "fieldName": unknown[1]}
-    return shown
+    return _Read(None, tuple(map(_shown, errors))) if errors else _Read(document)
 
 
 def _body(result: ExecutionResult) -> Json:

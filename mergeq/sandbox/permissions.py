@@ -41,6 +41,7 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
         "contents",
     ),
     (r"\w+ /hooks.*", None, "repository_hooks"),
+    (r"GET /actions/permissions.*", None, "administration"),
     (r"\w+ /actions.*", None, "actions"),
     (r"GET /collaborators.*", "read", "metadata"),
     (r"\w+ /collaborators.*", None, "administration"),

@@ -451,6 +451,8 @@ class Repo:
     properties: dict[str, str] = field(default_factory=dict)
     """What the organization has filed it under; rulesets can choose by it."""
     rule_suites: list[RuleSuite] = field(default_factory=list)
+    workflows_may_write: bool = False
+    """Whether the tokens of its workflows may write unless they say otherwise."""
     moved_at: dict[str, float] = field(default_factory=dict)
     """When a commit was last pushed, by its SHA."""
     last_number: int = 0

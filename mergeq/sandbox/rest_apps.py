@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flask import jsonify, request
 
 from mergeq.sandbox import installing
 from mergeq.sandbox.app_shapes import installation_shape, token_shape
-from mergeq.sandbox.apps import MAX_REPOSITORIES, Installation
-from mergeq.sandbox.gate import registration
+from mergeq.sandbox.apps import MAX_REPOSITORIES, TOKEN_LIFE_S, Installation
+from mergeq.sandbox.gate import registration, server_time
 from mergeq.sandbox.refusals import RefusedError, not_found
 from mergeq.sandbox.rest import (
     Answer,
@@ -111,7 +112,9 @@ def _issue(installation_id: int) -> Answer:
     repos = _narrowed_to(found, fields.get("repositories"), fields.get("repository_ids"))
     permissions = _allowed(found, fields.get("permissions"))
     token, grant = world().registry.issue(found, now=world().now(), repos=repos, permissions=permissions)
-    return jsonify(token_shape(shapes(), token, grant)), 201
+    ahead = server_time() - world().now()
+    told = replace(grant, expires_at=world().now() + TOKEN_LIFE_S + ahead)
+    return jsonify(token_shape(shapes(), token, told)), 201
 
 
 def _narrowed_to(

@@ -28,7 +28,11 @@ DEFAULT_URL = "http://sandbox.test"
 
 
 class WorldState:
-    """Repositories, people, hooks, faults and the clock; ``World`` adds what can be done to them."""
+    """Repositories, people, hooks, faults and the clock; ``World`` adds what can be done to them.
+
+    ``enterprise`` is the version of an Enterprise Server, empty for github.com; its GraphQL schema ``lacks`` fields,
+    each as (type, field).
+    """
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self.root = root
@@ -36,6 +40,8 @@ class WorldState:
         self.lock = threading.RLock()
         self.url = DEFAULT_URL
         self.lazy_reads = 1
+        self.enterprise = ""
+        self.lacks: frozenset[tuple[str, str]] = frozenset()
         self.update_delay = 1.0
         self.activity = Activity()
         self.faults = Faults()

@@ -61,7 +61,7 @@ def test_a_pull_request_is_shown_whole(sandbox: Sandbox, query: Query) -> None:
 def test_an_unknown_field_is_an_error_that_names_it(query: Query) -> None:
     answer = query("{ viewer { login frobs } }")
 
-    assert answer["errors"][0]["message"] == "Field 'frobs' doesn't exist on type 'User'"
+    assert answer["errors"][0]["message"] == "Cannot query field 'frobs' on type 'User'."
     assert "data" not in answer
 
 
