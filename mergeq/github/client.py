@@ -6,9 +6,10 @@ import copy
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import groupby
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ _TIMEOUT = 30
 _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
 _PAGE = 25  # pull requests at once
+_RULES_AT_ONCE = 25  # branches whose rules are read in one call
 _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
@@ -286,6 +288,36 @@ class GitHub:
             None if found is None else parse.contexts(found["statusCheckRollup"], sha)
             for found, sha in zip(objects, shas, strict=True)
         ]
+
+    def protections(self, branches: Iterable[Branch]) -> dict[Branch, Protection | None]:
+        """What GitHub demands of many branches, of whichever repositories, a few dozen in a call (P7.14). None where
+        there is no such branch or it could not be read in full. Of Apps that rulesets name only the number is known.
+        """
+        found: dict[Branch, Protection | None] = {}
+        for owner, theirs in groupby(sorted(branches), key=lambda branch: branch.org):
+            left = list(theirs)
+            while left:
+                found |= self._rules_of(owner, left[:_RULES_AT_ONCE])
+                del left[:_RULES_AT_ONCE]
+        return found
+
+    def _rules_of(self, owner: str, branches: Sequence[Branch]) -> dict[Branch, Protection | None]:
+        """The protection of a few branches; what spoils the answer for all is found by halves."""
+        variables: dict[str, Any] = {"owner": owner}
+        for index, branch in enumerate(branches):
+            variables |= {f"name{index}": branch.repo, f"ref{index}": f"refs/heads/{branch.name}"}
+        try:
+            answer = self._read(documents.rules_of(len(branches)), variables, f"the rules of {len(branches)} branches")
+        except Unreadable:
+            if len(branches) == 1:
+                return {branches[0]: None}
+            half = len(branches) // 2
+            return self._rules_of(owner, branches[:half]) | self._rules_of(owner, branches[half:])
+        nodes = [answer[f"branch{index}"] for index in range(len(branches))]
+        return {
+            branch: parse.protection(node, {}) if _is_it(branch, node) else None
+            for branch, node in zip(branches, nodes, strict=True)
+        }
 
     def commits(self, branch: Branch, number: int, head_sha: str) -> tuple[Commit, ...]:
         """The commits of a pull request, oldest first, as a rebase would replay them: merges are left out.
@@ -776,6 +808,11 @@ def _is_turned_away(status: int | None, text: str) -> bool:
     whose installation was suspended meanwhile, which asking for another token tells in full.
     """
     return status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and "has been suspended" in text)
+
+
+def _is_it(branch: Branch, node: dict[str, Any] | None) -> bool:
+    """Whether a repository was read by the name it has, and has the branch (Q27)."""
+    return bool(node and node["ref"]) and str(node and node["nameWithOwner"]).lower() == branch.full_repo.lower()
 
 
 def _first_parent(commit: dict[str, Any]) -> str:

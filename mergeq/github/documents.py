@@ -116,33 +116,39 @@ fragment Rollup on StatusCheckRollup {
     + _CONTEXTS
 )
 
+_RULES = """
+fragment Rules on Ref {
+  branchProtectionRule {
+    requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { slug } }
+    requiresApprovingReviews requiresLinearHistory requiresCommitSignatures requiresConversationResolution
+    dismissesStaleReviews requireLastPushApproval lockBranch
+  }
+  rules(first: 100) {
+    totalCount
+    nodes {
+      type
+      parameters {
+        __typename
+        ... on RequiredStatusChecksParameters {
+          strictRequiredStatusChecksPolicy requiredStatusChecks { context integrationId }
+        }
+        ... on PullRequestParameters {
+          requiredApprovingReviewCount requiredReviewThreadResolution dismissStaleReviewsOnPush
+          requireLastPushApproval requireCodeOwnerReview allowedMergeMethods
+        }
+      }
+    }
+  }
+}
+"""
+
 _REPOSITORY = """
 fragment Settings on Repository {
   nameWithOwner isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
   mergeCommitTitle mergeCommitMessage squashMergeCommitTitle squashMergeCommitMessage
   ref(qualifiedName: $ref) {
     target { oid }
-    branchProtectionRule {
-      requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { slug } }
-      requiresApprovingReviews requiresLinearHistory requiresCommitSignatures requiresConversationResolution
-      dismissesStaleReviews requireLastPushApproval lockBranch
-    }
-    rules(first: 100) {
-      totalCount
-      nodes {
-        type
-        parameters {
-          __typename
-          ... on RequiredStatusChecksParameters {
-            strictRequiredStatusChecksPolicy requiredStatusChecks { context integrationId }
-          }
-          ... on PullRequestParameters {
-            requiredApprovingReviewCount requiredReviewThreadResolution dismissStaleReviewsOnPush
-            requireLastPushApproval requireCodeOwnerReview allowedMergeMethods
-          }
-        }
-      }
-    }
+    ...Rules
   }
   issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {
     totalCount
@@ -184,6 +190,7 @@ query Branch(
     + _LABELS
     + _ROLLUP
     + _REPOSITORY
+    + _RULES
 )
 
 PULL = (
@@ -200,6 +207,7 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
     + _LABELS
     + _ROLLUP
     + _REPOSITORY
+    + _RULES
 )
 
 BASE = """
@@ -289,6 +297,21 @@ def staged(count: int) -> str:
 
 
 @cache
+def rules_of(count: int) -> str:
+    """The query for the rules of `count` branches of any repositories of one owner, given as the variables $name0,
+    $ref0 and so on.
+    """
+    wanted = range(count)
+    variables = "".join(f", $name{index}: String!, $ref{index}: String!" for index in wanted)
+    branches = "".join(
+        f"  branch{index}: repository(owner: $owner, name: $name{index}) {{\n"
+        f"    nameWithOwner ref(qualifiedName: $ref{index}) {{ ...Rules }}\n  }}\n"
+        for index in wanted
+    )
+    start = f"query Rules($owner: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
+    return f"{start}{branches}}}\n{_RULES}"
+
+
 def without(document: str, lacking: tuple[Newer, ...]) -> str:
     """A document that does not ask for what a server lacks."""
     return print_ast(visit(parse(document), _Leaving(lacking))) if lacking else document

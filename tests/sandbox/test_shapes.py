@@ -455,7 +455,9 @@ def test_what_mergeq_asks_is_judged_whatever_the_answer(busy: Sandbox, witness: 
 SENT = {name: text for name, text in vars(documents).items() if name.isupper() and not name.startswith("_")}
 
 
-@pytest.mark.parametrize("document", [*SENT.values(), documents.staged(2)], ids=[*SENT, "staged"])
+@pytest.mark.parametrize(
+    "document", [*SENT.values(), documents.staged(2), documents.rules_of(2)], ids=[*SENT, "staged", "rules"]
+)
 def test_what_mergeq_sends_is_valid_on_the_whole_schema(document: str) -> None:
     assert validate(whole_schema(), parse(document)) == []
 

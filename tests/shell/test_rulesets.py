@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mergeq.core.pull import Branch, Protection
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
 from tests.conftest import READY, Mergeq
@@ -119,3 +120,27 @@ def test_a_context_has_to_come_from_the_app_that_the_ruleset_names(
     mergeq.sweep_and_work(2)
 
     assert pull.is_open is not lands
+
+
+def test_the_rules_of_many_branches_are_read_in_one_call(github: Sandbox, mergeq: Mergeq) -> None:
+    """P7.14: both layers at once, and what is not there spoils nothing else."""
+    for name in ("acme/launchpad", "acme/tower"):
+        github.world.create_repo(name, files={"README.md": "x"})
+    github.world.protect("acme/rocket", "main", required_contexts=["lint"], required_reviews=1)
+    github.world.add_ruleset("acme/rocket", rules=[checks({"context": "e2e"}, strict=True)])
+    github.world.add_ruleset("acme/launchpad", rules=[{"type": "required_linear_history"}])
+    rocket, launchpad, tower, gone, nowhere = (
+        Branch.parse(f"acme/{name}") for name in ("rocket:main", "launchpad:main", "tower:main", "tower:x", "none:main")
+    )
+
+    read = mergeq.services.github.protections([tower, rocket, launchpad, gone])
+
+    assert read == {
+        rocket: Protection(required=(("lint", None), ("e2e", None)), reviews=True, up_to_date=True),
+        launchpad: Protection(linear_history=True),
+        tower: Protection(),
+        gone: None,
+    }
+    assert hits(github, "graphql") == 1
+    assert mergeq.services.github.protections([nowhere, rocket])[rocket] == read[rocket]
+    assert mergeq.services.github.protections([nowhere]) == {nowhere: None}
