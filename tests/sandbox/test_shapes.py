@@ -253,6 +253,8 @@ WRITES: list[tuple[str, str, dict[str, Any], int]] = [
     ("PUT", f"{REPO}/pulls/1/reviews/{{review}}/dismissals", {"message": "old"}, 200),
     ("POST", f"{REPO}/git/blobs", {"content": "x"}, 201),
     ("POST", f"{REPO}/git/blobs", {"content": "%", "encoding": "base64"}, 422),
+    ("GET", f"{REPO}/actions/permissions/workflow", NOTHING, 200),
+    ("GET", "/meta", NOTHING, 200),
     ("GET", f"{REPO}/git/blobs/{{blob}}", NOTHING, 200),
     ("GET", f"{REPO}/git/blobs/{'1' * 40}", NOTHING, 404),
     ("POST", f"{REPO}/git/trees", {"base_tree": "{tree}", "tree": [TEXT]}, 201),
@@ -379,6 +381,7 @@ def test_every_answer_is_as_github_describes_it_and_every_exception_is_needed(bu
 
     world.delete_repo(world.open_pull("acme/rocket", title="Gone", files={"gone.txt": "x\n"}, fork="eve").head_repo)
     world.faults.add("schema.future")
+    world.enterprise = "3.14.0"
 
     met = []
     for method, path, sent, who, code in tour:
