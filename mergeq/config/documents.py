@@ -86,24 +86,35 @@ def one_line(text: str) -> str:
 
 def read(file: Path) -> Document:
     """Read one YAML file. Raises ConfigError with one line for anything that cannot be read as one plain document."""
-    name = str(file)
+    return _parsed(text_of(file), str(file))
+
+
+def text_of(file: Path) -> str:
+    """The text of a file that is not too long. Raises ConfigError with one line."""
     try:
         with file.open("rb") as stream:
             raw = stream.read(_MAX_BYTES + 1)
     except OSError as error:
-        why = f"{name}: cannot be read ({error.strerror}); check the path and its permissions"
+        why = f"{file}: cannot be read ({error.strerror}); check the path and its permissions"
         raise ConfigError(one_line(why)) from error
-    return parse(raw, name)
+    return _text(raw, str(file))
 
 
 def parse(raw: bytes, name: str) -> Document:
     """As `read`, for bytes that are already there."""
+    return _parsed(_text(raw, name), name)
+
+
+def _text(raw: bytes, name: str) -> str:
     if len(raw) > _MAX_BYTES:
         raise ConfigError(f"{name}: is more than {_MAX_BYTES} bytes; split it")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+
+def _parsed(text: str, name: str) -> Document:
     document = _document(text, name)
     if (inner := _inside_config_map(document, text)) is None:
         return document

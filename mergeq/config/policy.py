@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from mergeq.config.documents import ConfigError, Document, parse, read
+from mergeq.config.documents import ConfigError, Document, parse, read, text_of
 from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
 from mergeq.config.protection import BranchProtection, ProtectionSection, is_defined, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
@@ -227,10 +227,7 @@ def load(paths: Iterable[Path]) -> Configuration:
 
 def texts_of(paths: Iterable[Path]) -> tuple[tuple[str, str, bool], ...]:
     """Every file behind the paths: its name, its text, and whether it is a main one. Raises ConfigError."""
-    try:
-        return tuple((str(file), file.read_text("utf-8-sig"), is_main) for file, is_main in _files(paths))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"a configuration file cannot be read ({error}); see `mergeq config check`") from error
+    return tuple((str(file), text_of(file), is_main) for file, is_main in _files(paths))
 
 
 def load_texts(texts: Iterable[tuple[str, str, bool]], whose: str) -> Configuration:

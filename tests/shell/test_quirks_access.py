@@ -9,8 +9,9 @@ import pytest
 from mergeq.core.pull import Branch
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
-from tests.conftest import READY, Mergeq
+from tests.conftest import Mergeq
 from tests.quirks import Quirk
+from tests.shell.quirky import ready
 from tests.shell.test_quirks_reading import error_of, look
 
 MAIN = Branch("acme", "rocket", "main")
@@ -23,13 +24,6 @@ LIMITS = [
     pytest.param("limit.primary", {"skew": -7200}, marks=pytest.mark.quirk("Q61"), id="a reset in the past"),
     pytest.param("limit.abuse", {}, marks=pytest.mark.quirk("Q62"), id="in the old words"),
 ]
-
-
-def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
-    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
-    pull = github.world.open_pull("acme/rocket", title=title, **asked)  # type: ignore[arg-type]
-    github.settle()
-    return pull
 
 
 def sweep_until(mergeq: Mergeq, pull: Pull, minutes: int) -> None:

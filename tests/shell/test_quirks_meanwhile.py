@@ -9,28 +9,11 @@ from mergeq import execute, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
-from tests.conftest import CONFIG, READY, Mergeq
+from tests.conftest import Mergeq
 from tests.quirks import Quirk
+from tests.shell.quirky import STAGED, ready, work
 
 MAIN = Branch("acme", "rocket", "main")
-STAGED = (
-    CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [ci/test]}\n  merge_method:")
-    + "mergeq: {queue: {retest: staging}}\n"
-)
-
-
-def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
-    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
-    pull = github.world.open_pull("acme/rocket", title=title, **asked)  # type: ignore[arg-type]
-    github.settle()
-    return pull
-
-
-def work(github: Sandbox, mergeq: Mergeq, minutes: int = 1) -> None:
-    for _ in range(minutes):
-        mergeq.sweep_and_work()
-        github.settle()
 
 
 @pytest.mark.parametrize(

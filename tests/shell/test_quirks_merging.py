@@ -9,21 +9,9 @@ import requests
 
 from mergeq.core.history import Outcome
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
-from tests.conftest import CONFIG, READY, Mergeq
+from tests.conftest import Mergeq
 from tests.quirks import Quirk
-
-STAGED = (
-    CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [ci/test]}\n  merge_method:")
-    + "mergeq: {queue: {retest: staging}}\n"
-)
-
-
-def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
-    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
-    pull = github.world.open_pull("acme/rocket", title=title, **asked)  # type: ignore[arg-type]
-    github.settle()
-    return pull
+from tests.shell.quirky import STAGED, ready
 
 
 def outcomes(mergeq: Mergeq) -> list[str]:

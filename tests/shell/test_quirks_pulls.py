@@ -7,32 +7,11 @@ import pytest
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
 from tests.quirks import Quirk
+from tests.shell.quirky import STAGED, UPDATED, ready, status_of, work
 
-REQUIRED = CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [ci/test]}\n  merge_method:")
-UPDATED = REQUIRED + "mergeq: {queue: {retest: update}}\n"
 _WRONG = {Outcome.RACED, Outcome.WRONG_TREE, Outcome.REFUSED}
-STAGED = REQUIRED + "mergeq: {queue: {retest: staging}}\n"
-
-
-def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
-    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
-    pull = github.world.open_pull("acme/rocket", title=title, **asked)  # type: ignore[arg-type]
-    github.settle()
-    return pull
-
-
-def work(github: Sandbox, mergeq: Mergeq, minutes: int = 1) -> None:
-    for _ in range(minutes):
-        mergeq.sweep_and_work()
-        github.settle()
-
-
-def status_of(github: Sandbox, pull: Pull) -> str:
-    found = {s.context: s.description or "" for s in github.world.repo(pull.repo).latest_statuses(pull.head_sha)}
-    return found["tide"]
 
 
 @pytest.mark.quirk("Q24")

@@ -10,28 +10,13 @@ from mergeq import jobs
 from mergeq.core.pull import Branch
 from mergeq.github import documents
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Method, Pull
+from mergeq.sandbox.records import Method
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.quirks import Quirk
+from tests.shell.quirky import STAGED, ready, status_of
 
 MAIN = Branch("acme", "rocket", "main")
 ONE_REPO = CONFIG.replace("orgs: [acme]", "repos: [acme/rocket]")
-STAGED = (
-    CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [ci/test]}\n  merge_method:")
-    + "mergeq: {queue: {retest: staging}}\n"
-)
-
-
-def ready(github: Sandbox, title: str = "Add fins", repo: str = "acme/rocket", **more: object) -> Pull:
-    asked: dict[str, object] = {"files": {f"{title}.txt": "x\n"}, "labels": READY, **more}
-    pull = github.world.open_pull(repo, title=title, **asked)  # type: ignore[arg-type]
-    github.settle()
-    return pull
-
-
-def status_of(github: Sandbox, pull: Pull) -> str:
-    found = {s.context: s.description or "" for s in github.world.repo(pull.repo).latest_statuses(pull.head_sha)}
-    return found.get("tide", "")
 
 
 def error_of(mergeq: Mergeq, branch: Branch = MAIN) -> str:
