@@ -16,6 +16,7 @@ from mergeq import execute, stage, sync
 from mergeq.bootstrap import Services
 from mergeq.core.budget import stretch
 from mergeq.core.history import Outcome
+from mergeq.core.marks import Mark
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Retest
 from mergeq.github import HeldBack, Refused, Unreadable
@@ -43,18 +44,19 @@ class Received(StrEnum):
 def receive(services: Services, delivery: str, event: str, payload: Any) -> Received:
     """Mark what a genuine delivery touches and send for it. The payload itself goes no further."""
     found = touched(event, payload, services.config.status_context)
-    branches = [] if found is None else [branch for branch in _resolve(services, found) if _is_served(services, branch)]
-    if not branches:
+    if found is None:
         return Received.IGNORED
-    if head := arrival(event, payload):
+    branches = [branch for branch in _resolve(services, found) if _is_served(services, branch)]
+    if branches and (head := arrival(event, payload)):
         known = services.store.arrivals(branches[0].full_repo).get(head[0])
         if known is None or known.head_sha != head[1].head_sha:
             services.store.note_arrivals(branches[0].full_repo, dict([head]))
-    fresh = services.store.deliver(delivery, branches, services.now())
-    if fresh is None:
+    head_key = f"{found.repo}@{found.head}" if found.head else ""
+    done = services.store.deliver(delivery, map(Mark, branches), services.now(), head=head_key)
+    if done is None:
         return Received.DUPLICATE
-    _send_for(services, fresh)
-    return Received.QUEUED
+    _send_for(services, done.fresh)
+    return Received.QUEUED if done.touched else Received.IGNORED
 
 
 def look_at(services: Services, branches: Iterable[Branch]) -> None:
@@ -221,8 +223,6 @@ def _is_served(services: Services, branch: Branch) -> bool:
 
 
 def _resolve(services: Services, found: Touched) -> Iterable[Branch]:
-    if found.head:
-        return services.store.branches_of_head(found.repo, found.head)
     if found.whole_repo:
         return [branch for branch in services.store.branches() if branch.full_repo == found.repo]
     return found.branches

@@ -18,6 +18,7 @@ import redis
 from mergeq.core.batch import Conflict, Run
 from mergeq.core.budget import Hold, Spent
 from mergeq.core.history import HistoryRecord
+from mergeq.core.marks import Hint, Mark
 from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
 from mergeq.core.pull import Branch, Method
 
@@ -25,14 +26,16 @@ T = TypeVar("T")
 
 _P = "mergeq:"
 DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
+MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number, ALL, TIP or RUNS -> Marked
+MARK = _P + "mark"  # counter of marks
 WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
 TOKEN = _P + "token"  # counter of fencing tokens
 POOLS = _P + "pools"  # hash: branch -> SavedPool
 PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch
-HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> branches, newline-separated
+HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> what has this commit: lines of a branch, a blank, a field of its MARKS
 REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
-RUNS = _P + "runs:"  # hash per branch: run id -> Run
+STAGED = _P + "runs:"  # hash per branch: run id -> Run
 CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
 HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
 ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
@@ -52,6 +55,8 @@ REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were la
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
 SWEPT = _P + "swept"  # the time of the last sweep that began
+
+ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
 
 LEASE_SECONDS = 120.0
 _DELIVERY_SECONDS = 4 * 86400.0
@@ -134,6 +139,28 @@ class Wanted:
         )
 
 
+_Field = tuple[str, str, str, Hint | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One thing to be read again: its GraphQL id where that is known, what events said of it, and a number that grows
+    with each time it is marked.
+    """
+
+    serial: int
+    node: str = ""
+    hints: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a delivery touched: how many things, and the branches that were not marked before."""
+
+    touched: int
+    fresh: tuple[Branch, ...]
+
+
 _CLAIM = """
 local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local held = redis.call('ZSCORE', KEYS[2], ARGV[1])
@@ -161,15 +188,57 @@ if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 for _, command in ipairs(cjson.decode(ARGV[3])) do redis.call(unpack(command)) end
 return 1
 """
-_DELIVER = """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
-if redis.call('ZADD', KEYS[1], 'NX', ARGV[3], ARGV[1]) == 0 then return false end
+_UNMARK = """
+for i = 1, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if known and cjson.decode(known).serial == tonumber(ARGV[i + 1]) then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+"""
+_MARKING = """
+local prefix, now = ARGV[1], ARGV[2]
+local function mark(branch, field, node, hint)
+  local known = redis.call('HGET', prefix .. branch, field)
+  local marked = known and cjson.decode(known) or {node = '', hints = {}}
+  marked.serial = redis.call('INCR', KEYS[2])
+  if node ~= '' then marked.node = node end
+  if hint and hint ~= cjson.null and #marked.hints < 20 then table.insert(marked.hints, hint) end
+  local text = cjson.encode(marked)
+  if #marked.hints == 0 then text = text:gsub('"hints":{}', '"hints":[]') end
+  redis.call('HSET', prefix .. branch, field, text)
+  return redis.call('ZADD', KEYS[1], 'NX', now, branch) == 1
+end
+"""
+_MARK = (
+    _MARKING
+    + """
 local fresh = {}
-for i = 4, #ARGV do
-  if redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[i]) == 1 then table.insert(fresh, ARGV[i]) end
+for _, one in ipairs(cjson.decode(ARGV[3])) do
+  if mark(one[1], one[2], one[3], one[4]) then table.insert(fresh, one[1]) end
 end
 return fresh
 """
+)
+_DELIVER = (
+    _MARKING
+    + """
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+if redis.call('ZADD', KEYS[3], 'NX', ARGV[5], ARGV[4]) == 0 then return false end
+local fresh, found = {}, 0
+local function note(branch, field, node, hint)
+  found = found + 1
+  if mark(branch, field, node, hint) then table.insert(fresh, branch) end
+end
+for _, one in ipairs(cjson.decode(ARGV[3])) do note(one[1], one[2], one[3], one[4]) end
+if ARGV[6] ~= '' then
+  local hint = cjson.decode(ARGV[7])
+  for line in (redis.call('HGET', KEYS[4], ARGV[6]) or ''):gmatch('[^\\n]+') do
+    local branch, field = line:match('^(%S+) (%S+)$')
+    note(branch, field, '', field ~= 'runs' and hint or nil)
+  end
+end
+return {found, fresh}
+"""
+)
 _SWEEP = """
 local before = redis.call('GET', KEYS[1])
 if before and tonumber(ARGV[1]) - tonumber(before) < tonumber(ARGV[2]) then return false end
@@ -226,6 +295,7 @@ class Store:
         self._claim, self._extend, self._release = script(_CLAIM), script(_EXTEND), script(_RELEASE)
         self._write, self._deliver, self._overdue = script(_WRITE), script(_DELIVER), script(_OVERDUE)
         self._sweep, self._spend, self._hold = script(_SWEEP), script(_SPEND), script(_HOLD)
+        self._mark, self._unmark = script(_MARK), script(_UNMARK)
 
     def ping(self) -> None:
         """Raise redis.RedisError when Redis does not answer."""
@@ -234,22 +304,54 @@ class Store:
     # the dirty set and leases (D9)
 
     def mark_dirty(self, branches: Iterable[Branch], now: float) -> list[Branch]:
-        """Note that branches need a look; returns those that were not marked already, for whom a job is to be
-        enqueued.
+        """Note that branches need a look, at all that is on them; returns those that were not marked already, for whom
+        a job is to be enqueued.
         """
+        return self._marked([(str(branch), ALL, "", None) for branch in branches], now)
+
+    def send(self, branches: Iterable[Branch], now: float) -> list[Branch]:
+        """Note that branches are to be judged again, by what is known of them; returns as `mark_dirty` does."""
         return [branch for branch in branches if self._redis.zadd(DIRTY, {str(branch): now}, nx=True)]
+
+    def mark(self, marks: Iterable[Mark], now: float) -> list[Branch]:
+        """Note what is to be read again; returns as `mark_dirty` does."""
+        return self._marked([_field(mark) for mark in marks], now)
+
+    def _marked(self, fields: "list[_Field]", now: float) -> list[Branch]:
+        if not fields:
+            return []
+        fresh = self._mark(keys=[DIRTY, MARK], args=[MARKS, now, msgspec.json.encode(fields)])
+        return [Branch.parse(name) for name in _texts(fresh)]
+
+    def marks(self, branch: Branch) -> dict[str, Marked]:
+        """What of a branch is to be read again, by field."""
+        found = self._redis.hgetall(MARKS + str(branch))
+        return {field.decode(): msgspec.json.decode(raw, type=Marked) for field, raw in found.items()}
+
+    def unmark(self, branch: Branch, read: Mapping[str, Marked]) -> None:
+        """Forget marks whose subject was read after they were looked up; one that was set again meanwhile stays."""
+        if read:
+            serials = [text for field, marked in read.items() for text in (field, marked.serial)]
+            self._unmark(keys=[MARKS + str(branch)], args=serials)
 
     def put_off(self, branch: Branch, until: float) -> None:
         """Have a branch marked again at `until`, the earliest counts; whatever else marks it does so before."""
         self._redis.zadd(LATER, {str(branch): until}, lt=True)
 
-    def deliver(self, delivery: str, branches: Iterable[Branch], now: float) -> list[Branch] | None:
-        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before
-        (Q67).
+    def deliver(
+        self, delivery: str, marks: Iterable[Mark], now: float, *, head: str = "", hint: Hint | None = None
+    ) -> "Delivered | None":
+        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before (Q67).
+
+        `head`, as ``ORG/REPO@SHA``, stands for everything that is known to have this commit (Q81).
         """
-        names = [str(branch) for branch in branches]
-        fresh = self._deliver(keys=[DELIVERIES, DIRTY], args=[delivery, now, now + _DELIVERY_SECONDS, *names])
-        return None if fresh is None else [Branch.parse(name) for name in _texts(fresh)]
+        fields = msgspec.json.encode([_field(mark) for mark in marks])
+        keys = [DIRTY, MARK, DELIVERIES, HEADS]
+        args = [MARKS, now, fields, delivery, now + _DELIVERY_SECONDS, head, msgspec.json.encode(hint)]
+        answer = self._deliver(keys=keys, args=args)
+        if answer is None:
+            return None
+        return Delivered(answer[0], tuple(Branch.parse(name) for name in _texts(answer[1])))
 
     def overdue(self, now: float, patience: float) -> list[Branch]:
         """Branches marked for longer than `patience` seconds, after marking again those whose lease has run out, and
@@ -324,7 +426,7 @@ class Store:
         for pull in new:
             key = f"{repo}@{pull.head_sha}"
             known = (_text(self._redis.hget(HEADS, key)) or "").split("\n")
-            commands.append(["HSET", HEADS, key, "\n".join(sorted({branch, *known} - {""}))])
+            commands.append(["HSET", HEADS, key, "\n".join(sorted({f"{branch} {pull.number}", *known} - {""}))])
         self._commit(lease, [*commands, ["INCR", VERSION]])
 
     def pool(self, branch: Branch) -> SavedPool | None:
@@ -345,11 +447,6 @@ class Store:
         name = _text(self._redis.hget(PULLS, f"{full_repo}#{number}"))
         return Branch.parse(name) if name else None
 
-    def branches_of_head(self, full_repo: str, sha: str) -> list[Branch]:
-        """The branches with a pull request that has this head; several pull requests may share one (Q81)."""
-        names = _text(self._redis.hget(HEADS, f"{full_repo}@{sha}")) or ""
-        return [Branch.parse(name) for name in names.split("\n") if name]
-
     # refusals, intents, history
 
     def refusals(self, branch: Branch) -> dict[int, Refusal]:
@@ -363,7 +460,7 @@ class Store:
 
     def runs(self, branch: Branch) -> list[Run]:
         """The staged runs of a branch that are under way or still evidence, oldest first."""
-        found = (_load(raw, Run) for raw in self._redis.hvals(RUNS + str(branch)))
+        found = (_load(raw, Run) for raw in self._redis.hvals(STAGED + str(branch)))
         return sorted((run for run in found if run), key=lambda run: (run.started_at, run.id))
 
     def save_run(self, lease: Lease, run: Run) -> None:
@@ -627,14 +724,18 @@ def _load(raw: bytes | None, kind: type[T]) -> T | None:
         return None
 
 
+def _field(mark: Mark) -> _Field:
+    return str(mark.branch), str(mark.number) if mark.number else TIP, mark.node, mark.hint
+
+
 def _keeping(lease: Lease, run: Run) -> list[list[str]]:
     head = f"{lease.branch.full_repo}@{run.staged_sha}"
-    return [["HSET", RUNS + str(lease.branch), run.id, _dump(run)], ["HSET", HEADS, head, str(lease.branch)]]
+    return [["HSET", STAGED + str(lease.branch), run.id, _dump(run)], ["HSET", HEADS, head, f"{lease.branch} {RUNS}"]]
 
 
 def _dropping(lease: Lease, run: Run) -> list[list[str]]:
     head = f"{lease.branch.full_repo}@{run.staged_sha}"
-    return [["HDEL", RUNS + str(lease.branch), run.id], ["HDEL", HEADS, head]]
+    return [["HDEL", STAGED + str(lease.branch), run.id], ["HDEL", HEADS, head]]
 
 
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:

@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pool import Refusal
 from mergeq.core.pull import Branch
-from mergeq.store import LEASE_SECONDS, Lease, LeaseLost, SavedPool, Store, held
+from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, SavedPool, Store, held
 from tests import builders
 
 MAIN, NEXT = Branch("acme", "rocket", "main"), Branch("acme", "rocket", "release/1.0")
@@ -123,7 +124,10 @@ def test_a_saved_pool_comes_back_as_it_was(store: Store) -> None:
     assert store.pool(MAIN) == wanted
     assert store.pools() == [wanted]
     assert store.branch_of("acme/rocket", 2) == MAIN
-    assert store.branches_of_head("acme/rocket", builders.pr(1).head_sha) == [MAIN]
+    found = store.deliver("guid", [], 1.0, head=f"acme/rocket@{builders.pr(1).head_sha}")
+    assert found is not None
+    assert found.touched == 1
+    assert "1" in store.marks(MAIN)
 
 
 def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
@@ -132,7 +136,7 @@ def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
     store.save_pool(lease, saved())
 
     assert store.pools() == []
-    assert store.branches_of_head("acme/rocket", builders.pr(1).head_sha) == []
+    assert store.deliver("guid", [], 1.0, head=f"acme/rocket@{builders.pr(1).head_sha}") == Delivered(0, ())
 
 
 def test_a_pool_of_an_older_version_is_as_if_it_had_never_been_saved(store: Store, clean_redis: "redis.Redis") -> None:
@@ -164,10 +168,23 @@ def test_history_is_newest_first_and_can_be_narrowed(store: Store) -> None:
 
 
 def test_a_delivery_counts_once_and_is_remembered_for_days(store: Store) -> None:
-    assert store.deliver("guid", [MAIN], 1.0) == [MAIN]
-    assert store.deliver("guid", [MAIN], 2.0) is None
-    assert store.deliver("other", [MAIN], 3.0) == []
-    assert store.deliver("guid", [MAIN], 3 * 86400.0) is None
+    assert store.deliver("guid", [Mark(MAIN)], 1.0) == Delivered(1, (MAIN,))
+    assert store.deliver("guid", [Mark(MAIN)], 2.0) is None
+    assert store.deliver("other", [Mark(MAIN)], 3.0) == Delivered(1, ())
+    assert store.deliver("guid", [Mark(MAIN)], 3 * 86400.0) is None
+
+
+def test_a_mark_set_again_while_its_subject_was_read_stays(store: Store) -> None:
+    hint = Hint(Announced.UPDATED, at=5.0)
+    store.mark([Mark(MAIN, 7, "PR_7", hint), Mark(MAIN)], 1.0)
+    read = store.marks(MAIN)
+    store.mark([Mark(MAIN, 7)], 2.0)
+    store.unmark(MAIN, read)
+
+    assert {field: (one.node, one.hints) for field, one in read.items()} == {"7": ("PR_7", (hint,)), "tip": ("", ())}
+    assert {field: (one.node, one.hints) for field, one in store.marks(MAIN).items()} == {"7": ("PR_7", (hint,))}
+    store.unmark(MAIN, store.marks(MAIN))
+    assert store.marks(MAIN) == {}
 
 
 def test_sweeps_begin_once_per_period(store: Store) -> None:

@@ -1,0 +1,68 @@
+"""What may have changed and is to be read again, and whether what was then read can be what was announced: GitHub's
+events come before its API shows what they are about.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mergeq.core.pull import Branch, BranchFacts, PullRequest, Result
+
+
+class Announced(StrEnum):
+    """What an event says has happened."""
+
+    UPDATED = "updated"
+    LEFT = "left"
+    REPORTED = "reported"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What an event said. A reading that does not show it came too early; it is no fact by itself (D12).
+
+    UPDATED: the pull request was changed at `at` (GitHub's clock, epoch seconds). LEFT: it is not open on this branch
+    any more. REPORTED: the context `name` was posted at `at`, or is the check run `serial`, `ended` or not. MOVED: the
+    tip of the branch is not `name` any more.
+    """
+
+    what: Announced
+    at: float = 0.0
+    name: str = ""
+    serial: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something to be read again: the pull request `number` of a branch, whose GraphQL id is `node` where an event told
+    it; or with `number` 0 the branch itself: its tip, its rules, its blockers and who is open on it.
+    """
+
+    branch: Branch
+    number: int = 0
+    node: str = ""
+    hint: Hint | None = None
+
+
+def is_shown(hint: Hint, facts: BranchFacts, pull: PullRequest | None) -> bool:
+    """Whether what was read of a branch, and of a pull request on it (None: not open there), is as new as the event."""
+    match hint.what:
+        case Announced.UPDATED:
+            return pull is not None and pull.updated_at >= hint.at
+        case Announced.LEFT:
+            return pull is None
+        case Announced.MOVED:
+            return facts.base_sha != hint.name
+        case Announced.REPORTED:
+            if pull is None or pull.contexts is None:
+                return True
+            return any(
+                (one.serial > hint.serial)
+                or (one.serial == hint.serial and one.at >= hint.at and not (hint.ended and one.result is _UNENDED))
+                for one in pull.contexts
+                if one.name == hint.name
+            )
+
+
+_UNENDED = Result.PENDING
