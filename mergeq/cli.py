@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import click
 
-from mergeq import __version__, doctor, jobs, probes, register, replay, shipped, sync, web
+from mergeq import __version__, doctor, jobs, probes, register, replay, shipped, sweep, web
 from mergeq.bootstrap import Services, connect_github, embedded_redis, services
 from mergeq.config import ConfigError, Settings, load, resolve, schemas
 from mergeq.config.changes import changes
@@ -315,14 +315,14 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
     with _stopping() as (stopping, caught), _ready(paths) as ready:
         ready.meet_server()
         while True:
-            seen = replay.take_down(ready, sync.sweep(ready, 0.0))
+            seen = replay.take_down(ready, sweep.nominated(ready))
             if record:
                 _write_json(record, seen)
             found = replay.decisions(replay.of(seen))
             click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
             for branch, why in seen["unreadable"].items():
                 click.echo(f"{branch}: {why}", err=True)
-            if once or stopping.wait(ready.config.sync_period):
+            if once or stopping.wait(ready.config.sweep_period):
                 break
     _exit_for(caught)
 

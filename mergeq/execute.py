@@ -15,7 +15,7 @@ from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
 from mergeq.github import HeldBack, Landing, MergeAnswer, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
-from mergeq.sync import remember, squashed_commits, target_of
+from mergeq.sync import remember, set_status, squashed_commits, target_of
 
 _PARKED_SECONDS = 300.0
 _WAITING_SECONDS = 60.0  # for what may come at any moment
@@ -184,8 +184,7 @@ def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
     mine = shown(pull.contexts or (), name)
     if mine is not None and mine.state == "success":
         return ""
-    link = services.link(pull)
-    return services.github.set_status(branch, pull.head_sha, name, Status("success", "In merge pool."), link)
+    return set_status(services, pull, name, Status("success", "In merge pool."))
 
 
 def _objection(

@@ -1,7 +1,8 @@
 """What workers do, and the only place that knows RQ: turns of branches, sweeps, and the tick that keeps both coming."""
 
+import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
@@ -13,21 +14,23 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from mergeq import execute, stage, sync
+from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
-from mergeq.core.budget import stretch
 from mergeq.core.history import Outcome
-from mergeq.core.marks import Mark
+from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pull import Branch
+from mergeq.core.query import scope_of
 from mergeq.core.queue import Retest
 from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import Touched, arrival, touched
 from mergeq.processes import die_with_parent
-from mergeq.store import Lease, LeaseLost, held
+from mergeq.store import Lease, LeaseLost, SavedPool, held
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
 _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
+_OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
 _TICK_SECONDS = 1.0
 
 _bound: list[Services] = []  # the services of this worker process; forked jobs inherit them
@@ -46,7 +49,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any) -> Rece
     found = touched(event, payload, services.config.status_context)
     if found is None:
         return Received.IGNORED
-    branches = [branch for branch in _resolve(services, found) if _is_served(services, branch)]
+    branches = [branch for branch in _resolve(services, found) if sync.is_served(services, branch)]
     if branches and (head := arrival(event, payload)):
         known = services.store.arrivals(branches[0].full_repo).get(head[0])
         if known is None or known.head_sha != head[1].head_sha:
@@ -61,7 +64,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any) -> Rece
 
 def look_at(services: Services, branches: Iterable[Branch]) -> None:
     """Have branches looked at soon, because a person said something about them."""
-    _send_for(services, services.store.mark_dirty(branches, services.now()))
+    _send_for(services, services.store.mark(map(Mark, branches), services.now()))
 
 
 def turn(name: str) -> None:
@@ -69,35 +72,36 @@ def turn(name: str) -> None:
     (D9).
     """
     services, branch = _bound[-1], Branch.parse(name)
-    stale = 0
+    store, stale = services.store, 0
     for _ in range(_ROUNDS):
         try:
             services.follow()
-            with held(services.store, branch, services.now()) as lease:
+            with held(store, branch, services.now()) as lease:
                 if lease is None:
                     return
                 outcome = _act(services, lease)
                 stale = stale + 1 if outcome is Outcome.STALE else 0
                 if outcome is not None and stale < _STALE_ROUNDS:
-                    services.store.mark_dirty([branch], services.now())
+                    store.send([branch], services.now())
                 else:
                     _close(services, lease)
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
             return
         except HeldBack as error:
-            services.store.put_off(branch, error.until)
+            store.put_off(branch, error.until)
             services.log.warning("branch held back", branch=name, seconds=error.until - services.now(), why=str(error))
             return
         except Unreadable as error:
-            services.store.mark_dirty([branch], services.now())
+            store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
             services.log.warning("branch waits for GitHub", branch=name, error=str(error))
             return
         except Exception:
-            services.store.count("tidepoolerrors", org=branch.org, repo=branch.repo, branch=branch.name)
+            store.try_again(branch, services.now(), _OUTAGE, _OUTAGE)
+            store.count("tidepoolerrors", org=branch.org, repo=branch.repo, branch=branch.name)
             services.log.exception("turn failed", branch=name)
             return
-    services.store.mark_dirty([branch], services.now())
+    _send_for(services, store.send([branch], services.now()))
 
 
 def _act(services: Services, lease: Lease) -> Outcome | None:
@@ -114,13 +118,23 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
         if saved.action in {"TRIGGER", "TRIGGER_BATCH"}:
             updates = services.config.for_branch(lease.branch).queue.retest is Retest.UPDATE
             record = (stage.bring_up_to_date if updates else stage.stage)(services, lease, saved)
-            return record.outcome if record else Outcome.STALE
+            return _ended(services, saved, record.outcome if record else Outcome.STALE)
         if saved.action in {"MERGE", "MERGE_BATCH"}:
-            return execute.land(services, lease, saved).outcome
+            return _ended(services, saved, execute.land(services, lease, saved).outcome)
     except Refused as error:
         services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
         services.store.save_pool(lease, replace(saved, error=f"GitHub refused: {error}"))
     return None
+
+
+def _ended(services: Services, saved: SavedPool, outcome: Outcome) -> Outcome:
+    """Have what an action has changed, or was wrong about, be read again."""
+    branch = saved.pool.branch
+    hint = Hint(Announced.LEFT) if outcome is Outcome.LANDED else None
+    if outcome is not Outcome.TRIGGERED:
+        marks = [Mark(branch, number, hint=hint) for number in saved.targets]
+        services.store.mark([*marks, *([Mark(branch)] if hint is None else [])], services.now())
+    return outcome
 
 
 def _close(services: Services, lease: Lease) -> None:
@@ -138,15 +152,34 @@ def _sweep_refs(services: Services, lease: Lease) -> None:
             services.log.warning("leftover refs not swept", branch=str(lease.branch), error=str(error))
 
 
-def sweep(since: float) -> None:
-    """Find the branches that may need a look, whatever webhooks said or failed to say, and send for them."""
+def sweep(search: str) -> None:
+    """Find what no webhook told, by one search, and send for the branches that it is about."""
     services = _bound[-1]
     services.follow()
     started = services.now()
-    for branch in sync.sweep(services, since):
-        _send_for(services, services.store.mark_dirty([branch], services.now()))
+    try:
+        _send_for(services, sweeping.sweep(services, search))
+    except (HeldBack, Unreadable) as error:
+        services.log.warning("search failed", search=search, error=str(error))
+        services.store.sweep_at(search, started + services.config.sweep_period)
+        return
     services.store.set_gauge("syncdur", services.now() - started)
     services.store.count("tidesyncheartbeat", controller="sync")
+    _enqueue(services, read_on, search)
+
+
+def read_on(search: str) -> None:
+    """Read some of what a sweep found to be new; others have their turn before the rest."""
+    services = _bound[-1]
+    try:
+        fresh, has_more = sweeping.read_on(services, scope_of(search))
+    except (HeldBack, Unreadable) as error:
+        services.log.warning("what changed was not read", search=search, error=str(error))
+        services.store.sweep_at(search, services.now() + services.config.sweep_period)
+        return
+    _send_for(services, fresh)
+    if has_more:
+        services.queue.enqueue(read_on, search, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60)
 
 
 def work(services: Services) -> None:
@@ -177,49 +210,38 @@ def tick(services: Services, stopping: threading.Event) -> None:
 
 
 def tick_once(services: Services) -> None:
-    """One beat: start a sweep if one is due, and send for branches whose mark or lease is overdue."""
+    """One beat: start the sweeps that are due, and send for branches whose mark or lease is overdue."""
     if services.follow():
         services.store.sweep_afresh()
         _judge_again(services)
-    now = services.now()
-    since = services.store.begin_sweep(now, services.config.sync_period * _pace(services))
-    if since is not None:
-        try:
-            services.queue.enqueue(
-                sweep, since, job_id="sweep", unique=True, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60
-            )
-        except DuplicateJobError:
-            if since:
-                services.log.info("the sweep before is still running")
-            else:
-                services.store.sweep_afresh()
-    _send_for(services, services.store.overdue(now, _PATIENCE))
+    for search in sweeping.due(services):
+        if not _enqueue(services, sweep, search):
+            services.log.info("the sweep before is still running", search=search)
+    _send_for(services, services.store.overdue(services.now(), _PATIENCE))
 
 
-def _pace(services: Services) -> float:
-    """How many times rarer than usual sweeps are, for the sake of what is left of GitHub's hour: what the account that
-    has most left bears, for searches of the others are held back by themselves.
-    """
-    found = (spent for spent in services.store.all_spent() if spent.resource == "graphql")
-    return min((stretch(spent, services.config.budget, services.now()) for spent in found), default=1.0)
+def _enqueue(services: Services, job: Callable[[str], None], search: str) -> bool:
+    """Enqueue a job about a search, unless the same is waiting or running already."""
+    name = f"{job.__name__}-{hashlib.sha256(search.encode()).hexdigest()[:16]}"
+    try:
+        services.queue.enqueue(
+            job, search, job_id=name, unique=True, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60
+        )
+    except DuplicateJobError:
+        return False
+    return True
 
 
 def _judge_again(services: Services) -> None:
     """Send for every branch that was last judged by another configuration than the one in force."""
     digest = services.config.digest
     others = [saved.pool.branch for saved in services.store.pools() if saved.config != digest]
-    _send_for(services, services.store.mark_dirty(others, services.now()))
+    _send_for(services, services.store.send(others, services.now()))
 
 
 def _send_for(services: Services, branches: Iterable[Branch]) -> None:
     for branch in branches:
         services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
-
-
-def _is_served(services: Services, branch: Branch) -> bool:
-    """Whether a branch is one that pull requests are landed on: configured, and not a staging ref of our own."""
-    staging = services.config.for_branch(branch).queue.staging
-    return services.config.covers(branch) and not branch.name.startswith((staging.prefix, staging.scratch_prefix))
 
 
 def _resolve(services: Services, found: Touched) -> Iterable[Branch]:

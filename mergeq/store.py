@@ -8,7 +8,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from mergeq.core.budget import Hold, Spent
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
 from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
-from mergeq.core.pull import Branch, Method
+from mergeq.core.pull import Branch, BranchFacts, Context, Method, PullRequest, Row
 
 T = TypeVar("T")
 
@@ -32,7 +32,16 @@ WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
 TOKEN = _P + "token"  # counter of fencing tokens
 POOLS = _P + "pools"  # hash: branch -> SavedPool
-PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch
+PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch and head SHA, a blank between
+READ = _P + "read:"  # hash per branch: number -> when it was read, a blank, PullRequest or nothing if it was unreadable
+ROWS = _P + "rows:"  # hash per owner: ORG/REPO#N -> Row of that reading
+WRITTEN = _P + "written:"  # hash per branch: number -> head SHA and Context of ours that was last written to it
+STATES = _P + "states"  # hash: branch -> when it was read, a blank, BranchFacts without pull requests
+APPS = _P + "apps"  # hash: number of an App -> its slug
+UNREAD = _P + "unread:"  # list per ORG or ORG/REPO: Mark of each pull request that is still to be read
+AGAIN = _P + "again"  # hash: branch -> how often in a row it was looked at again because something was not there yet
+HEARD = _P + "heard"  # hash: ORG, or ORG/REPO for the webhook of one repository -> when the last delivery came
+MISSED = _P + "missed"  # hash: ORG or ORG/REPO -> when a sweep last found what no webhook had told
 HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> what has this commit: lines of a branch, a blank, a field of its MARKS
 REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
 STAGED = _P + "runs:"  # hash per branch: run id -> Run
@@ -49,12 +58,13 @@ LATER = _P + "later"  # sorted set: branch -> when it is marked again, because G
 SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
 ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
 HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
-PAGE_SIZES = _P + "page-sizes"  # hash: branch -> pull requests that a page may have, and until when that is believed
+PAGE_SIZES = _P + "page-sizes"  # hash: owner -> pull requests that can be read at once, and until when that is believed
+STATUSES = _P + "statuses"  # hash: account -> when the statuses that were written would be written at an even pace
 TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
-SWEPT = _P + "swept"  # the time of the last sweep that began
+SWEEPS = _P + "sweeps"  # hash: search -> when its next sweep is due
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
 
@@ -154,6 +164,20 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A pull request as it was read, on the `branch` it wants to reach; on None when it is not open any more. `pull` is
+    None when it could not be read in full, `row` when the next sweep is to read it again.
+    """
+
+    full_repo: str
+    number: int
+    branch: Branch | None
+    head_sha: str = ""
+    pull: PullRequest | None = None
+    row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """What a delivery touched: how many things, and the branches that were not marked before."""
 
@@ -218,6 +242,60 @@ end
 return fresh
 """
 )
+_KEEP = """
+local touched = {}
+local function line(sha, text, is_there)
+  local key = KEYS[2]
+  local known = {}
+  for one in (redis.call('HGET', key, sha) or ''):gmatch('[^\\n]+') do
+    if one ~= text then table.insert(known, one) end
+  end
+  if is_there then table.insert(known, text) end
+  if #known > 0 then redis.call('HSET', key, sha, table.concat(known, '\\n')) else redis.call('HDEL', key, sha) end
+end
+for _, one in ipairs(cjson.decode(ARGV[1])) do
+  local repo, number, branch, sha, at, pull, row = unpack(one)
+  local name, rows = repo .. '#' .. number, KEYS[4] .. repo:match('^[^/]+')
+  local old, old_sha = (redis.call('HGET', KEYS[1], name) or ''):match('^(%S+) (%S*)$')
+  local read = old and redis.call('HGET', KEYS[3] .. old, number)
+  if not (read and read:sub(1, 17) > at) and (old or branch ~= '') then
+    if branch ~= '' and pull == '' and old then branch, sha = old, old_sha end
+    if old and old ~= branch then
+      redis.call('HDEL', KEYS[3] .. old, number)
+      redis.call('HDEL', KEYS[6] .. old, number)
+      table.insert(touched, old)
+    end
+    if old and (old ~= branch or old_sha ~= sha) then line(repo .. '@' .. old_sha, old .. ' ' .. number, false) end
+    if branch == '' then
+      redis.call('HDEL', KEYS[1], name)
+      redis.call('HDEL', rows, name)
+    else
+      redis.call('HSET', KEYS[3] .. branch, number, at .. ' ' .. pull)
+      redis.call('HSET', KEYS[1], name, branch .. ' ' .. sha)
+      line(repo .. '@' .. sha, branch .. ' ' .. number, true)
+      if row == '' then redis.call('HDEL', rows, name) else redis.call('HSET', rows, name, row) end
+      table.insert(touched, branch)
+    end
+  end
+end
+for _, one in ipairs(cjson.decode(ARGV[2])) do
+  local branch, at, state = unpack(one)
+  local read = redis.call('HGET', KEYS[5], branch)
+  if not (read and read:sub(1, 17) > at) then
+    redis.call('HSET', KEYS[5], branch, at .. ' ' .. state)
+    if not read or read:sub(19) ~= state then table.insert(touched, branch) end
+  end
+end
+return touched
+"""
+_PACE = """
+local due = math.max(tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), tonumber(ARGV[2]))
+local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
+local wait = due - burst * interval - tonumber(ARGV[2])
+if wait > 0 and ARGV[5] ~= '1' then return tostring(wait) end
+redis.call('HSET', KEYS[1], ARGV[1], tostring(due + interval))
+return '0'
+"""
 _DELIVER = (
     _MARKING
     + """
@@ -240,10 +318,10 @@ return {found, fresh}
 """
 )
 _SWEEP = """
-local before = redis.call('GET', KEYS[1])
-if before and tonumber(ARGV[1]) - tonumber(before) < tonumber(ARGV[2]) then return false end
-redis.call('SET', KEYS[1], ARGV[1])
-return before or '0'
+local due = redis.call('HGET', KEYS[1], ARGV[1])
+if due and tonumber(due) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
 """
 _OVERDUE = """
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])) do
@@ -295,7 +373,8 @@ class Store:
         self._claim, self._extend, self._release = script(_CLAIM), script(_EXTEND), script(_RELEASE)
         self._write, self._deliver, self._overdue = script(_WRITE), script(_DELIVER), script(_OVERDUE)
         self._sweep, self._spend, self._hold = script(_SWEEP), script(_SPEND), script(_HOLD)
-        self._mark, self._unmark = script(_MARK), script(_UNMARK)
+        self._mark, self._unmark, self._kept = script(_MARK), script(_UNMARK), script(_KEEP)
+        self._pace = script(_PACE)
 
     def ping(self) -> None:
         """Raise redis.RedisError when Redis does not answer."""
@@ -317,6 +396,10 @@ class Store:
         """Note what is to be read again; returns as `mark_dirty` does."""
         return self._marked([_field(mark) for mark in marks], now)
 
+    def mark_fields(self, branches: Iterable[Branch], fields: Sequence[str], now: float) -> list[Branch]:
+        """The same as `mark` for parts of branches that are none of their pull requests."""
+        return self._marked([(str(branch), field, "", None) for branch in branches for field in fields], now)
+
     def _marked(self, fields: "list[_Field]", now: float) -> list[Branch]:
         if not fields:
             return []
@@ -333,6 +416,24 @@ class Store:
         if read:
             serials = [text for field, marked in read.items() for text in (field, marked.serial)]
             self._unmark(keys=[MARKS + str(branch)], args=serials)
+
+    def look_later(self, branch: Branch, fields: Iterable[str], at: float) -> None:
+        """Have something of a branch read again at `at`, or before if it is looked at before."""
+        self.put_off(branch, at)
+        self._redis.hset(MARKS + str(branch), mapping={field: _dump(Marked(0)) for field in fields})
+
+    def try_again(self, branch: Branch, now: float, delay: float, limit: float) -> float:
+        """Have a branch looked at again after `delay` seconds, twice as many each time in a row; returns how many.
+
+        Nothing more than `limit`.
+        """
+        seconds = min(delay * 2.0 ** min(int(self._redis.hincrby(AGAIN, str(branch), 1)) - 1, 20), limit)
+        self.put_off(branch, now + seconds)
+        return seconds
+
+    def is_settled(self, branch: Branch) -> None:
+        """Whatever a branch was looked at again for is there now."""
+        self._redis.hdel(AGAIN, str(branch))
 
     def put_off(self, branch: Branch, until: float) -> None:
         """Have a branch marked again at `until`, the earliest counts; whatever else marks it does so before."""
@@ -409,25 +510,11 @@ class Store:
         return f"{self._redis.incr(DECISIONS):010d}-{secrets.token_hex(4)}"
 
     def save_pool(self, lease: Lease, saved: SavedPool) -> None:
-        """Replace what is known of a branch, together with the way to it from its pull requests and their heads.
-        Raises LeaseLost.
-        """
+        """Replace what was decided about a branch; one without pull requests is forgotten. Raises LeaseLost."""
         branch = str(lease.branch)
-        repo = lease.branch.full_repo
-        before = self.pool(lease.branch)
-        old = {standing.pull for standing in before.pool.standings} if before else set()
-        new = {standing.pull for standing in saved.pool.standings}
-        commands: list[list[str]] = [
-            ["HSET", POOLS, branch, _dump(saved)] if new or saved.pool.unread else ["HDEL", POOLS, branch]
-        ]
-        gone = set() if saved.pool.unread else {pull.number for pull in old} - {pull.number for pull in new}
-        commands += [["HDEL", HEADS, f"{repo}@{pull.head_sha}"] for pull in old if pull.number in gone]
-        commands += [["HSET", PULLS, f"{repo}#{pull.number}", branch] for pull in new]
-        for pull in new:
-            key = f"{repo}@{pull.head_sha}"
-            known = (_text(self._redis.hget(HEADS, key)) or "").split("\n")
-            commands.append(["HSET", HEADS, key, "\n".join(sorted({f"{branch} {pull.number}", *known} - {""}))])
-        self._commit(lease, [*commands, ["INCR", VERSION]])
+        is_there = bool(saved.pool.standings or saved.pool.unread or saved.error)
+        forget = [["HDEL", POOLS, branch], ["HDEL", STATES, branch], ["HDEL", AGAIN, branch]]
+        self._commit(lease, [*([["HSET", POOLS, branch, _dump(saved)]] if is_there else forget), ["INCR", VERSION]])
 
     def pool(self, branch: Branch) -> SavedPool | None:
         """The newest saved pool of a branch."""
@@ -445,7 +532,117 @@ class Store:
     def branch_of(self, full_repo: str, number: int) -> Branch | None:
         """The base branch on which a pull request was last seen."""
         name = _text(self._redis.hget(PULLS, f"{full_repo}#{number}"))
-        return Branch.parse(name) if name else None
+        return Branch.parse(name.partition(" ")[0]) if name else None
+
+    # what was read of GitHub
+
+    def keep(self, read: Iterable[Reading], states: Iterable[BranchFacts], at: float) -> list[Branch]:
+        """Remember what was read by calls that began at `at`; what is known by a later one stays. Returns the branches
+        about which something may be new.
+        """
+        when = f"{at:017.6f}"
+        pulls = [
+            (
+                one.full_repo,
+                str(one.number),
+                str(one.branch or ""),
+                one.head_sha,
+                when,
+                _dump(one.pull) if one.pull else "",
+                _dump(one.row) if one.row else "",
+            )
+            for one in read
+        ]
+        tips = [(str(state.branch), when, _dump(state)) for state in states]
+        args = [msgspec.json.encode(pulls), msgspec.json.encode(tips)]
+        touched = self._kept(keys=[PULLS, HEADS, READ, ROWS, STATES, WRITTEN], args=args)
+        return [Branch.parse(name) for name in dict.fromkeys(_texts(touched))]
+
+    def facts(self, branch: Branch) -> BranchFacts | None:
+        """A branch as it was last read, part by part; None when its own state never was."""
+        state = self.state(branch)
+        if state is None:
+            return None
+        read = {int(number): raw[18:] for number, raw in self._redis.hgetall(READ + str(branch)).items()}
+        pulls = (_load(raw or None, PullRequest) for _, raw in sorted(read.items()))
+        found = tuple(pull for pull in pulls if pull is not None)
+        unread = sorted(set(read) - {pull.number for pull in found})
+        needs = any((app or "").startswith("App ") for _, app in state.protection.required)
+        return replace(
+            state,
+            pulls=found,
+            unread=(*state.unread, *(f"#{number}" for number in unread)),
+            protection=state.protection.naming(self.apps()) if needs else state.protection,
+        )
+
+    def state(self, branch: Branch) -> BranchFacts | None:
+        """The own state of a branch as it was last read, without its pull requests."""
+        raw = self._redis.hget(STATES, str(branch))
+        return _load(raw[18:], BranchFacts) if raw else None
+
+    def rows(self, owner: str) -> dict[str, Row]:
+        """The rows of all pull requests of an owner as they were last read, by ``ORG/REPO#N``."""
+        found = ((name.decode(), _load(raw, Row)) for name, raw in self._redis.hgetall(ROWS + owner).items())
+        return {name: row for name, row in found if row is not None}
+
+    def rows_of(self, full_repo: str, numbers: Sequence[int]) -> dict[int, Row]:
+        """The rows of some pull requests as they were last read, by number."""
+        if not numbers:
+            return {}
+        raw = self._redis.hmget(ROWS + full_repo.partition("/")[0], [f"{full_repo}#{number}" for number in numbers])
+        found = ((number, _load(one, Row)) for number, one in zip(numbers, raw, strict=True))
+        return {number: row for number, row in found if row is not None}
+
+    def numbers(self, branch: Branch) -> list[int]:
+        """The pull requests that are known on a branch."""
+        return sorted(int(number) for number in self._redis.hkeys(READ + str(branch)))
+
+    def doubt(self, full_repo: str, numbers: Sequence[int]) -> None:
+        """Have the next sweep read these again, since their rows would not show what may change of them."""
+        doubted = {number: replace(row, reports=-1) for number, row in self.rows_of(full_repo, numbers).items()}
+        if doubted:
+            names = {f"{full_repo}#{number}": _dump(row) for number, row in doubted.items()}
+            self._redis.hset(ROWS + full_repo.partition("/")[0], mapping=names)
+
+    def written(self, branch: Branch) -> dict[int, tuple[str, Context]]:
+        """The statuses of ours that were last written to pull requests of a branch: number to head SHA and context."""
+        found = self._redis.hgetall(WRITTEN + str(branch))
+        return {int(number): msgspec.json.decode(raw, type=tuple[str, Context]) for number, raw in found.items()}
+
+    def note_written(self, pull: PullRequest, context: Context) -> None:
+        """Remember a status that was written: readings from before do not show it."""
+        self._redis.hset(WRITTEN + str(pull.branch), str(pull.number), _dump((pull.head_sha, context)))
+
+    def apps(self) -> dict[int, str]:
+        """The slugs of Apps, by their numbers."""
+        return {int(number): slug.decode() for number, slug in self._redis.hgetall(APPS).items()}
+
+    def learn_apps(self, slugs: Mapping[int, str]) -> None:
+        """Remember the slugs of Apps."""
+        if slugs:
+            self._redis.hset(APPS, mapping={str(number): slug for number, slug in slugs.items()})
+
+    def set_unread(self, scope: str, marks: Sequence[Mark]) -> None:
+        """Replace what of ``ORG`` or ``ORG/REPO`` is still to be read, the most urgent first."""
+        write = self._redis.pipeline()
+        write.delete(UNREAD + scope)
+        if marks:
+            write.rpush(UNREAD + scope, *map(_dump, marks))
+        write.execute()
+
+    def take_unread(self, scope: str, count: int) -> list[Mark]:
+        """Take what is to be read next. What is then not read after all will be found by the next sweep."""
+        return [msgspec.json.decode(raw, type=Mark) for raw in self._redis.lpop(UNREAD + scope, count) or ()]
+
+    def all_marked(self) -> set[Branch]:
+        """The branches that are marked, put off, or being worked on."""
+        return {
+            Branch.parse(name) for key in (DIRTY, LATER, WORKING) for name in _texts(self._redis.zrange(key, 0, -1))
+        }
+
+    def heard(self) -> dict[str, float]:
+        """When the last genuine webhook came, by ``ORG`` or ``ORG/REPO``."""
+        return {scope.decode(): float(at) for scope, at in self._redis.hgetall(HEARD).items()}
 
     # refusals, intents, history
 
@@ -650,13 +847,13 @@ class Store:
         found = {name.decode(): _load(raw, Hold) for name, raw in sorted(self._redis.hgetall(HOLDS).items())}
         return {account: hold for account, hold in found.items() if hold is not None and hold.until > now}
 
-    def set_page_size(self, branch: Branch, size: int, until: float) -> None:
-        """Remember how many pull requests of a branch GitHub can give at once."""
-        self._redis.hset(PAGE_SIZES, str(branch), _dump((size, until)))
+    def set_page_size(self, owner: str, size: int, until: float) -> None:
+        """Remember how many pull requests of an owner GitHub can give at once."""
+        self._redis.hset(PAGE_SIZES, owner, _dump((size, until)))
 
-    def page_size(self, branch: Branch, now: float) -> int | None:
-        """How many pull requests of a branch GitHub can give at once, while that is believed."""
-        size, until = _load(self._redis.hget(PAGE_SIZES, str(branch)), tuple[int, float]) or (None, 0.0)
+    def page_size(self, owner: str, now: float) -> int | None:
+        """How many pull requests of an owner GitHub can give at once, while that is believed."""
+        size, until = _load(self._redis.hget(PAGE_SIZES, owner), tuple[int, float]) or (None, 0.0)
         return size if until > now else None
 
     def is_news(self, what: str) -> bool:
@@ -665,16 +862,35 @@ class Store:
 
     # sweeps and counters
 
-    def begin_sweep(self, now: float, period: float) -> float | None:
-        """Whether a sweep is due: the time of the one before (0.0 for none), or None when the last began less than
-        `period` ago.
-        """
-        before = self._sweep(keys=[SWEPT], args=[now, period])
-        return None if before is None else float(before)
+    def begin_sweep(self, search: str, now: float, then: float) -> bool:
+        """Whether a sweep by this search is due; then it begins, and the next is due at `then`."""
+        return bool(self._sweep(keys=[SWEEPS], args=[search, now, then]))
+
+    def sweep_at(self, search: str, at: float) -> None:
+        """Have the next sweep by this search be due at `at`."""
+        self._redis.hset(SWEEPS, search, repr(at))
+
+    def sweeps(self) -> dict[str, float]:
+        """When the next sweep by each search is due."""
+        return {search.decode(): float(at) for search, at in self._redis.hgetall(SWEEPS).items()}
 
     def sweep_afresh(self) -> None:
-        """Have the next sweep be due at once, and look as if none had been before."""
-        self._redis.delete(SWEPT)
+        """Have all sweeps be due at once."""
+        self._redis.delete(SWEEPS)
+
+    def missed(self) -> dict[str, float]:
+        """When a sweep last found what no webhook had told, by ``ORG`` or ``ORG/REPO``."""
+        return {scope.decode(): float(at) for scope, at in self._redis.hgetall(MISSED).items()}
+
+    def note_missed(self, scope: str, now: float) -> None:
+        """A sweep found what no webhook had told."""
+        self._redis.hset(MISSED, scope, repr(now))
+
+    def pace(self, account: str, now: float, interval: float, burst: int, *, urgent: bool) -> float:
+        """Seconds until another status may be written, 0.0 for now: one each `interval`, `burst` of them at once. One
+        that is `urgent` is never kept waiting, others wait for it.
+        """
+        return float(self._pace(keys=[STATUSES], args=[account, now, interval, burst, int(urgent)]))
 
     def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
         """Add to a counter. Counters live here because a job's process ends with the job."""

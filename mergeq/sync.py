@@ -1,78 +1,71 @@
-"""Gather the facts of a branch, let the core decide, and save what it decided; and find the branches that need that."""
+"""Gather the facts of a branch, reading of GitHub what is marked alone; let the core decide, and save that."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mergeq.bootstrap import Services
 from mergeq.core import status
-from mergeq.core.batch import Run, RunState, convictions, verdict
-from mergeq.core.budget import Purpose
+from mergeq.core.batch import Run, RunState, convictions, deadline, shows_too_little, verdict
+from mergeq.core.budget import STATUS_BURST, STATUS_SECONDS, Purpose
 from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.marks import Announced, is_shown
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
-from mergeq.github import HeldBack, Unreadable
-from mergeq.store import Lease, SavedPool
+from mergeq.core.status import Status
+from mergeq.github import Refused, Seen, Unreadable
+from mergeq.store import ALL, RUNS, TIP, Lease, Marked, Reading, SavedPool
 
-_SLACK = 60.0  # seconds by which a window of update times overlaps the one before: GitHub's index lags
 _OUTCOMES = {RunState.RED: Outcome.RED, RunState.SILENT: Outcome.ABANDONED, RunState.OVERDUE: Outcome.ABANDONED}
-
-
-def sweep(services: Services, since: float) -> Iterator[Branch]:
-    """The branches that may need a look: those the queries nominate, those with a pull request updated since, those
-    with a pool.
-
-    `since` is when the sweep before began (epoch seconds; 0.0 for none). A search that fails is logged and stops no
-    other (D8).
-    """
-    config, github = services.config, services.github.on(Purpose.SWEEP)
-    recent = (since - _SLACK if since else 0.0, services.now() + _SLACK)
-    seen: dict[Branch, None] = {}
-    searches = [(search, None) for search in config.searches()]
-    for search, window in (*searches, *((search, recent) for search in config.open_pull_searches())):
-        try:
-            for branch in github.nominate(search, window):
-                if branch not in seen and config.covers(branch):
-                    seen[branch] = None
-                    yield branch
-        except (HeldBack, Unreadable) as error:
-            services.log.warning("search failed", search=search, error=str(error))
-    yield from (branch for branch in services.store.branches() if branch not in seen)
+_SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
+_OUTAGE = 60.0  # the same, where a branch could not be read
+_OPINION = 20.0  # GitHub's on conflicts, after a base has moved
+_RUN_CHECK = 120.0  # how long a staged run is left to webhooks
 
 
 def sync(services: Services, lease: Lease) -> SavedPool:
     """Look at one branch and save its pool with the action chosen for it. Raises LeaseLost, and HeldBack: a branch
     where nothing is in the pool or tested is held back before others.
 
-    A branch that cannot be read is saved as it was known, with the error and no action, so that the page says why
-    nothing happens.
+    Of GitHub that alone is read which is marked, or was never read; where nothing is, the branch is judged again by
+    what is known. A branch that cannot be read is saved as it was known, with the error and no action, so that the page
+    says why nothing happens; it is tried again by itself.
     """
     branch, store = lease.branch, services.store
     before = store.pool(branch)
     is_busy = before is not None and (before.pool.members or before.runs)
+    reading = services.on(Purpose.LOOK if is_busy else Purpose.LOOK_IDLE)
+    marks = store.marks(branch)
     try:
-        seen = look(services.on(Purpose.LOOK if is_busy else Purpose.LOOK_IDLE), branch, before)
+        facts = _read_marked(reading, branch, marks)
+        seen = _situation(reading, facts, before, reads_runs=bool(marks.keys() & {ALL, RUNS}))
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
         known = before.pool if before else Pool(branch, "")
         saved = _saved(services, known, Decision(Wait("the branch could not be read")), before.runs if before else ())
         saved = replace(saved, error=str(error))
+        store.try_again(branch, services.now(), _OUTAGE, _SOME_TIME)
     else:
         _keep(services, lease, seen)
         saved = decided(services, seen)
         _measure(services, saved)
+        _look_after(services, seen, before, saved)
     store.save_pool(lease, saved)
     return saved
 
 
 def look(services: Services, branch: Branch, before: SavedPool | None) -> Situation:
-    """Everything that is known of a branch now, as GitHub says it and as it is remembered; `before` is how it was last
-    saved. Writes nothing. Raises Unreadable and HeldBack.
+    """Everything that is known of a branch now, all of it read from GitHub, and as it is remembered; `before` is how it
+    was last saved. Writes nothing. Raises Unreadable and HeldBack.
     """
-    store, now = services.store, services.now()
     facts = services.github.read_branch(branch, services.config.blocker_label)
+    return _situation(services, facts, before, reads_runs=True)
+
+
+def _situation(services: Services, facts: BranchFacts, before: SavedPool | None, *, reads_runs: bool) -> Situation:
+    store, now, branch = services.store, services.now(), facts.branch
     settings = under_protection(services.config.for_branch(branch), facts.protection)
-    runs = _read_runs(services, branch, facts.base_sha, settings)
+    runs = _runs(services, facts, settings, before, is_read=reads_runs)
     memory = replace(
         remember(services, branch, settings, before, _arrivals(services, facts, before)),
         unproved=_unproved(services, facts, settings.status_context),
@@ -80,6 +73,95 @@ def look(services: Services, branch: Branch, before: SavedPool | None) -> Situat
     )
     conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
     return Situation(facts, memory, tuple(runs), conflicts, store.halted(branch), now)
+
+
+def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]) -> BranchFacts:
+    """The facts of a branch, after reading what is marked of it, and keeping that. Raises Unreadable and HeldBack.
+
+    Who is open on a branch, and what GitHub thinks of conflicts, is listed where the branch itself is marked; what the
+    list shows to be new is read. What an event said and the reading does not show yet stays marked, and is read again
+    in a moment.
+    """
+    store, repo = services.store, branch.full_repo
+    marks = {field: one for field, one in marks.items() if field != RUNS}
+    known = store.facts(branch)
+    due = {field: one for field, one in marks.items() if not _is_no_news(known, field, one)}
+    if known is not None and not due:
+        store.unmark(branch, marks)
+        return known
+    at, there = services.now(), store.numbers(branch)
+    numbers = there if ALL in due else [int(field) for field in due if field.isdigit()]
+    nodes = {number: row.node for number, row in store.rows_of(repo, numbers).items()}
+    nodes |= {number: due[str(number)].node for number in numbers if str(number) in due and due[str(number)].node}
+    listed = known is None or not due.keys().isdisjoint({ALL, TIP}) or len(nodes) < len(numbers)
+    read = services.github.look(branch, services.config.blocker_label, list(nodes.values()), listed=listed)
+    seen = dict(read.pulls)
+    if read.rows is not None:
+        before = store.rows_of(repo, [row.number for row in read.rows])
+        new = [row for row in read.rows if row.number in numbers or row.differs_from(before.get(row.number))]
+        nodes |= {row.number: row.node for row in new}
+        seen |= services.github.pulls(branch.org, [row.node for row in new if row.node not in seen])
+    store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
+    found = [reading(branch, number, seen[node]) for number, node in nodes.items()]
+    if read.rows is not None:
+        open_here = {row.number for row in read.rows} | nodes.keys()
+        found += [Reading(repo, number, None) for number in there if number not in open_here]
+    store.send((one for one in store.keep(found, [read.state], at) if one != branch), services.now())
+    return _after(services, branch, marks)
+
+
+def reading(branch: Branch, number: int, one: Seen) -> Reading:
+    """A pull request that was read, as it is kept: on the branch that it wants to reach now, and `branch` where that
+    could not be read.
+    """
+    if one.pull is None:
+        return Reading(branch.full_repo, number, None if one.is_gone else branch)
+    where = one.pull.branch if one.pull.is_open else None
+    return Reading(one.pull.branch.full_repo, number, where, one.pull.head_sha, one.pull, one.row)
+
+
+def _is_no_news(known: BranchFacts | None, field: str, marked: Marked) -> bool:
+    """Whether all that events said is known already, as what followed from our own landings. An update of a pull
+    request never is, for its time says no more than the second.
+    """
+    told = {Announced.MOVED} if field == TIP else {Announced.LEFT}
+    if known is None or not marked.hints:
+        return False
+    pull = next((pull for pull in known.pulls if str(pull.number) == field), None)
+    return all(hint.what in told and is_shown(hint, known, pull) for hint in marked.hints)
+
+
+def _after(services: Services, branch: Branch, marks: Mapping[str, Marked]) -> BranchFacts:
+    """The facts after a reading; marks go, but for those of which the reading shows less than an event said."""
+    store = services.store
+    facts = store.facts(branch)
+    if facts is None:
+        raise Unreadable(f"{branch} was forgotten while it was read")
+    pulls = {str(pull.number): pull for pull in facts.pulls}
+    early = {
+        field for field, one in marks.items() if not all(is_shown(hint, facts, pulls.get(field)) for hint in one.hints)
+    }
+    store.unmark(branch, {field: one for field, one in marks.items() if field not in early})
+    if not early:
+        store.is_settled(branch)
+    elif store.try_again(branch, services.now(), _SOON, _SOME_TIME) >= _SOME_TIME:
+        store.unmark(branch, marks)
+    return facts
+
+
+def _look_after(services: Services, seen: Situation, before: SavedPool | None, saved: SavedPool) -> None:
+    """See that a branch is looked at again when something of it may be otherwise and no event will say so."""
+    store, branch, now = services.store, seen.facts.branch, services.now()
+    settings = services.config.for_branch(branch)
+    if before is not None and before.pool.base_sha != seen.facts.base_sha:
+        store.look_later(branch, [TIP], now + _OPINION)
+    for run in (run for run in seen.runs if run.ended is None):
+        asked = [str(member.number) for member in run.members] if run.is_asked_for else []
+        store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, max(deadline(run, settings), now)))
+    stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
+    if ends := [one.until for one in stood_back if one is not None and one.until > now]:
+        store.put_off(branch, min(ends))
+    store.doubt(branch.full_repo, [one.pull.number for one in saved.pool.standings if shows_too_little(one)])
 
 
 def decided(services: Services, seen: Situation) -> SavedPool:
@@ -111,22 +193,40 @@ def remember(
 def report(services: Services, lease: Lease, saved: SavedPool) -> int:
     """Bring the status context of every pull request of a branch up to date; returns how many were written.
 
-    Written only where it differs from what GitHub showed at the sync (T6.26), members of the pool first. A status that
-    cannot be written is logged and tried again at the next sync. Raises HeldBack, with the rest unwritten.
+    Written only where it differs from what GitHub showed when it was read (T6.26), members of the pool first, the
+    others no faster than GitHub bears (docs.github.com "Rate limits for the REST API", content creation): what has to
+    wait is written at a turn of its own. A status that cannot be written is logged and tried again when the branch is
+    looked at next. Raises HeldBack, with the rest unwritten.
     """
-    settings, github = services.config.for_branch(lease.branch), services.github.on(Purpose.STATUS)
-    written = 0
+    branch, settings, writing = lease.branch, services.config.for_branch(lease.branch), services.on(Purpose.STATUS)
+    store, name, written = services.store, settings.status_context, 0
+    ours = store.written(branch)
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
-        head = standing.pull.head_sha
-        if standing.pull.contexts is None or status.shown(standing.pull.contexts, settings.status_context) == wanted:
+        pull = standing.pull
+        head, last = ours.get(pull.number, ("", None))
+        contexts = (last, *(pull.contexts or ())) if last is not None and head == pull.head_sha else pull.contexts
+        if pull.contexts is None or status.shown(contexts or (), name) == wanted:
             continue
-        link = services.link(standing.pull)
-        if problem := github.set_status(lease.branch, head, settings.status_context, wanted, link):
-            services.log.warning("status not written", pull=str(standing.pull), error=problem)
+        account, now = services.github.credentials.account(branch.org), services.now()
+        if wait := store.pace(account, now, STATUS_SECONDS, STATUS_BURST, urgent=standing.in_pool):
+            store.put_off(branch, now + wait)
+            break
+        if problem := set_status(writing, pull, name, wanted):
+            services.log.warning("status not written", pull=str(pull), error=problem)
         else:
             written += 1
     return written
+
+
+def set_status(services: Services, pull: PullRequest, context: str, wanted: Status) -> str:
+    """Post a status to the head of a pull request, and remember it; what went wrong, if something did."""
+    try:
+        done = services.github.set_status(pull.branch, pull.head_sha, context, wanted, services.link(pull))
+    except Refused as error:
+        return str(error)
+    services.store.note_written(pull, done)
+    return ""
 
 
 def squashed_commits(services: Services, pull: PullRequest, method: Method | None) -> tuple[Commit, ...]:
@@ -158,17 +258,22 @@ def _saved(services: Services, pool: Pool, decision: Decision, runs: Sequence[Ru
     )
 
 
-def _read_runs(services: Services, branch: Branch, base_sha: str, settings: BranchSettings) -> list[Run]:
-    """The runs that are still evidence, with their contexts as they are now, and with their end where they have come to
-    it; ended runs of another base are none any more.
+def _runs(
+    services: Services, facts: BranchFacts, settings: BranchSettings, before: SavedPool | None, *, is_read: bool
+) -> list[Run]:
+    """The runs that are still evidence, with their end where they have come to it; ended runs of another base are none
+    any more. Their contexts are as they were last, or where that `is_read` or a run's time is over as they are now.
     """
+    branch, base_sha, now = facts.branch, facts.base_sha, services.now()
     runs = [run for run in services.store.runs(branch) if run.ended is None or run.base_sha == base_sha]
+    last = {run.id: run.contexts for run in before.runs} if before else {}
     open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
-    read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
-    fresh = {run.id: replace(run, contexts=contexts) for run, contexts in zip(open_runs, read, strict=True)}
+    if is_read or any(run.id not in last or deadline(run, settings) <= now for run in open_runs):
+        read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
+        last = {run.id: contexts for run, contexts in zip(open_runs, read, strict=True)}
     found = []
-    for run in (fresh.get(run.id, run) for run in runs):
-        said = verdict(run, settings, services.now())
+    for run in (replace(run, contexts=last[run.id]) if run in open_runs else run for run in runs):
+        said = verdict(run, settings, now)
         over = run.ended is None and run.base_sha == base_sha and said.state in _OUTCOMES
         found.append(replace(run, ended=said.state, why=said.why) if over else run)
     return found
@@ -214,6 +319,12 @@ def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: 
     services.store.record(lease, record, keep=None if over else run, drop=run if over else None)
     services.log.info("run", branch=str(lease.branch), run=run.id, outcome=outcome.value, why=why or None)
     return record
+
+
+def is_served(services: Services, branch: Branch) -> bool:
+    """Whether a branch is one that pull requests are landed on: configured, and not a staging ref of our own."""
+    staging = services.config.for_branch(branch).queue.staging
+    return services.config.covers(branch) and not branch.name.startswith((staging.prefix, staging.scratch_prefix))
 
 
 def target_of(pull: PullRequest) -> Target:

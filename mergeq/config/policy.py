@@ -15,7 +15,7 @@ from mergeq.config.protection import BranchProtection, ProtectionSection, is_def
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
-from mergeq.core.budget import BudgetValues
+from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
@@ -71,6 +71,7 @@ class Configuration:
     queue: Mapping[str, Mapping[Leaf, object]] = field(default_factory=dict)
     not_applied: Mapping[Leaf, object] = field(default_factory=dict)
     budget: BudgetValues = field(default_factory=BudgetValues)
+    sweep: SweepValues = field(default_factory=SweepValues)
     warnings: tuple[str, ...] = ()
     digest: str = ""
     _named: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
@@ -81,6 +82,11 @@ class Configuration:
     def covers(self, branch: Branch) -> bool:
         """Whether any query speaks about the branch's repository."""
         return bool(applicable(self.queries, self._named, branch))
+
+    @property
+    def sweep_period(self) -> float:
+        """Seconds between two sweeps where no webhooks are seen to work."""
+        return self.sync_period if self.sweep.period is None else self.sweep.period
 
     def searches(self) -> tuple[str, ...]:
         """Every search that nominates pull requests, each as sent to GitHub (T2.3, D11)."""
@@ -283,6 +289,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         queue=ours.levels,
         not_applied=ours.not_applied,
         budget=ours.budget,
+        sweep=ours.sweep,
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )

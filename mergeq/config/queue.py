@@ -7,7 +7,7 @@ from typing import Any
 from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot, seconds_of
 from mergeq.config.schemas import validator
-from mergeq.core.budget import BudgetValues
+from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
 from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
@@ -56,7 +56,7 @@ class MergeqSection:
         self.levels: dict[str, dict[Leaf, Any]] = {}
         self.spots: dict[tuple[str, Leaf], Spot] = {}
         self.not_applied: dict[Leaf, Any] = {}
-        self.budget = BudgetValues()
+        self.budget, self.sweep = BudgetValues(), SweepValues()
         self._seen: dict[Leaf, Spot] = {}
         self._reading = reading
 
@@ -64,7 +64,7 @@ class MergeqSection:
         """Read one document's section. It may stand in several as long as no setting is in two of them."""
         if ours is None or not self._is_valid(ours):
             return
-        for key in sorted(ours.keys() - {"status_context", "queue", "budget"}):
+        for key in sorted(ours.keys() - {"status_context", "queue", "budget", "sweep"}):
             self._reading.warn(("mergeq", key), "is not applied yet", "remove it, or know that it has no effect")
         for leaf, value in _leaves(ours):
             spot = self._reading.spot(("mergeq", *leaf))
@@ -76,6 +76,9 @@ class MergeqSection:
                 self._queue(*_level_of(leaf[1:]), value, spot)
             elif leaf[0] == "status_context":
                 self.status_context = value
+            elif leaf[0] == "sweep":
+                values: dict[str, Any] = {leaf[1]: seconds_of(value)}
+                self.sweep = replace(self.sweep, **values)
             elif leaf == ("budget", "reserve"):
                 self.budget = replace(self.budget, reserve=int(value.removesuffix("%")) / 100)
             elif leaf[0] == "budget":

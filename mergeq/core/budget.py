@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+STATUS_SECONDS, STATUS_BURST = 7.5, 60
+"""The pace of statuses that can wait: one in so many seconds, so many of them at once. GitHub takes 500 of what it
+calls content in an hour and 80 in a minute (docs.github.com, "Rate limits for the REST API").
+"""
+
 _BREATH = 1.0  # seconds after GitHub's reset, whose clock need not be ours
 
 
@@ -47,6 +52,16 @@ class BudgetValues:
     floors: Mapping[str, float] = field(
         default_factory=lambda: {Purpose.LANDING.value: 500.0, Purpose.PROTECTION.value: 200.0}
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepValues:
+    """`mergeq.sweep`: seconds between two looks at everything, without webhooks and where they are seen to work.
+    `period` None: what `tide.sync_period` says.
+    """
+
+    period: float | None = None
+    with_webhooks: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What GitHub says, as values: branches, pull requests, their contexts, blockers. Nothing here judges."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -135,6 +136,49 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """The little of a pull request by which it is seen, at the cost of one hundredth of a reading, that something about
+    it has changed. `node` is its GraphQL id, `rollup` what all contexts of its head say together, `reports` how many
+    there are.
+    """
+
+    org: str
+    repo: str
+    number: int
+    node: str
+    base: str
+    head_sha: str
+    updated_at: float
+    mergeable: Mergeable = Mergeable.UNKNOWN
+    merge_state: str = "UNKNOWN"
+    review_decision: str | None = None
+    rollup: str | None = None
+    reports: int = 0
+
+    @property
+    def branch(self) -> Branch:
+        """The base branch this pull request wants to reach."""
+        return Branch(self.org, self.repo, self.base)
+
+    def __str__(self) -> str:
+        return f"{self.org}/{self.repo}#{self.number}"
+
+    def is_untold(self, known: "Row") -> bool:
+        """Whether something is new of which GitHub sends an event: its opinion on a merge is none such."""
+        return replace(self, mergeable=known.mergeable, merge_state=known.merge_state, reports=known.reports) != known
+
+    def differs_from(self, known: "Row | None") -> bool:
+        """Whether there is anything new in it. That GitHub has no opinion on conflicts just now is nothing new."""
+        if known is None:
+            return True
+        if self.mergeable is Mergeable.UNKNOWN:
+            return replace(self, mergeable=known.mergeable, merge_state=known.merge_state) != known
+        if self.merge_state == "UNKNOWN":
+            return replace(self, merge_state=known.merge_state) != known
+        return self != known
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """A commit of a pull request; `login` is its author's on GitHub, empty when GitHub knows nobody by that address."""
 
@@ -178,6 +222,11 @@ class Protection:
     last_push_approval: bool = False
     is_locked: bool = False
     unjudged: tuple[str, ...] = ()
+
+    def naming(self, slugs: Mapping[int, str]) -> Self:
+        """The same with the slugs of Apps that were known by their numbers alone."""
+        names = {f"App {number}": slug for number, slug in slugs.items()}
+        return replace(self, required=tuple((name, names.get(app or "", app)) for name, app in self.required))
 
 
 @dataclass(frozen=True, slots=True)

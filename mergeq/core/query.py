@@ -152,10 +152,15 @@ def open_pull_searches(queries: Iterable[Query]) -> tuple[str, ...]:
     return tuple(f"is:pr state:open archived:false {scope}" for scope in scopes)
 
 
-def scope_owner(search: str) -> str:
-    """The org or account that a search is about; empty when it names none. Ours name just one (D11)."""
-    found = re.search(r'(?:^| )(?:org|repo|user):"?([^"/ ]+)', search)
+def scope_of(search: str) -> str:
+    """What a search is about, ``ORG`` or ``ORG/REPO``; empty when it names nothing. Ours name just one (D11)."""
+    found = re.search(r'(?:^| )(?:org|repo|user):"?([^" ]+)', search)
     return found[1] if found else ""
+
+
+def scope_owner(search: str) -> str:
+    """The org or account that a search is about; empty when it names none."""
+    return scope_of(search).partition("/")[0]
 
 
 def updated_between(start: float, end: float) -> str:

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Protocol
 
 from mergeq.core.budget import BudgetValues, Hold, Purpose, Spent, held_until, pause
-from mergeq.core.pull import Branch
 
 _FORGOTTEN = 600.0  # seconds after a hold from which another refusal is the first again
 _LIMITS = ("api rate limit exceeded", "secondary rate limit", "abuse detection mechanism")
@@ -56,9 +55,9 @@ class Ledger(Protocol):
 
     def hold(self, account: str) -> Hold | None: ...
 
-    def set_page_size(self, branch: Branch, size: int, until: float) -> None: ...
+    def set_page_size(self, owner: str, size: int, until: float) -> None: ...
 
-    def page_size(self, branch: Branch, now: float) -> int | None: ...
+    def page_size(self, owner: str, now: float) -> int | None: ...
 
     def is_news(self, what: str) -> bool: ...
 
@@ -83,10 +82,10 @@ class Alone:
     def hold(self, account: str) -> Hold | None:
         return self._holds.get(account)
 
-    def set_page_size(self, _branch: Branch, _size: int, _until: float) -> None:
+    def set_page_size(self, _owner: str, _size: int, _until: float) -> None:
         """Pages are as large as they are at first."""
 
-    def page_size(self, _branch: Branch, _now: float) -> None:
+    def page_size(self, _owner: str, _now: float) -> None:
         return None
 
     def is_news(self, _what: str) -> bool:

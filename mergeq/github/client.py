@@ -7,7 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Self, TypeVar, cast
@@ -23,7 +23,18 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from mergeq.core.budget import Purpose
 from mergeq.core.message import Message
-from mergeq.core.pull import Blocker, Branch, BranchFacts, Commit, Context, Method, Protection, PullRequest, Repository
+from mergeq.core.pull import (
+    Blocker,
+    Branch,
+    BranchFacts,
+    Commit,
+    Context,
+    Method,
+    Protection,
+    PullRequest,
+    Repository,
+    Row,
+)
 from mergeq.core.query import scope_owner, updated_between
 from mergeq.core.status import Status
 from mergeq.github import documents, merging, parse
@@ -34,8 +45,8 @@ from mergeq.github.merging import MergeAnswer, MergeVerdict
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
-_PAGE = 25  # pull requests at once
-_RULES_AT_ONCE = 25  # branches whose rules are read in one call
+_PAGE = 34  # pull requests at once; each has seven lists, which makes two points of GitHub's
+_STATES = 50  # branches whose states are read in one call, of two lists each: one point
 _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
@@ -101,6 +112,31 @@ class LastLook:
     blockers: tuple[Blocker, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One pull request as it was just read, by its GraphQL id. `row` and `pull` are None when it could not be read in
+    full, `number` is 0 when not even that could be; `is_gone`: there is nothing by that id any more. `apps` are the
+    slugs of the Apps that have reported on it, by their numbers.
+    """
+
+    number: int = 0
+    row: Row | None = None
+    pull: PullRequest | None = None
+    is_gone: bool = False
+    apps: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A branch as it was just read: its own `state`, without pull requests; those that were asked for, by GraphQL id;
+    and who is open on it, None where that was not asked.
+    """
+
+    state: BranchFacts
+    pulls: Mapping[str, Seen]
+    rows: tuple[Row, ...] | None
+
+
 @dataclass(slots=True)
 class _Server:
     """What is known of the server itself, by all that speak to it."""
@@ -142,29 +178,26 @@ class GitHub:
 
     # reads
 
-    def nominate(self, search: str, window: tuple[float, float] | None = None) -> Iterator[Branch]:
-        """The base branches of the pull requests that a search finds, each once. Search may be stale: it only
-        nominates (D11).
+    def open_pulls(self, search: str, window: tuple[float, float] | None = None) -> Iterator[Row]:
+        """The pull requests that a search finds, each once. Who it finds may be stale: it only nominates (D11); what it
+        shows of them is not.
 
         `window` limits when they were updated, in epoch seconds. GitHub shows no more than 1000 hits: where there are
         more, those that were updated no later than the last one shown are asked for next (Q22). Raises Unreadable,
         also where so many were updated within one second that no window tells them apart.
         """
-        seen: set[Branch] = set()
+        seen: set[str] = set()
         while True:
             limited = f"{search} sort:updated-desc" + (f" {updated_between(*window)}" if window else "")
             count, shown, oldest = 0, 0, math.inf
-            for page in self._pages(documents.NOMINATE, {"query": limited}, f"the search {search!r}"):
+            for page in self._pages(documents.OPEN_PULLS, {"query": limited}, f"the search {search!r}"):
                 count, shown = page["issueCount"], shown + len(page["nodes"])
                 for node in page["nodes"]:
-                    if node and node["__typename"] == "PullRequest" and node["repository"]:
-                        oldest = min(oldest, parse.seconds(node["updatedAt"]))
-                        branch = Branch(
-                            node["repository"]["owner"]["login"], node["repository"]["name"], node["baseRefName"]
-                        )
-                        if branch not in seen:
-                            seen.add(branch)
-                            yield branch
+                    if (row := parse.row(node)) is not None:
+                        oldest = min(oldest, row.updated_at)
+                        if row.node not in seen and node["state"] == "OPEN":
+                            seen.add(row.node)
+                            yield row
             if shown >= count or oldest == math.inf:
                 return
             if window is not None and oldest >= window[1]:
@@ -186,53 +219,88 @@ class GitHub:
 
         A pull request that cannot be read in full is missed by name, the rest is read (Q3).
         """
-        usual = self._meter.ledger.page_size(branch, self._meter.now()) or _PAGE
-        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None, "first": usual}
-        pulls: list[PullRequest] = []
-        gaps: list[str] = []
-        unread: list[str] = []
-        slugs: dict[int, str] = {}
+        look = self.look(branch, blocker_label, listed=True)
+        rows = {row.node: row for row in look.rows or ()}
+        seen = self.pulls(branch.org, list(rows))
+        pulls = tuple(one.pull for one in seen.values() if one.pull is not None)
+        apps = {number: slug for one in seen.values() for number, slug in one.apps.items()}
+        return replace(
+            look.state,
+            pulls=tuple(pull for pull in pulls if pull.branch == branch and pull.is_open),
+            protection=look.state.protection.naming(apps),
+            unread=(
+                *look.state.unread,
+                *(f"#{rows[node].number}" for node, one in seen.items() if one.pull is None and not one.is_gone),
+            ),
+        )
+
+    def look(self, branch: Branch, blocker_label: str, ids: Sequence[str] = (), *, listed: bool = False) -> Look:
+        """The state of one branch, with the pull requests of these GraphQL ids, and who is open on it where that is to
+        be `listed`: one call where there are a few dozen ids and no more than a hundred open. Raises Unreadable.
+
+        A row that could not be read has nothing but what a reading of its pull request will be asked for by.
+        """
+        size = self._page_size(branch.org)
+        variables = self._variables(branch, blocker_label) | {"base": branch.name, "cursor": None, "listed": listed}
+        variables |= {"first": _LIST if listed else 1, "ids": list(ids[:size])}
+        rows: list[Row] = []
+        found: dict[str, Seen] = {}
         first: dict[str, Any] | None = None
+        hidden = 0
         while True:
-            node = _of(branch, self._read(documents.BRANCH, variables, str(branch)))
+            data = self._read(documents.LOOK, variables, str(branch))
+            node = _of(branch, data)
             first = first or node
-            page = node["pullRequests"]
-            for item in page["nodes"]:
-                self._complete(branch, item)
-            slugs |= parse.app_slugs(page["nodes"])
-            for item in page["nodes"]:
-                if pull := parse.pull(item) if item else None:
-                    pulls.append(pull)
-                else:
-                    unread.append(f"#{item['number']}" if item else "a pull request")
+            found |= self._seen(variables["ids"], data["nodes"])
+            page = node.get("pullRequests") or {"pageInfo": {"hasNextPage": False}, "nodes": ()}
+            rows += (parse.row(item) or _bare(branch, item) for item in page["nodes"] if item)
+            hidden += sum(item is None for item in page["nodes"])
             if not page["pageInfo"]["hasNextPage"]:
                 break
-            variables["cursor"] = page["pageInfo"]["endCursor"]
-        if variables["first"] < usual:
-            self._meter.ledger.set_page_size(branch, variables["first"], self._meter.now() + _PAGE_SECONDS)
-        blockers = parse.blockers(first)
-        if blockers is None:
-            gaps.append("the blocker issues")
-        protection = parse.protection(first, slugs)
-        if protection is None:
-            gaps.append("the rules of the branch")
-        return BranchFacts(
-            branch=branch,
-            base_sha=first["ref"]["target"]["oid"],
-            pulls=tuple(pulls),
-            repository=parse.repository(first),
-            protection=protection or Protection(),
-            blockers=blockers or (),
-            partial=", ".join(gaps),
-            unread=tuple(unread),
-        )
+            variables |= {"cursor": page["pageInfo"]["endCursor"], "ids": []}
+        found |= self.pulls(branch.org, [one for one in ids if one not in found])
+        state = replace(_state(branch, first), unread=("a pull request",) * hidden)
+        return Look(state, found, tuple(rows) if listed else None)
+
+    def pulls(self, owner: str, ids: Sequence[str]) -> dict[str, Seen]:
+        """Pull requests of any repositories of one owner by their GraphQL ids, a few dozen in a call. Raises
+        Unreadable.
+        """
+        left, size, found = list(ids), self._page_size(owner), dict[str, Seen]()
+        while left:
+            variables: dict[str, Any] = {"ids": left[:size]}
+            nodes = self._read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
+            found |= self._seen(variables["ids"], nodes)
+            left, size = left[len(nodes) :], self._page_size(owner)
+        return found
+
+    def _page_size(self, owner: str) -> int:
+        return self._meter.ledger.page_size(owner, self._meter.now()) or _PAGE
+
+    def _seen(self, ids: Sequence[str], nodes: Sequence[dict[str, Any] | None]) -> dict[str, Seen]:
+        """What was read by each id."""
+        found = {}
+        for node_id, node in zip(ids, nodes, strict=True):
+            number = (node or {}).get("number") or 0
+            try:
+                if node and "repository" in node:
+                    self._complete(node["repository"]["owner"]["login"], node["repository"]["name"], node)
+            except Unreadable:
+                found[node_id] = Seen(number)
+            else:
+                is_gone = node is not None and not node
+                row, pull = (parse.row(node), parse.pull(node)) if node else (None, None)
+                whole = row is not None and pull is not None
+                apps = parse.app_slugs([node]) if whole else {}
+                found[node_id] = Seen(number, row if whole else None, pull if whole else None, is_gone, apps)
+        return found
 
     def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:
         """One pull request, its repository, its blockers and the tip of `branch`, in one read (D23)."""
         variables = self._variables(branch, blocker_label) | {"number": number}
         node = _of(branch, self._read(documents.PULL, variables, f"{branch.full_repo}#{number}"))
         item = node["pullRequest"]
-        self._complete(branch, item)
+        self._complete(branch.org, branch.repo, item)
         protection = parse.protection(node, parse.app_slugs([item]))
         return LastLook(
             pull=parse.pull(item) if item and protection else None,
@@ -283,39 +351,42 @@ class GitHub:
         node = self._read(documents.staged(len(shas)), variables, f"the staged commits of {branch}")["repository"] or {}
         objects = [node.get(f"run{index}") for index in range(len(shas))]
         for found in objects:
-            self._complete(branch, found)
+            self._complete(branch.org, branch.repo, found)
         return [
             None if found is None else parse.contexts(found["statusCheckRollup"], sha)
             for found, sha in zip(objects, shas, strict=True)
         ]
 
-    def protections(self, branches: Iterable[Branch]) -> dict[Branch, Protection | None]:
-        """What GitHub demands of many branches, of whichever repositories, a few dozen in a call (P7.14). None where
-        there is no such branch or it could not be read in full. Of Apps that rulesets name only the number is known.
+    def states(self, branches: Iterable[Branch], blocker_label: str = "") -> dict[Branch, BranchFacts | None]:
+        """The states of many branches, of whichever repositories, without their pull requests, a few dozen in a call
+        (P7.14). None where there is no such branch. Of Apps that rulesets name only the number is known.
         """
-        found: dict[Branch, Protection | None] = {}
+        found: dict[Branch, BranchFacts | None] = {}
         for owner, theirs in groupby(sorted(branches), key=lambda branch: branch.org):
             left = list(theirs)
             while left:
-                found |= self._rules_of(owner, left[:_RULES_AT_ONCE])
-                del left[:_RULES_AT_ONCE]
+                found |= self._states_of(owner, left[:_STATES], blocker_label)
+                del left[:_STATES]
         return found
 
-    def _rules_of(self, owner: str, branches: Sequence[Branch]) -> dict[Branch, Protection | None]:
-        """The protection of a few branches; what spoils the answer for all is found by halves."""
-        variables: dict[str, Any] = {"owner": owner}
+    def _states_of(
+        self, owner: str, branches: Sequence[Branch], blocker_label: str
+    ) -> dict[Branch, BranchFacts | None]:
+        """The states of a few branches; what spoils the answer for all is found by halves."""
+        variables = {"owner": owner} | _blocking(blocker_label)
         for index, branch in enumerate(branches):
             variables |= {f"name{index}": branch.repo, f"ref{index}": f"refs/heads/{branch.name}"}
         try:
-            answer = self._read(documents.rules_of(len(branches)), variables, f"the rules of {len(branches)} branches")
+            answer = self._read(documents.states_of(len(branches)), variables, f"{len(branches)} branches of {owner}")
         except Unreadable:
             if len(branches) == 1:
                 return {branches[0]: None}
             half = len(branches) // 2
-            return self._rules_of(owner, branches[:half]) | self._rules_of(owner, branches[half:])
+            found = (self._states_of(owner, part, blocker_label) for part in (branches[:half], branches[half:]))
+            return {branch: state for part in found for branch, state in part.items()}
         nodes = [answer[f"branch{index}"] for index in range(len(branches))]
         return {
-            branch: parse.protection(node, {}) if _is_it(branch, node) else None
+            branch: _state(branch, node) if _is_it(branch, node) else None
             for branch, node in zip(branches, nodes, strict=True)
         }
 
@@ -343,12 +414,12 @@ class GitHub:
             raise Unreadable(f"{what} could not be read in full")
         return found
 
-    def _complete(self, branch: Branch, node: dict[str, Any] | None) -> None:
+    def _complete(self, owner: str, repo: str, node: dict[str, Any] | None) -> None:
         """Read on where a pull request, or a commit, has more labels or results than one page holds (Q33, Q34).
 
         What changes while it is read does not add up, and is not believed.
         """
-        where = {"owner": branch.org, "name": branch.repo}
+        where = {"owner": owner, "name": repo}
         if labels := (node or {}).get("labels"):
             asked = where | {"number": (node or {})["number"]}
             self._read_on(labels, documents.LABELS, asked, lambda repo: repo["pullRequest"]["labels"])
@@ -457,18 +528,16 @@ class GitHub:
         body = {"message": message, "tree": tree, "parents": list(parents)}
         return str(self._write("POST", f"/repos/{branch.full_repo}/git/commits", body)["sha"])
 
-    def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> str:
-        """Post one commit status; returns what went wrong, or an empty text. Posting the same again only costs one of
-        GitHub's 1000.
+    def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> Context:
+        """Post one commit status; as GitHub shows it now. Posting the same again only costs one of GitHub's 1000.
+        Raises Refused.
         """
-        try:
-            body = {"state": status.state, "description": status.description, "context": context}
-            if target_url:
-                body["target_url"] = target_url
-            self._write("POST", f"/repos/{branch.full_repo}/statuses/{sha}", body)
-        except Refused as error:
-            return str(error)
-        return ""
+        body = {"state": status.state, "description": status.description, "context": context}
+        if target_url:
+            body["target_url"] = target_url
+        done = self._write("POST", f"/repos/{branch.full_repo}/statuses/{sha}", body)
+        result = parse.status_result(status.state)
+        return Context(context, result, at=parse.seconds(done["created_at"]), description=status.description)
 
     # anything else, for looking GitHub over
 
@@ -556,8 +625,7 @@ class GitHub:
         return {"owner": branch.org, "name": branch.repo, "ref": f"refs/heads/{branch.name}"}
 
     def _variables(self, branch: Branch, blocker_label: str) -> dict[str, Any]:
-        labels = [blocker_label] if blocker_label else None
-        return self._ref(branch) | {"labels": labels, "blockers": bool(blocker_label)}
+        return self._ref(branch) | _blocking(blocker_label)
 
     def _get(self, path: str) -> Any:
         """One REST read about ``/repos/OWNER/…``, again after a passing failure. Raises Refused."""
@@ -655,16 +723,21 @@ class GitHub:
         return _passing(error) and (seconds_in(self._local.headers) or 0.0) <= _PATIENCE
 
     def _read(self, document: str, variables: dict[str, Any], what: str, owner: str = "") -> dict[str, Any]:
-        """Run one query, again after a passing failure; one that asks for pages of ``$first`` asks for half of it when
-        GitHub takes too long, and leaves in `variables` what it came to (Q1, Q2).
+        """Run one query, again after a passing failure; one that asks for many is halved when GitHub takes too long,
+        and leaves in `variables` what it came to (Q1, Q2).
 
-        Partial data with errors is not used (Q3), but of pages that lack single pull requests, or what stands
+        Partial data with errors is not used (Q3), but of pull requests that were asked for by their ids, or what stands
         beside them: those are then as if they could not be read.
         """
         owner = owner or variables.get("owner") or scope_owner(variables["query"])
 
         def shrink(error: BaseException) -> None:
-            if _takes_too_long(error):
+            if not _takes_too_long(error):
+                return
+            if half := len(variables["ids"]) // 2:
+                variables["ids"] = variables["ids"][:half]
+                self._meter.ledger.set_page_size(owner, half, self._meter.now() + _PAGE_SECONDS)
+            elif "first" in variables:
                 variables["first"] = max(variables["first"] // 2, 1)
 
         def ask() -> dict[str, Any]:
@@ -674,13 +747,17 @@ class GitHub:
                 answer = self._execute(request, owner)
             except TransportQueryError as error:
                 too_much = not _TOO_MUCH.isdisjoint(_types(error))
-                if "first" not in variables or (too_much and variables["first"] > 1) or not parse.is_page(error.data):
+                many = max(len(variables.get("ids", ())), variables.get("first", 0))
+                if "ids" not in variables or (too_much and many > 1) or not parse.is_usable(error.data):
                     raise
-                answer = parse.without(cast("dict[str, Any]", error.data), error.errors or [])
+                usable = parse.without(cast("dict[str, Any]", error.data), error.errors or [])
+                if usable is None:
+                    raise
+                answer = usable
             return cast("dict[str, Any]", documents.completed(answer, lacking))
 
         try:
-            return self._again(ask, shrink if "first" in variables else None)
+            return self._again(ask, shrink if "ids" in variables else None)
         except NoCredentials as error:
             raise Unreadable(f"{what} could not be read: {error}") from None
         except TransportQueryError as error:
@@ -801,6 +878,29 @@ def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:
     if node["nameWithOwner"].lower() != branch.full_repo.lower():
         raise Unreadable(f"{branch.full_repo} is called {node['nameWithOwner']} now")
     return node
+
+
+def _state(branch: Branch, node: dict[str, Any]) -> BranchFacts:
+    """A branch without its pull requests, as it was read."""
+    protection, blockers = parse.protection(node, {}), parse.blockers(node)
+    gaps = {"the blocker issues": blockers is None, "the rules of the branch": protection is None}
+    return BranchFacts(
+        branch=branch,
+        base_sha=node["ref"]["target"]["oid"],
+        repository=parse.repository(node),
+        protection=protection or Protection(),
+        blockers=blockers or (),
+        partial=", ".join(gap for gap, is_there in gaps.items() if is_there),
+    )
+
+
+def _bare(branch: Branch, node: dict[str, Any]) -> Row:
+    """A row of which nothing is known but whom to ask for."""
+    return Row(branch.org, branch.repo, node["number"], node["id"], branch.name, "", 0.0)
+
+
+def _blocking(label: str) -> dict[str, Any]:
+    return {"labels": [label] if label else None, "blockers": bool(label)}
 
 
 def _is_turned_away(status: int | None, text: str) -> bool:

@@ -62,9 +62,17 @@ SCHEMA = "query Schema {\n%s\n}" % "\n".join(  # noqa: UP031 -- braces stand for
     f'  {name}: __type(name: "{name}") {{ fields {{ name }} }}' for name in sorted({one.kind for one in NEWER})
 )
 
+_ROW = """
+fragment Row on PullRequest {
+  id number state updatedAt baseRefName headRefOid mergeable mergeStateStatus reviewDecision
+  repository { name owner { login } }
+  statusCheckRollup { state contexts(first: 1) { totalCount } }
+}
+"""
+
 _PULL = """
 fragment Pull on PullRequest {
-  number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
+  id number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
   author { __typename login }
   headRepositoryOwner { login }
   headRepository { name }
@@ -109,6 +117,7 @@ fragment Contexts on StatusCheckRollupContextConnection {
 _ROLLUP = (
     """
 fragment Rollup on StatusCheckRollup {
+  state
   commit { oid }
   contexts(first: 100) { ...Contexts }
 }
@@ -146,44 +155,50 @@ _REPOSITORY = """
 fragment Settings on Repository {
   nameWithOwner isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
   mergeCommitTitle mergeCommitMessage squashMergeCommitTitle squashMergeCommitMessage
-  ref(qualifiedName: $ref) {
-    target { oid }
-    ...Rules
-  }
   issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {
     totalCount
     nodes { number title url }
   }
 }
+
+fragment State on Ref {
+  target { oid }
+  ...Rules
+}
 """
 
-NOMINATE = """
-query Nominate($query: String!, $cursor: String) {
+OPEN_PULLS = (
+    """
+query OpenPulls($query: String!, $cursor: String) {
   rateLimit { cost limit remaining resetAt }
   search(type: ISSUE, first: 100, after: $cursor, query: $query) {
     issueCount
     pageInfo { hasNextPage endCursor }
-    nodes { __typename ... on PullRequest { number updatedAt baseRefName repository { name owner { login } } } }
+    nodes { __typename ...Row }
   }
 }
 """
+    + _ROW
+)
 
-BRANCH = (
+LOOK = (
     """
-query Branch(
-  $owner: String!, $name: String!, $ref: String!, $base: String!, $first: Int!, $cursor: String, $labels: [String!],
-  $blockers: Boolean!
+query Look(
+  $owner: String!, $name: String!, $ref: String!, $base: String!, $first: Int!, $listed: Boolean!, $cursor: String,
+  $labels: [String!], $blockers: Boolean!, $ids: [ID!]!
 ) {
   rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
+    ref(qualifiedName: $ref) { ...State }
     pullRequests(
       first: $first, after: $cursor, states: [OPEN], baseRefName: $base, orderBy: {field: CREATED_AT, direction: ASC}
-    ) {
+    ) @include(if: $listed) {
       pageInfo { hasNextPage endCursor }
-      nodes { ...Pull }
+      nodes { ...Row }
     }
   }
+  nodes(ids: $ids) { ...Pull }
 }
 """
     + _PULL
@@ -191,6 +206,19 @@ query Branch(
     + _ROLLUP
     + _REPOSITORY
     + _RULES
+    + _ROW
+)
+
+PULLS = (
+    """
+query Pulls($ids: [ID!]!) {
+  rateLimit { cost limit remaining resetAt }
+  nodes(ids: $ids) { ...Pull }
+}
+"""
+    + _PULL
+    + _LABELS
+    + _ROLLUP
 )
 
 PULL = (
@@ -199,6 +227,7 @@ query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $l
   rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
     ...Settings
+    ref(qualifiedName: $ref) { ...State }
     pullRequest(number: $number) { ...Pull body }
   }
 }
@@ -297,19 +326,19 @@ def staged(count: int) -> str:
 
 
 @cache
-def rules_of(count: int) -> str:
-    """The query for the rules of `count` branches of any repositories of one owner, given as the variables $name0,
+def states_of(count: int) -> str:
+    """The query for the states of `count` branches of any repositories of one owner, given as the variables $name0,
     $ref0 and so on.
     """
     wanted = range(count)
     variables = "".join(f", $name{index}: String!, $ref{index}: String!" for index in wanted)
     branches = "".join(
         f"  branch{index}: repository(owner: $owner, name: $name{index}) {{\n"
-        f"    nameWithOwner ref(qualifiedName: $ref{index}) {{ ...Rules }}\n  }}\n"
+        f"    ...Settings\n    ref(qualifiedName: $ref{index}) {{ ...State }}\n  }}\n"
         for index in wanted
     )
-    start = f"query Rules($owner: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
-    return f"{start}{branches}}}\n{_RULES}"
+    start = f"query States($owner: String!, $labels: [String!], $blockers: Boolean!{variables}) {{\n"
+    return f"{start}  rateLimit {{ cost limit remaining resetAt }}\n{branches}}}\n{_REPOSITORY}{_RULES}"
 
 
 def without(document: str, lacking: tuple[Newer, ...]) -> str:

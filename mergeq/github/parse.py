@@ -15,6 +15,7 @@ from mergeq.core.pull import (
     PullRequest,
     Repository,
     Result,
+    Row,
     blocker,
 )
 
@@ -325,27 +326,67 @@ def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:
     return tuple(blocker(issue["number"], issue["title"], issue["url"]) for issue in issues["nodes"])
 
 
-def is_page(data: Any) -> bool:
-    """Whether partial data has a page of a branch's pull requests, whose gaps can be told."""
-    repo = (data or {}).get("repository") or {}
-    ref, page = repo.get("ref") or {}, repo.get("pullRequests") or {}
-    return bool(ref.get("target") and page.get("pageInfo") and page.get("nodes") is not None)
+def row(node: dict[str, Any] | None) -> Row | None:
+    """The little of a pull request that tells whether it changed; None when even that could not be read."""
+    if node is None:
+        return None
+    try:
+        rollup = node["statusCheckRollup"]
+        return Row(
+            org=node["repository"]["owner"]["login"],
+            repo=node["repository"]["name"],
+            number=node["number"],
+            node=node["id"],
+            base=node["baseRefName"],
+            head_sha=node["headRefOid"],
+            updated_at=seconds(node["updatedAt"]),
+            mergeable=mergeable(node["mergeable"]),
+            merge_state=node["mergeStateStatus"],
+            review_decision=node["reviewDecision"],
+            rollup=rollup and rollup["state"],
+            reports=rollup["contexts"]["totalCount"] if rollup else 0,
+        )
+    except (KeyError, TypeError):
+        return None
 
 
-def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """A page of a branch with everything an error is about taken away, so that it is missed and not taken for empty:
-    that pull request, the blockers, or the rules (Q3).
+def is_usable(data: Any) -> bool:
+    """Whether the gaps of partial data can be told: it has the tip of a branch, the page that was asked for, and a
+    place for each pull request.
     """
-    repo = data["repository"]
-    nodes = repo["pullRequests"]["nodes"]
+    if not data or data.get("nodes") is None:
+        return False
+    if "repository" not in data:
+        return True
+    repo = data["repository"] or {}
+    page = repo.get("pullRequests", {"pageInfo": {"hasNextPage": False}, "nodes": []}) or {}
+    return bool((repo.get("ref") or {}).get("target") and page.get("pageInfo") and page.get("nodes") is not None)
+
+
+def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Partial data with everything an error is about taken away, so that it is missed and not taken for empty: that
+    pull request, the blockers, or the rules (Q3). A pull request that is not there any more has no number. None when
+    an error does not say what it is about.
+    """
+    repo = data.get("repository")
     for error in errors:
         match error.get("path"):
-            case ["repository", "pullRequests", "nodes", int(index), *_] if index in range(len(nodes)):
-                nodes[index] = {"number": nodes[index]["number"]} if nodes[index] else None
-            case ["repository", "issues", *_]:
+            case ["nodes", int(index), *_] if index in range(len(data["nodes"])):
+                node = data["nodes"][index]
+                is_gone = node is None and error.get("type") == "NOT_FOUND"
+                data["nodes"][index] = {} if is_gone else {"number": (node or {}).get("number")}
+            case ["repository", "pullRequests", "nodes", int(index), *_] if repo is not None:
+                rows = repo["pullRequests"]["nodes"]
+                if index in range(len(rows)):
+                    rows[index] = (
+                        {"id": rows[index].get("id"), "number": rows[index]["number"]} if rows[index] else None
+                    )
+            case ["repository", "issues", *_] if repo is not None:
                 repo["issues"] = None
-            case _:
+            case _ if repo is not None:
                 repo["ref"]["rules"] = None
+            case _:
+                return None
     return data
 
 

@@ -1,0 +1,130 @@
+"""Find what no event told: list all open pull requests by search, and read again those that changed; whoever is
+concerned is then judged by what is known.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from mergeq.bootstrap import Services
+from mergeq.core.budget import Purpose, stretch
+from mergeq.core.marks import Mark
+from mergeq.core.pull import Branch, Row
+from mergeq.core.query import scope_of, scope_owner
+from mergeq.github import HeldBack, Unreadable
+from mergeq.store import RUNS, TIP
+from mergeq.sync import is_served, reading
+
+_AT_ONCE = 170  # pull requests that are read in one go, by five calls; then it is the turn of others
+
+
+def due(services: Services) -> Iterator[str]:
+    """The searches by which a sweep is to begin now; it counts as begun.
+
+    Every `mergeq.sweep.period`, else `tide.sync_period`; where webhooks are seen to work, every
+    `mergeq.sweep.with_webhooks`. Less often when little is left of GitHub's hour.
+    """
+    config, store, now = services.config, services.store, services.now()
+    at = store.sweeps()
+    if searches := [search for search in config.open_pull_searches() if at.get(search, 0.0) <= now]:
+        heard, missed, pace = store.heard(), store.missed(), _pace(services)
+        for search in searches:
+            told = works(heard, missed, scope_of(search))
+            period = (config.sweep.with_webhooks if told else config.sweep_period) * pace
+            if store.begin_sweep(search, now, now + period):
+                yield search
+
+
+def nominated(services: Services) -> Iterator[Branch]:
+    """The branches that somebody wants to reach, and those that are known; for a look at everything that changes
+    nothing. A search that fails is logged and stops no other (D8).
+    """
+    seen: dict[Branch, None] = {}
+    for search in services.config.open_pull_searches():
+        try:
+            seen |= dict.fromkeys(row.branch for row in services.github.on(Purpose.SWEEP).open_pulls(search))
+        except (HeldBack, Unreadable) as error:
+            services.log.warning("search failed", search=search, error=str(error))
+    seen |= dict.fromkeys(services.store.branches())
+    return (branch for branch in seen if is_served(services, branch))
+
+
+def works(heard: Mapping[str, float], missed: Mapping[str, float], scope: str) -> bool:
+    """Whether webhooks are seen to work for ``ORG`` or ``ORG/REPO``: one has come since a sweep last found what none
+    had told. The webhook of a single repository says nothing about others of its owner.
+    """
+    scopes = {scope, scope.partition("/")[0]}
+    last = max((heard[one] for one in scopes if one in heard), default=0.0)
+    return last > max((missed[one] for one in scopes if one in missed), default=0.0)
+
+
+def sweep(services: Services, search: str) -> list[Branch]:
+    """List what a search finds, and leave what of it is new to `read_on`; returns the branches for whom a job is to be
+    enqueued already. Raises HeldBack and Unreadable.
+
+    What is known and not listed any more is to be read too, for a search may miss what is there (D11).
+    """
+    config, store, github = services.config, services.store, services.github.on(Purpose.SWEEP)
+    scope, owner, now = scope_of(search), scope_owner(search), services.now()
+    told, busy = works(store.heard(), store.missed(), scope), store.all_marked()
+    known = {name: row for name, row in store.rows(owner).items() if _is_in(row, scope)}
+    found = {str(row): row for row in github.open_pulls(search) if is_served(services, row.branch)}
+    changed = [row for name, row in found.items() if row.differs_from(known.get(name))]
+    gone = [row for name, row in known.items() if name not in found]
+    states = github.states({row.branch for row in found.values()}, config.blocker_label)
+    moved = [b for b, state in states.items() if state and (was := store.state(b)) and was.base_sha != state.base_sha]
+    touched = store.keep((), (state for state in states.values() if state is not None), now)
+    store.set_unread(scope, [Mark(row.branch, row.number, row.node) for row in (*changed, *gone)])
+    if told:
+        silent = [row for row in changed if (one := known.get(str(row))) is not None and row.is_untold(one)]
+        missing = [row.branch for row in (*silent, *gone) if row.branch not in busy]
+        missing += [branch for branch in moved if branch not in busy]
+        if missing:
+            store.note_missed(scope, now)
+            store.sweep_at(search, now + config.sweep_period)
+            store.count("mergeq_sweep_missed_total", len(missing), scope=scope)
+            services.log.warning("a sweep found what no webhook told", scope=scope, branches=_named(missing))
+    lost = [branch for branch, state in states.items() if state is None]
+    watched = () if told else _under_way(services, scope)
+    return [
+        *store.mark((Mark(branch) for branch in lost), now),
+        *store.mark_fields(watched, (TIP, RUNS), now),
+        *store.send(touched, now),
+    ]
+
+
+def read_on(services: Services, scope: str) -> tuple[list[Branch], bool]:
+    """Read some of what a sweep has left to be read; the branches for whom a job is to be enqueued, and whether there
+    may be more. Raises HeldBack and Unreadable.
+    """
+    store, at = services.store, services.now()
+    marks = store.take_unread(scope, _AT_ONCE)
+    seen = services.github.on(Purpose.SWEEP).pulls(scope.partition("/")[0], [mark.node for mark in marks])
+    store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
+    found = (reading(mark.branch, mark.number, seen[mark.node]) for mark in marks)
+    served = [one if one.branch and is_served(services, one.branch) else replace(one, branch=None) for one in found]
+    return store.send(store.keep(served, (), at), services.now()), len(marks) == _AT_ONCE
+
+
+def _under_way(services: Services, scope: str) -> Iterator[Branch]:
+    """The branches with something in their pools or under test, or not readable when last looked at."""
+    for saved in services.store.pools():
+        branch = saved.pool.branch
+        if scope in {branch.org, branch.full_repo} and (saved.pool.members or saved.runs or saved.error):
+            yield branch
+
+
+def _pace(services: Services) -> float:
+    """How many times rarer than usual sweeps are, for the sake of what is left of GitHub's hour: what the account that
+    has most left bears, for searches of the others are held back by themselves.
+    """
+    found = (spent for spent in services.store.all_spent() if spent.resource == "graphql")
+    return min((stretch(spent, services.config.budget, services.now()) for spent in found), default=1.0)
+
+
+def _is_in(row: Row, scope: str) -> bool:
+    return scope in {row.org, f"{row.org}/{row.repo}"}
+
+
+def _named(branches: Iterable[Branch]) -> str:
+    names = [str(branch) for branch in dict.fromkeys(branches)]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
