@@ -157,11 +157,12 @@ def sweep(search: str) -> None:
     services = _bound[-1]
     services.follow()
     started = services.now()
+    _send_for(services, sweeping.watch(services, search))
     try:
         _send_for(services, sweeping.sweep(services, search))
     except (HeldBack, Unreadable) as error:
         services.log.warning("search failed", search=search, error=str(error))
-        services.store.sweep_at(search, started + services.config.sweep_period)
+        sweeping.retry(services, search)
         return
     services.store.set_gauge("syncdur", services.now() - started)
     services.store.count("tidesyncheartbeat", controller="sync")
@@ -173,9 +174,9 @@ def read_on(search: str) -> None:
     services = _bound[-1]
     try:
         fresh, has_more = sweeping.read_on(services, scope_of(search))
-    except (HeldBack, Unreadable) as error:
+    except HeldBack as error:
         services.log.warning("what changed was not read", search=search, error=str(error))
-        services.store.sweep_at(search, services.now() + services.config.sweep_period)
+        sweeping.retry(services, search)
         return
     _send_for(services, fresh)
     if has_more:

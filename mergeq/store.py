@@ -54,7 +54,8 @@ RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
-LATER = _P + "later"  # sorted set: branch -> when it is marked again, because GitHub's limits hold it back
+LATER = _P + "later"  # sorted set: branch -> when it is marked again, because something holds it back until then
+SURE = _P + "sure"  # sorted set: branch -> when it is looked at again, though nothing is known to be left to do
 SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
 ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
 HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
@@ -64,7 +65,7 @@ TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
-SWEEPS = _P + "sweeps"  # hash: search -> when its next sweep is due
+SWEPT = _P + "swept"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
 
@@ -318,15 +319,17 @@ return {found, fresh}
 """
 )
 _SWEEP = """
-local due = redis.call('HGET', KEYS[1], ARGV[1])
-if due and tonumber(due) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+if before and tonumber(ARGV[2]) - tonumber(before) < tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 _OVERDUE = """
-for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
-  redis.call('ZREM', KEYS[3], branch)
+for _, later in ipairs({KEYS[3], KEYS[4]}) do
+  for _, branch in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', ARGV[1])) do
+    redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
+    redis.call('ZREM', later, branch)
+  end
 end
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
   redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
@@ -418,9 +421,10 @@ class Store:
             self._unmark(keys=[MARKS + str(branch)], args=serials)
 
     def look_later(self, branch: Branch, fields: Iterable[str], at: float) -> None:
-        """Have something of a branch read again at `at`, or before if it is looked at before."""
-        self.put_off(branch, at)
-        self._redis.hset(MARKS + str(branch), mapping={field: _dump(Marked(0)) for field in fields})
+        """Have a branch looked at again at `at`, and something of it read then, or before if it is looked at before."""
+        self._redis.zadd(SURE, {str(branch): at}, lt=True)
+        if marks := {field: _dump(Marked(0)) for field in fields}:
+            self._redis.hset(MARKS + str(branch), mapping=marks)
 
     def try_again(self, branch: Branch, now: float, delay: float, limit: float) -> float:
         """Have a branch looked at again after `delay` seconds, twice as many each time in a row; returns how many.
@@ -462,7 +466,7 @@ class Store:
         """
         return [
             Branch.parse(name)
-            for name in _texts(self._overdue(keys=[DIRTY, WORKING, LATER], args=[now, now - patience]))
+            for name in _texts(self._overdue(keys=[DIRTY, WORKING, LATER, SURE], args=[now, now - patience]))
         ]
 
     def claim(self, branch: Branch, now: float) -> Lease | None:
@@ -862,21 +866,21 @@ class Store:
 
     # sweeps and counters
 
-    def begin_sweep(self, search: str, now: float, then: float) -> bool:
-        """Whether a sweep by this search is due; then it begins, and the next is due at `then`."""
-        return bool(self._sweep(keys=[SWEEPS], args=[search, now, then]))
+    def begin_sweep(self, search: str, now: float, period: float) -> bool:
+        """Whether a sweep by this search is due: its last one began `period` seconds ago or before. Then it begins."""
+        return bool(self._sweep(keys=[SWEPT], args=[search, now, period]))
 
-    def sweep_at(self, search: str, at: float) -> None:
-        """Have the next sweep by this search be due at `at`."""
-        self._redis.hset(SWEEPS, search, repr(at))
+    def set_swept(self, search: str, at: float) -> None:
+        """Have the last sweep by this search be one that began at `at`."""
+        self._redis.hset(SWEPT, search, repr(at))
 
-    def sweeps(self) -> dict[str, float]:
-        """When the next sweep by each search is due."""
-        return {search.decode(): float(at) for search, at in self._redis.hgetall(SWEEPS).items()}
+    def swept(self) -> dict[str, float]:
+        """When the last sweep by each search began."""
+        return {search.decode(): float(at) for search, at in self._redis.hgetall(SWEPT).items()}
 
     def sweep_afresh(self) -> None:
         """Have all sweeps be due at once."""
-        self._redis.delete(SWEEPS)
+        self._redis.delete(SWEPT)
 
     def missed(self) -> dict[str, float]:
         """When a sweep last found what no webhook had told, by ``ORG`` or ``ORG/REPO``."""

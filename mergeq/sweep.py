@@ -23,15 +23,25 @@ def due(services: Services) -> Iterator[str]:
     Every `mergeq.sweep.period`, else `tide.sync_period`; where webhooks are seen to work, every
     `mergeq.sweep.with_webhooks`. Less often when little is left of GitHub's hour.
     """
-    config, store, now = services.config, services.store, services.now()
-    at = store.sweeps()
-    if searches := [search for search in config.open_pull_searches() if at.get(search, 0.0) <= now]:
-        heard, missed, pace = store.heard(), store.missed(), _pace(services)
-        for search in searches:
-            told = works(heard, missed, scope_of(search))
-            period = (config.sweep.with_webhooks if told else config.sweep_period) * pace
-            if store.begin_sweep(search, now, now + period):
+    now, swept = services.now(), services.store.swept()
+    shortest = min(services.config.sweep_period, services.config.sweep.with_webhooks)
+    if may_be := [one for one in services.config.open_pull_searches() if now - swept.get(one, 0.0) >= shortest]:
+        pace = _pace(services)
+        for search in may_be:
+            if services.store.begin_sweep(search, now, _period(services, search) * pace):
                 yield search
+
+
+def retry(services: Services, search: str) -> None:
+    """Have a sweep that failed come again as soon as if no webhooks were there."""
+    late = max(_period(services, search) - services.config.sweep_period, 0.0)
+    services.store.set_swept(search, services.now() - late)
+
+
+def _period(services: Services, search: str) -> float:
+    config, store = services.config, services.store
+    told = works(store.heard(), store.missed(), scope_of(search))
+    return config.sweep.with_webhooks if told else config.sweep_period
 
 
 def nominated(services: Services) -> Iterator[Branch]:
@@ -57,6 +67,18 @@ def works(heard: Mapping[str, float], missed: Mapping[str, float], scope: str) -
     return last > max((missed[one] for one in scopes if one in missed), default=0.0)
 
 
+def watch(services: Services, search: str) -> list[Branch]:
+    """Where webhooks do not say what goes on, mark the branches with something in their pools or under test, or that
+    could not be read; returns those for whom a job is to be enqueued.
+    """
+    scope, store = scope_of(search), services.store
+    if works(store.heard(), store.missed(), scope):
+        return []
+    found = (saved for saved in store.pools() if scope in {saved.pool.branch.org, saved.pool.branch.full_repo})
+    busy = (saved.pool.branch for saved in found if saved.pool.members or saved.runs or saved.error)
+    return store.mark_fields(busy, (TIP, RUNS), services.now())
+
+
 def sweep(services: Services, search: str) -> list[Branch]:
     """List what a search finds, and leave what of it is new to `read_on`; returns the branches for whom a job is to be
     enqueued already. Raises HeldBack and Unreadable.
@@ -80,37 +102,27 @@ def sweep(services: Services, search: str) -> list[Branch]:
         missing += [branch for branch in moved if branch not in busy]
         if missing:
             store.note_missed(scope, now)
-            store.sweep_at(search, now + config.sweep_period)
             store.count("mergeq_sweep_missed_total", len(missing), scope=scope)
             services.log.warning("a sweep found what no webhook told", scope=scope, branches=_named(missing))
     lost = [branch for branch, state in states.items() if state is None]
-    watched = () if told else _under_way(services, scope)
-    return [
-        *store.mark((Mark(branch) for branch in lost), now),
-        *store.mark_fields(watched, (TIP, RUNS), now),
-        *store.send(touched, now),
-    ]
+    return [*store.mark((Mark(branch) for branch in lost), now), *store.send(touched, now)]
 
 
 def read_on(services: Services, scope: str) -> tuple[list[Branch], bool]:
     """Read some of what a sweep has left to be read; the branches for whom a job is to be enqueued, and whether there
-    may be more. Raises HeldBack and Unreadable.
+    may be more. Where it cannot be read, it is for their turns to say so. Raises HeldBack.
     """
     store, at = services.store, services.now()
     marks = store.take_unread(scope, _AT_ONCE)
-    seen = services.github.on(Purpose.SWEEP).pulls(scope.partition("/")[0], [mark.node for mark in marks])
+    try:
+        seen = services.github.on(Purpose.SWEEP).pulls(scope.partition("/")[0], [mark.node for mark in marks])
+    except Unreadable as error:
+        services.log.warning("what changed could not be read", scope=scope, error=str(error))
+        return store.mark(marks, at), False
     store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
     found = (reading(mark.branch, mark.number, seen[mark.node]) for mark in marks)
     served = [one if one.branch and is_served(services, one.branch) else replace(one, branch=None) for one in found]
     return store.send(store.keep(served, (), at), services.now()), len(marks) == _AT_ONCE
-
-
-def _under_way(services: Services, scope: str) -> Iterator[Branch]:
-    """The branches with something in their pools or under test, or not readable when last looked at."""
-    for saved in services.store.pools():
-        branch = saved.pool.branch
-        if scope in {branch.org, branch.full_repo} and (saved.pool.members or saved.runs or saved.error):
-            yield branch
 
 
 def _pace(services: Services) -> float:

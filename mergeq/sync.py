@@ -160,7 +160,7 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
         store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, max(deadline(run, settings), now)))
     stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
     if ends := [one.until for one in stood_back if one is not None and one.until > now]:
-        store.put_off(branch, min(ends))
+        store.look_later(branch, (), min(ends))
     store.doubt(branch.full_repo, [one.pull.number for one in saved.pool.standings if shows_too_little(one)])
 
 

@@ -252,7 +252,7 @@ def _ours(found: Configuration, places: Places) -> Iterator[Setting]:
     yield Setting("budget.reserve", f"{found.budget.reserve:.0%}", places.of("mergeq", "budget", "reserve"))
     for purpose, points in found.budget.floors.items():
         yield Setting(f"budget.floors.{purpose}", points, places.of("mergeq", "budget", "floors", purpose))
-    yield Setting("sweep.period", found.sweep_period, places.of("mergeq", "sweep", "period"))
+    yield Setting("sweep.period", found.sweep.period, places.of("mergeq", "sweep", "period"))
     yield Setting("sweep.with_webhooks", found.sweep.with_webhooks, places.of("mergeq", "sweep", "with_webhooks"))
     base = ("mergeq", "queue")
     for leaf, value in _leaves(found.queue_values(places.branch)):

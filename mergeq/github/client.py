@@ -47,6 +47,7 @@ _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
 _PAGE = 34  # pull requests at once; each has seven lists, which makes two points of GitHub's
 _STATES = 50  # branches whose states are read in one call, of two lists each: one point
+_FAILURES = 8  # in a row, after which nothing can be read: more than halving down to one takes
 _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
@@ -264,14 +265,30 @@ class GitHub:
 
     def pulls(self, owner: str, ids: Sequence[str]) -> dict[str, Seen]:
         """Pull requests of any repositories of one owner by their GraphQL ids, a few dozen in a call. Raises
-        Unreadable.
+        Unreadable when none can be read; what spoils the answer for others is found by halves, and stays unread alone.
         """
-        left, size, found = list(ids), self._page_size(owner), dict[str, Seen]()
+        left, found, failures = [list(ids)] if ids else [], dict[str, Seen](), 0
         while left:
-            variables: dict[str, Any] = {"ids": left[:size]}
-            nodes = self._read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
-            found |= self._seen(variables["ids"], nodes)
-            left, size = left[len(nodes) :], self._page_size(owner)
+            part, size = left.pop(), self._page_size(owner)
+            if len(part) > size:
+                left.append(part[size:])
+                part = part[:size]
+            variables: dict[str, Any] = {"ids": part}
+            try:
+                nodes = self._read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
+            except Unreadable:
+                failures += 1
+                if failures > _FAILURES or len(ids) == 1:
+                    raise
+                if len(part) == 1:
+                    found[part[0]] = Seen()
+                else:
+                    left += [part[len(part) // 2 :], part[: len(part) // 2]]
+            else:
+                failures = 0
+                found |= self._seen(variables["ids"], nodes)
+                if len(nodes) < len(part):
+                    left.append(part[len(nodes) :])
         return found
 
     def _page_size(self, owner: str) -> int:

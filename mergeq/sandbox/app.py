@@ -86,7 +86,8 @@ def _graphql() -> Answer:
 def _answered(body: dict[str, Any], name: str) -> Answer:
     here, who = site(), caller()
     variables = body.get("variables") or {}
-    longest = max((value for value in variables.values() if type(value) is int), default=0)
+    lengths = (len(value) if isinstance(value, list) else value for value in variables.values())
+    longest = max((length for length in lengths if type(length) is int), default=0)
     instead = outages.graphql(world(), name, longest, _fine)
     if instead is not None:
         return instead

@@ -325,7 +325,7 @@ def test_every_section_is_read_and_what_nothing_follows_from_yet_is_told_once_ea
 ) -> None:
     told = [line.split(": ")[1:] for line in warned(SECTIONS)]
 
-    names = ("history", "notifications", "orgs", "protection", "sweep", "web")
+    names = ("history", "notifications", "orgs", "protection", "web")
     says = "is not applied yet; remove it, or know that it has no effect"
     assert told == [[f"mergeq.{name}", says] for name in names]
     found = loaded(SECTIONS).not_applied

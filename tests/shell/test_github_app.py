@@ -100,7 +100,7 @@ def test_a_token_is_kept_until_shortly_before_its_hour_is_over(
 @pytest.mark.usefixtures("installations")
 @pytest.mark.parametrize(
     "route",
-    ["graphql:Branch", "graphql:LastLook", MERGE],
+    ["graphql:Look", "graphql:LastLook", MERGE],
     ids=["a read", "the last look", "a merge"],
 )
 def test_a_token_that_is_revoked_early_is_replaced_once_and_nothing_is_done_twice(

@@ -122,7 +122,7 @@ def test_a_context_has_to_come_from_the_app_that_the_ruleset_names(
     assert pull.is_open is not lands
 
 
-def test_the_rules_of_many_branches_are_read_in_one_call(github: Sandbox, mergeq: Mergeq) -> None:
+def test_the_states_of_many_branches_are_read_in_one_call(github: Sandbox, mergeq: Mergeq) -> None:
     """P7.14: both layers at once, and what is not there spoils nothing else."""
     for name in ("acme/launchpad", "acme/tower"):
         github.world.create_repo(name, files={"README.md": "x"})
@@ -133,7 +133,8 @@ def test_the_rules_of_many_branches_are_read_in_one_call(github: Sandbox, mergeq
         Branch.parse(f"acme/{name}") for name in ("rocket:main", "launchpad:main", "tower:main", "tower:x", "none:main")
     )
 
-    read = mergeq.services.github.protections([tower, rocket, launchpad, gone])
+    states = mergeq.services.github.states([tower, rocket, launchpad, gone])
+    read = {branch: state and state.protection for branch, state in states.items()}
 
     assert read == {
         rocket: Protection(required=(("lint", None), ("e2e", None)), reviews=True, up_to_date=True),
@@ -142,5 +143,5 @@ def test_the_rules_of_many_branches_are_read_in_one_call(github: Sandbox, mergeq
         gone: None,
     }
     assert hits(github, "graphql") == 1
-    assert mergeq.services.github.protections([nowhere, rocket])[rocket] == read[rocket]
-    assert mergeq.services.github.protections([nowhere]) == {nowhere: None}
+    assert mergeq.services.github.states([nowhere, rocket])[rocket] == states[rocket]
+    assert mergeq.services.github.states([nowhere]) == {nowhere: None}

@@ -8,8 +8,8 @@ import redis
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pool import Refusal
-from mergeq.core.pull import Branch
-from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, SavedPool, Store, held
+from mergeq.core.pull import Branch, BranchFacts, Context, Protection, PullRequest, Result, Row
+from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, Reading, SavedPool, Store, held
 from tests import builders
 
 MAIN, NEXT = Branch("acme", "rocket", "main"), Branch("acme", "rocket", "release/1.0")
@@ -123,11 +123,6 @@ def test_a_saved_pool_comes_back_as_it_was(store: Store) -> None:
 
     assert store.pool(MAIN) == wanted
     assert store.pools() == [wanted]
-    assert store.branch_of("acme/rocket", 2) == MAIN
-    found = store.deliver("guid", [], 1.0, head=f"acme/rocket@{builders.pr(1).head_sha}")
-    assert found is not None
-    assert found.touched == 1
-    assert "1" in store.marks(MAIN)
 
 
 def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
@@ -136,7 +131,129 @@ def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
     store.save_pool(lease, saved())
 
     assert store.pools() == []
-    assert store.deliver("guid", [], 1.0, head=f"acme/rocket@{builders.pr(1).head_sha}") == Delivered(0, ())
+
+
+def reading(pull: PullRequest, branch: Branch | None = MAIN, **changes: object) -> Reading:
+    row = Row("acme", "rocket", pull.number, f"PR_{pull.number}", pull.base, pull.head_sha, pull.updated_at)
+    return replace(Reading("acme/rocket", pull.number, branch, pull.head_sha, pull, row), **changes)  # type: ignore[arg-type]
+
+
+def heading(store: Store, sha: str) -> int:
+    """How many pull requests a commit is known to head."""
+    found = store.deliver(store.new_id(), [], 1.0, head=f"acme/rocket@{sha}")
+    store.unmark(MAIN, store.marks(MAIN))
+    assert found is not None
+    return found.touched
+
+
+def test_what_was_read_part_by_part_is_one_branch(store: Store) -> None:
+    one, other = builders.pr(1), builders.pr(2)
+    assert store.facts(MAIN) is None
+
+    assert store.keep([reading(other), reading(one)], [BranchFacts(MAIN, "b" * 40)], 5.0) == [MAIN]
+    assert store.keep([], [BranchFacts(MAIN, "b" * 40)], 6.0) == []
+
+    assert store.facts(MAIN) == BranchFacts(MAIN, "b" * 40, (one, other))
+    assert store.branch_of("acme/rocket", 2) == MAIN
+    assert store.numbers(MAIN) == [1, 2]
+    assert set(store.rows("acme")) == {"acme/rocket#1", "acme/rocket#2"}
+    assert heading(store, one.head_sha) == 1
+
+
+def test_an_older_reading_that_comes_late_changes_nothing(store: Store) -> None:
+    store.keep([reading(builders.pr(1, title="new"))], [BranchFacts(MAIN, "b" * 40)], 9.0)
+
+    assert store.keep([reading(builders.pr(1, title="old"))], [BranchFacts(MAIN, "a" * 40)], 8.0) == []
+
+    facts = store.facts(MAIN)
+    assert facts is not None
+    assert (facts.base_sha, [pull.title for pull in facts.pulls]) == ("b" * 40, ["new"])
+
+
+def test_one_that_could_not_be_read_is_named_until_it_can(store: Store) -> None:
+    store.keep([reading(builders.pr(1))], [BranchFacts(MAIN, "b" * 40)], 1.0)
+    store.keep([Reading("acme/rocket", 1, NEXT)], (), 2.0)
+    unread = store.facts(MAIN)
+    store.keep([reading(builders.pr(1))], (), 3.0)
+
+    assert unread == BranchFacts(MAIN, "b" * 40, unread=("#1",))
+    assert store.facts(MAIN) == BranchFacts(MAIN, "b" * 40, (builders.pr(1),))
+
+
+def test_one_that_wants_another_branch_now_leaves_the_first(store: Store) -> None:
+    store.keep([reading(builders.pr(1))], [BranchFacts(MAIN, "b" * 40)], 1.0)
+
+    assert store.keep([reading(builders.pr(1, base="next"), NEXT)], (), 2.0) == [MAIN, NEXT]
+
+    assert (store.numbers(MAIN), store.numbers(NEXT)) == ([], [1])
+    assert store.branch_of("acme/rocket", 1) == NEXT
+
+
+def test_one_that_is_gone_is_forgotten_with_all_that_led_to_it(store: Store) -> None:
+    """Q81: another pull request with the same head stays known by it."""
+    pull = builders.pr(1)
+    store.keep([reading(pull), reading(builders.pr(2, head_sha=pull.head_sha))], [BranchFacts(MAIN, "b" * 40)], 1.0)
+    store.note_written(pull, Context("tide", Result.PENDING))
+    both = heading(store, pull.head_sha)
+
+    store.keep([reading(pull, None)], (), 2.0)
+
+    assert (both, heading(store, pull.head_sha)) == (2, 1)
+    assert (store.branch_of("acme/rocket", 1), store.numbers(MAIN)) == (None, [2])
+    assert (set(store.rows("acme")), store.written(MAIN)) == ({"acme/rocket#2"}, {})
+
+
+def test_a_new_head_is_known_and_the_old_one_no_more(store: Store) -> None:
+    store.keep([reading(builders.pr(1, head_sha="1" * 40))], (), 1.0)
+    store.keep([reading(builders.pr(1, head_sha="2" * 40))], (), 2.0)
+
+    assert (heading(store, "1" * 40), heading(store, "2" * 40)) == (0, 1)
+
+
+def test_apps_that_rulesets_name_by_number_are_known_by_their_slugs(store: Store) -> None:
+    rules = Protection(required=(("build", "App 7"), ("lint", "App 8"), ("e2e", None)))
+    store.keep([], [BranchFacts(MAIN, "b" * 40, protection=rules)], 1.0)
+    store.learn_apps({7: "builder"})
+
+    facts = store.facts(MAIN)
+
+    assert facts is not None
+    assert facts.protection.required == (("build", "builder"), ("lint", "App 8"), ("e2e", None))
+
+
+def test_a_doubted_row_differs_from_what_the_next_sweep_finds(store: Store) -> None:
+    kept = reading(builders.pr(1))
+    store.keep([kept], (), 1.0)
+    store.doubt("acme/rocket", [1, 2])
+
+    assert kept.row is not None
+    assert kept.row.differs_from(store.rows("acme")["acme/rocket#1"])
+
+
+def test_statuses_that_can_wait_are_spread_and_urgent_ones_are_not(store: Store) -> None:
+    waits = [store.pace("*", 100.0, 1.0, 2, urgent=False) for _ in range(4)]
+
+    assert waits == [0.0, 0.0, 0.0, 1.0]
+    assert store.pace("*", 100.0, 1.0, 2, urgent=True) == 0.0
+    assert store.pace("*", 101.0, 1.0, 2, urgent=False) == 1.0
+    assert store.pace("other", 101.0, 1.0, 2, urgent=False) == 0.0
+
+
+def test_what_is_not_there_yet_is_looked_for_ever_more_rarely(store: Store) -> None:
+    waits = [store.try_again(MAIN, 0.0, 3.0, 20.0) for _ in range(4)]
+    store.is_settled(MAIN)
+
+    assert waits == [3.0, 6.0, 12.0, 20.0]
+    assert store.try_again(MAIN, 0.0, 3.0, 20.0) == 3.0
+
+
+def test_a_look_to_be_sure_comes_in_time_and_is_no_work_that_is_left(store: Store) -> None:
+    store.look_later(MAIN, ["tip"], 50.0)
+    store.look_later(MAIN, [], 70.0)
+
+    assert store.is_idle()
+    assert (store.overdue(49.0, 5.0), store.overdue(50.0, 5.0)) == ([], [MAIN])
+    assert set(store.marks(MAIN)) == {"tip"}
 
 
 def test_a_pool_of_an_older_version_is_as_if_it_had_never_been_saved(store: Store, clean_redis: "redis.Redis") -> None:
@@ -188,9 +305,13 @@ def test_a_mark_set_again_while_its_subject_was_read_stays(store: Store) -> None
 
 
 def test_sweeps_begin_once_per_period(store: Store) -> None:
-    assert store.begin_sweep(100.0, 60.0) == 0.0
-    assert store.begin_sweep(159.0, 60.0) is None
-    assert store.begin_sweep(160.0, 60.0) == 100.0
+    assert store.begin_sweep("org:acme", 100.0, 60.0)
+    assert not store.begin_sweep("org:acme", 159.0, 60.0)
+    assert store.begin_sweep("org:other", 159.0, 60.0)
+    assert store.begin_sweep("org:acme", 160.0, 60.0)
+    assert store.swept() == {"org:acme": 160.0, "org:other": 159.0}
+    store.set_swept("org:acme", 110.0)
+    assert store.begin_sweep("org:acme", 171.0, 60.0)
 
 
 def test_decisions_are_named_in_order(store: Store) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Pool, Standing
-from mergeq.core.pull import Branch, Method, PullRequest
+from mergeq.core.pull import Branch, BranchFacts, Method, PullRequest
 from mergeq.core.reason import Reason
-from mergeq.store import Lease, SavedPool, Store
+from mergeq.store import Lease, Reading, SavedPool, Store
 from tests import builders
 
 MAIN = Branch("acme", "rocket", "main")
@@ -35,6 +35,8 @@ def save(store: Store, branch: Branch, *standings: Standing, lease: Lease | None
         replace(s, pull=replace(s.pull, org=branch.org, repo=branch.repo, base=branch.name)) for s in standings
     )
     pool = Pool(branch, "b" * 40, moved)
+    read = [Reading(branch.full_repo, s.pull.number, branch, s.pull.head_sha, s.pull) for s in moved]
+    store.keep(read, [BranchFacts(branch, "b" * 40)], 1_767_603_600.0)
     saved = SavedPool(store.new_id(), pool, "WAIT", (), "nothing is ready", 1_767_603_600.0, "digest")
     store.save_pool(lease, replace(saved, **changes))  # type: ignore[arg-type]
     return lease
