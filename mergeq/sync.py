@@ -9,7 +9,7 @@ from mergeq.core.batch import Run, RunState, convictions, deadline, shows_too_li
 from mergeq.core.budget import STATUS_BURST, STATUS_SECONDS, Purpose
 from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
-from mergeq.core.marks import Announced, is_shown
+from mergeq.core.marks import Announced, are_shown
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
 from mergeq.core.status import Status
@@ -46,6 +46,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         saved = replace(saved, error=str(error))
         store.try_again(branch, services.now(), _OUTAGE, _SOME_TIME)
     else:
+        store.unmark(branch, {field: one for field, one in marks.items() if field == RUNS})
         _keep(services, lease, seen)
         saved = decided(services, seen)
         _measure(services, saved)
@@ -128,7 +129,7 @@ def _is_no_news(known: BranchFacts | None, field: str, marked: Marked) -> bool:
     if known is None or not marked.hints:
         return False
     pull = next((pull for pull in known.pulls if str(pull.number) == field), None)
-    return all(hint.what in told and is_shown(hint, known, pull) for hint in marked.hints)
+    return all(hint.what in told for hint in marked.hints) and are_shown(marked.hints, known, pull)
 
 
 def _after(services: Services, branch: Branch, marks: Mapping[str, Marked]) -> BranchFacts:
@@ -138,9 +139,7 @@ def _after(services: Services, branch: Branch, marks: Mapping[str, Marked]) -> B
     if facts is None:
         raise Unreadable(f"{branch} was forgotten while it was read")
     pulls = {str(pull.number): pull for pull in facts.pulls}
-    early = {
-        field for field, one in marks.items() if not all(is_shown(hint, facts, pulls.get(field)) for hint in one.hints)
-    }
+    early = {field for field, one in marks.items() if not are_shown(one.hints, facts, pulls.get(field))}
     store.unmark(branch, {field: one for field, one in marks.items() if field not in early})
     if not early:
         store.is_settled(branch)

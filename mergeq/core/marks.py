@@ -2,6 +2,7 @@
 events come before its API shows what they are about.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,16 @@ class Mark:
     number: int = 0
     node: str = ""
     hint: Hint | None = None
+
+
+def are_shown(hints: Iterable[Hint], facts: BranchFacts, pull: PullRequest | None) -> bool:
+    """Whether what was read of a branch, and of a pull request on it (None: not open there), is as new as all events.
+    Whoever left, and is not there, need not show what happened before.
+    """
+    told = tuple(hints)
+    if pull is None and any(hint.what is Announced.LEFT for hint in told):
+        return True
+    return all(is_shown(hint, facts, pull) for hint in told)
 
 
 def is_shown(hint: Hint, facts: BranchFacts, pull: PullRequest | None) -> bool:

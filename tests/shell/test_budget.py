@@ -508,14 +508,13 @@ def test_a_pull_request_that_github_does_not_give_stays_out_and_the_others_land(
     github: Sandbox, mergeq: Mergeq
 ) -> None:
     """D8."""
-    pull, other = ready(github, "Add fins"), ready(github, "Add wings")
-    fault(github, "graphql.partial", match=PULLS, args={"path": ["nodes", 0, "statusCheckRollup"]})
+    pulls = [ready(github, "Add fins"), ready(github, "Add wings")]
+    fault(github, "graphql.partial", match=PULLS, times=None, args={"path": ["nodes", 0, "statusCheckRollup"]})
 
-    mergeq.sweep_and_work()
+    mergeq.sweep_and_work(2)
 
-    assert pull.is_open
-    assert other.merged
-    assert "<b>Not read from GitHub in full:</b> #1." in mergeq.web.get("/tide").text
+    [left_out] = [pull for pull in pulls if pull.is_open]
+    assert f"<b>Not read from GitHub in full:</b> #{left_out.number}." in mergeq.web.get("/tide").text
 
 
 @pytest.mark.parametrize("named", ["issues", "ref"], ids=["blockers", "rules"])
