@@ -359,6 +359,8 @@ elseif known then
 end
 redis.call('EXPIRE', KEYS[1], 36000)
 redis.call('SADD', KEYS[2], ARGV[4])
+redis.call('HINCRBYFLOAT', KEYS[3], ARGV[6], ARGV[3])
+redis.call('HINCRBYFLOAT', KEYS[3], ARGV[7], 1)
 """
 _HOLD = """
 local before = redis.call('HGET', KEYS[1], ARGV[1])
@@ -806,21 +808,33 @@ class Store:
         account: str,
         resource: str,
         purpose: str,
+        kind: str,
         points: float,
         now: float,
         told: tuple[float, float, float] | None,
     ) -> None:
-        """Account for one call; `told` is GitHub's last word: limit, remaining, and when the hour ends. Of what several
-        processes heard of one hour the least that remains counts.
+        """Account for one call, and count it; `told` is GitHub's last word: limit, remaining, and when the hour ends.
+        Of what several processes heard of one hour the least that remains counts.
         """
         name = msgspec.json.encode((account, resource))
         word = dict(zip(("limit", "remaining", "ends_at"), told, strict=True)) if told else {}
-        args = [now, purpose, points, name, msgspec.json.encode(word)]
-        self._spend(keys=[SPENT + name.decode(), ACCOUNTS], args=args)
+        labels = {"owner": account, "resource": resource, "purpose": purpose}
+        series = [_series("mergeq_github_points_total", labels)]
+        series += [_series("mergeq_github_calls_total", labels | {"kind": kind})]
+        args = [now, purpose, points, name, msgspec.json.encode(word), *series]
+        self._spend(keys=[SPENT + name.decode(), ACCOUNTS, COUNTERS], args=args)
+
+    def allowance(self, account: str, resource: str) -> tuple[Hold | None, Spent | None]:
+        """What holds an account back, if anything does, and what was used of the hour that ran last."""
+        read = self._redis.pipeline(transaction=False)
+        read.hget(HOLDS, account)
+        read.hgetall(SPENT + msgspec.json.encode((account, resource)).decode())
+        hold, spent = read.execute()
+        return _load(hold, Hold), _spent(account, resource, spent)
 
     def spent(self, account: str, resource: str) -> Spent | None:
         """What was used of the hour that ran last; None when nothing was."""
-        return next(self._all_spent([(account, resource)]), None)
+        return self.allowance(account, resource)[1]
 
     def all_spent(self) -> list[Spent]:
         """What was used of every account and resource."""
@@ -832,10 +846,8 @@ class Store:
         for name in names:
             read.hgetall(SPENT + msgspec.json.encode(name).decode())
         for (account, resource), raw in zip(names, read.execute(), strict=True):
-            said = {name.decode(): float(value) for name, value in raw.items()}
-            points = {name.removeprefix("points:"): value for name, value in said.items() if name.startswith("points:")}
-            if said:
-                yield Spent(account, resource, said["ends_at"], said.get("limit"), said.get("remaining"), points)
+            if (one := _spent(account, resource, raw)) is not None:
+                yield one
 
     def hold_off(self, account: str, hold: Hold) -> None:
         """Have every process leave an account alone, for longer than it was before or not at all."""
@@ -942,6 +954,12 @@ def _load(raw: bytes | None, kind: type[T]) -> T | None:
         return msgspec.json.decode(raw, type=kind) if raw is not None else None
     except msgspec.ValidationError:
         return None
+
+
+def _spent(account: str, resource: str, raw: Mapping[bytes, bytes]) -> Spent | None:
+    said = {name.decode(): float(value) for name, value in raw.items()}
+    points = {name.removeprefix("points:"): value for name, value in said.items() if name.startswith("points:")}
+    return Spent(account, resource, said["ends_at"], said.get("limit"), said.get("remaining"), points) if said else None
 
 
 def _field(mark: Mark) -> _Field:

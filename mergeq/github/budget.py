@@ -44,12 +44,13 @@ class Ledger(Protocol):
         account: str,
         resource: str,
         purpose: str,
+        kind: str,
         points: float,
         now: float,
         told: tuple[float, float, float] | None,
     ) -> None: ...
 
-    def spent(self, account: str, resource: str) -> Spent | None: ...
+    def allowance(self, account: str, resource: str) -> tuple[Hold | None, Spent | None]: ...
 
     def hold_off(self, account: str, hold: Hold) -> None: ...
 
@@ -73,8 +74,8 @@ class Alone:
     def spend(self, *_: object) -> None:
         """GitHub counts by itself."""
 
-    def spent(self, _account: str, _resource: str) -> None:
-        return None
+    def allowance(self, account: str, _resource: str) -> tuple[Hold | None, None]:
+        return self._holds.get(account), None
 
     def hold_off(self, account: str, hold: Hold) -> None:
         self._holds[account] = hold
@@ -113,10 +114,9 @@ class Meter:
     def admit(self, account: str, resource: str, purpose: Purpose) -> None:
         """Let a call through, or raise HeldBack."""
         now = self.now()
-        hold = self.ledger.hold(account)
+        hold, spent = self.ledger.allowance(account, resource)
         if hold is not None and hold.until > now:
             raise HeldBack(f"GitHub is left alone for a while: {hold.why}", hold.until)
-        spent = self.ledger.spent(account, resource)
         until = held_until(purpose, spent, self._values(), now)
         if until is not None and spent is not None and spent.remaining is not None:
             self.ledger.count("mergeq_github_held_total", owner=account, resource=resource, purpose=purpose.value)
@@ -135,10 +135,7 @@ class Meter:
         told: tuple[float, float, float] | None,
     ) -> None:
         """Account for a call that was sent; `told` is limit, remaining and the end of the hour, if GitHub said so."""
-        self.ledger.spend(account, resource, purpose.value, points, self.now(), told)
-        labels = {"owner": account, "resource": resource, "purpose": purpose.value}
-        self.ledger.count("mergeq_github_points_total", points, **labels)
-        self.ledger.count("mergeq_github_calls_total", kind=kind.value, **labels)
+        self.ledger.spend(account, resource, purpose.value, kind.value, points, self.now(), told)
 
     def note_silence(self, account: str, resource: str) -> None:
         """Say once that GitHub tells nothing of a limit, as Enterprise Server may: nothing is held back then (Q84)."""

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Self, TypeVar, cast
@@ -19,6 +20,8 @@ from gql import Client, GraphQLRequest
 from gql.client import SyncClientSession
 from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
 from gql.transport.requests import RequestsHTTPTransport
+from graphql import DocumentNode
+from graphql import parse as parse_document
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from mergeq.core.budget import Purpose
@@ -760,8 +763,7 @@ class GitHub:
         def ask() -> dict[str, Any]:
             lacking = self._server.lacking
             try:
-                request = GraphQLRequest(documents.without(document, lacking), variable_values=variables)
-                answer = self._execute(request, owner)
+                answer = self._execute(_Asked(documents.without(document, lacking), variables), owner)
             except TransportQueryError as error:
                 too_much = not _TOO_MUCH.isdisjoint(_types(error))
                 many = max(len(variables.get("ids", ())), variables.get("first", 0))
@@ -858,6 +860,18 @@ class GitHub:
         return cast("pygithub.Github", rest)
 
 
+class _Asked(GraphQLRequest):
+    """A query whose text is sent as it is: reading and printing it again costs more than all else of a call."""
+
+    def __init__(self, text: str, variables: Mapping[str, Any]) -> None:
+        super().__init__(_parsed(text), variable_values=dict(variables))
+        self._text = text
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return {"query": self._text, "variables": self.variable_values}
+
+
 class _Bearer(requests.auth.AuthBase):
     """Puts the token of this thread's present call into a GraphQL request."""
 
@@ -882,6 +896,11 @@ class _Spoken(pygithub.Auth.Auth):
     @property
     def token(self) -> str:
         return str(self._local.token)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> DocumentNode:
+    return parse_document(text)
 
 
 def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:

@@ -341,6 +341,7 @@ def states_of(count: int) -> str:
     return f"{start}  rateLimit {{ cost limit remaining resetAt }}\n{branches}}}\n{_REPOSITORY}{_RULES}"
 
 
+@cache
 def without(document: str, lacking: tuple[Newer, ...]) -> str:
     """A document that does not ask for what a server lacks."""
     return print_ast(visit(parse(document), _Leaving(lacking))) if lacking else document
