@@ -184,7 +184,7 @@ def _announce(services: Services, branch: Branch, pull: PullRequest) -> str:
     mine = shown(pull.contexts or (), name)
     if mine is not None and mine.state == "success":
         return ""
-    return set_status(services, pull, name, Status("success", "In merge pool."))
+    return set_status(services, pull, name, mine, Status("success", "In merge pool."))
 
 
 def _objection(

@@ -6,7 +6,7 @@ Every deadline is a number compared with a `now` that is passed in; Redis' own e
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -20,7 +20,7 @@ from mergeq.core.budget import Hold, Spent
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
 from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
-from mergeq.core.pull import Branch, BranchFacts, Context, Method, PullRequest, Row
+from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Method, PullRequest, Row
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ VERSION = _P + "version"  # counter of changes that a page would show
 SWEPT = _P + "swept"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
+LIST = "list"  # the same: its state once more, whatever events said of it
 
 LEASE_SECONDS = 120.0
 _DELIVERY_SECONDS = 4 * 86400.0
@@ -519,7 +520,7 @@ class Store:
         """Replace what was decided about a branch; one without pull requests is forgotten. Raises LeaseLost."""
         branch = str(lease.branch)
         is_there = bool(saved.pool.standings or saved.pool.unread or saved.error)
-        forget = [["HDEL", POOLS, branch], ["HDEL", STATES, branch], ["HDEL", AGAIN, branch]]
+        forget = [["HDEL", POOLS, branch], ["HDEL", AGAIN, branch]]
         self._commit(lease, [*([["HSET", POOLS, branch, _dump(saved)]] if is_there else forget), ["INCR", VERSION]])
 
     def pool(self, branch: Branch) -> SavedPool | None:
@@ -571,7 +572,8 @@ class Store:
             return None
         read = {int(number): raw[18:] for number, raw in self._redis.hgetall(READ + str(branch)).items()}
         pulls = (_load(raw or None, PullRequest) for _, raw in sorted(read.items()))
-        found = tuple(pull for pull in pulls if pull is not None)
+        rows = self.rows_of(branch.full_repo, list(read))
+        found = tuple(_as_seen_last(pull, rows.get(pull.number)) for pull in pulls if pull is not None)
         unread = sorted(set(read) - {pull.number for pull in found})
         needs = any((app or "").startswith("App ") for _, app in state.protection.required)
         return replace(
@@ -586,10 +588,22 @@ class Store:
         raw = self._redis.hget(STATES, str(branch))
         return _load(raw[18:], BranchFacts) if raw else None
 
+    def forget_states(self, scope: str, but: Collection[Branch]) -> None:
+        """Forget the own states of all branches of ``ORG`` or ``ORG/REPO`` but of these, and of those with a pool."""
+        known = (Branch.parse(name) for name in _texts(self._redis.hkeys(STATES)))
+        kept = {*but, *self.branches()}
+        if idle := [str(one) for one in known if scope in {one.org, one.full_repo} and one not in kept]:
+            self._redis.hdel(STATES, *idle)
+
     def rows(self, owner: str) -> dict[str, Row]:
         """The rows of all pull requests of an owner as they were last read, by ``ORG/REPO#N``."""
         found = ((name.decode(), _load(raw, Row)) for name, raw in self._redis.hgetall(ROWS + owner).items())
         return {name: row for name, row in found if row is not None}
+
+    def keep_rows(self, rows: Iterable[Row]) -> None:
+        """Remember rows that show nothing new but GitHub's opinion on merging: of what was read, that alone changes."""
+        for row in rows:
+            self._redis.hset(ROWS + row.org, str(row), _dump(row))
 
     def rows_of(self, full_repo: str, numbers: Sequence[int]) -> dict[int, Row]:
         """The rows of some pull requests as they were last read, by number."""
@@ -603,21 +617,19 @@ class Store:
         """The pull requests that are known on a branch."""
         return sorted(int(number) for number in self._redis.hkeys(READ + str(branch)))
 
-    def doubt(self, full_repo: str, numbers: Sequence[int]) -> None:
-        """Have the next sweep read these again, since their rows would not show what may change of them."""
-        doubted = {number: replace(row, reports=-1) for number, row in self.rows_of(full_repo, numbers).items()}
-        if doubted:
-            names = {f"{full_repo}#{number}": _dump(row) for number, row in doubted.items()}
-            self._redis.hset(ROWS + full_repo.partition("/")[0], mapping=names)
-
     def written(self, branch: Branch) -> dict[int, tuple[str, Context]]:
         """The statuses of ours that were last written to pull requests of a branch: number to head SHA and context."""
         found = self._redis.hgetall(WRITTEN + str(branch))
         return {int(number): msgspec.json.decode(raw, type=tuple[str, Context]) for number, raw in found.items()}
 
-    def note_written(self, pull: PullRequest, context: Context) -> None:
-        """Remember a status that was written: readings from before do not show it."""
+    def note_written(self, pull: PullRequest, context: Context, before: str | None) -> None:
+        """Remember a status that was written in place of one in the state `before`, or of none: readings from before do
+        not show it, and a row that does is nothing new.
+        """
         self._redis.hset(WRITTEN + str(pull.branch), str(pull.number), _dump((pull.head_sha, context)))
+        row = self.rows_of(f"{pull.org}/{pull.repo}", [pull.number]).get(pull.number)
+        if row is not None and row.head_sha == pull.head_sha:
+            self.keep_rows([row.with_status(before, context.result.value)])
 
     def apps(self) -> dict[int, str]:
         """The slugs of Apps, by their numbers."""
@@ -954,6 +966,13 @@ def _load(raw: bytes | None, kind: type[T]) -> T | None:
         return msgspec.json.decode(raw, type=kind) if raw is not None else None
     except msgspec.ValidationError:
         return None
+
+
+def _as_seen_last(pull: PullRequest, row: Row | None) -> PullRequest:
+    """A pull request with GitHub's last opinion on merging exactly its head."""
+    if row is None or row.head_sha != pull.head_sha or row.mergeable is Mergeable.UNKNOWN:
+        return pull
+    return replace(pull, mergeable=row.mergeable, merge_state=row.merge_state, can_be_rebased=row.can_be_rebased)
 
 
 def _spent(account: str, resource: str, raw: Mapping[bytes, bytes]) -> Spent | None:

@@ -2,7 +2,7 @@
 concerned is then judged by what is known.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 
 from mergeq.bootstrap import Services
@@ -85,27 +85,36 @@ def sweep(services: Services, search: str) -> list[Branch]:
 
     What is known and not listed any more is to be read too, for a search may miss what is there (D11).
     """
-    config, store, github = services.config, services.store, services.github.on(Purpose.SWEEP)
-    scope, owner, now = scope_of(search), scope_owner(search), services.now()
-    told, busy = works(store.heard(), store.missed(), scope), store.all_marked()
-    known = {name: row for name, row in store.rows(owner).items() if _is_in(row, scope)}
+    store, github = services.store, services.github.on(Purpose.SWEEP)
+    scope, now, busy = scope_of(search), services.now(), services.store.all_marked()
+    known = {name: row for name, row in store.rows(scope_owner(search)).items() if _is_in(row, scope)}
     found = {str(row): row for row in github.open_pulls(search) if is_served(services, row.branch)}
+    before = {branch: store.state(branch) for branch in {row.branch for row in found.values()}}
+    states = github.states(before, services.config.blocker_label)
+    touched = store.keep((), (state for state in states.values() if state is not None), now)
     changed = [row for name, row in found.items() if row.differs_from(known.get(name))]
     gone = [row for name, row in known.items() if name not in found]
-    states = github.states({row.branch for row in found.values()}, config.blocker_label)
-    moved = [b for b, state in states.items() if state and (was := store.state(b)) and was.base_sha != state.base_sha]
-    touched = store.keep((), (state for state in states.values() if state is not None), now)
+    opinions = [row for name, row in found.items() if name in known and row.thinks_otherwise(known[name])]
+    store.keep_rows(opinions)
     store.set_unread(scope, [Mark(row.branch, row.number, row.node) for row in (*changed, *gone)])
-    if told:
-        silent = [row for row in changed if (one := known.get(str(row))) is not None and row.is_untold(one)]
-        missing = [row.branch for row in (*silent, *gone) if row.branch not in busy]
-        missing += [branch for branch in moved if branch not in busy]
-        if missing:
-            store.note_missed(scope, now)
-            store.count("mergeq_sweep_missed_total", len(missing), scope=scope)
-            services.log.warning("a sweep found what no webhook told", scope=scope, branches=_named(missing))
-    lost = [branch for branch, state in states.items() if state is None]
-    return [*store.mark((Mark(branch) for branch in lost), now), *store.send(touched, now)]
+    silent = [row for row in changed if str(row) in known]
+    moved = [one for one, state in states.items() if (was := before[one]) and state and was.base_sha != state.base_sha]
+    _note_missed(services, scope, {*(row.branch for row in (*silent, *gone)), *moved} - busy)
+    store.forget_states(scope, before)
+    lost = [Mark(branch) for branch, state in states.items() if state is None]
+    ready = {*touched, *(row.branch for row in opinions)} - {row.branch for row in changed}
+    return [*store.mark(lost, now), *store.send(ready, now)]
+
+
+def _note_missed(services: Services, scope: str, branches: Set[Branch]) -> None:
+    """Where webhooks were seen to work, remember and say that they did not tell of these."""
+    store = services.store
+    if branches and works(store.heard(), store.missed(), scope):
+        names = [str(branch) for branch in sorted(branches)]
+        store.note_missed(scope, services.now())
+        store.count("mergeq_sweep_missed_total", len(names), scope=scope)
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        services.log.warning("a sweep found what no webhook told", scope=scope, branches=", ".join(names[:5]) + more)
 
 
 def read_on(services: Services, scope: str) -> tuple[list[Branch], bool]:
@@ -135,8 +144,3 @@ def _pace(services: Services) -> float:
 
 def _is_in(row: Row, scope: str) -> bool:
     return scope in {row.org, f"{row.org}/{row.repo}"}
-
-
-def _named(branches: Iterable[Branch]) -> str:
-    names = [str(branch) for branch in dict.fromkeys(branches)]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mergeq.bootstrap import Services
 from mergeq.core import status
-from mergeq.core.batch import Run, RunState, convictions, deadline, shows_too_little, verdict
+from mergeq.core.batch import Run, RunState, convictions, deadline, verdict
 from mergeq.core.budget import STATUS_BURST, STATUS_SECONDS, Purpose
 from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
 from mergeq.core.history import HistoryRecord, Outcome, Target
@@ -14,7 +14,7 @@ from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, un
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
 from mergeq.core.status import Status
 from mergeq.github import Refused, Seen, Unreadable
-from mergeq.store import ALL, RUNS, TIP, Lease, Marked, Reading, SavedPool
+from mergeq.store import ALL, LIST, RUNS, TIP, Lease, Marked, Reading, SavedPool
 
 _OUTCOMES = {RunState.RED: Outcome.RED, RunState.SILENT: Outcome.ABANDONED, RunState.OVERDUE: Outcome.ABANDONED}
 _SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
@@ -94,13 +94,14 @@ def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]
     numbers = there if ALL in due else [int(field) for field in due if field.isdigit()]
     nodes = {number: row.node for number, row in store.rows_of(repo, numbers).items()}
     nodes |= {number: due[str(number)].node for number in numbers if str(number) in due and due[str(number)].node}
-    listed = known is None or not due.keys().isdisjoint({ALL, TIP}) or len(nodes) < len(numbers)
+    listed = known is None or not due.keys().isdisjoint({ALL, TIP, LIST}) or len(nodes) < len(numbers)
     read = services.github.look(branch, services.config.blocker_label, list(nodes.values()), listed=listed)
     seen = dict(read.pulls)
     if read.rows is not None:
         before = store.rows_of(repo, [row.number for row in read.rows])
         new = [row for row in read.rows if row.number in numbers or row.differs_from(before.get(row.number))]
         nodes |= {row.number: row.node for row in new}
+        store.keep_rows(row for row in read.rows if (was := before.get(row.number)) and row.thinks_otherwise(was))
         seen |= services.github.pulls(branch.org, [row.node for row in new if row.node not in seen])
     store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
     found = [reading(branch, number, seen[node]) for number, node in nodes.items()]
@@ -153,14 +154,13 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
     store, branch, now = services.store, seen.facts.branch, services.now()
     settings = services.config.for_branch(branch)
     if before is not None and before.pool.base_sha != seen.facts.base_sha:
-        store.look_later(branch, [TIP], now + _OPINION)
+        store.look_later(branch, [LIST], now + _OPINION)
     for run in (run for run in seen.runs if run.ended is None):
         asked = [str(member.number) for member in run.members] if run.is_asked_for else []
         store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, max(deadline(run, settings), now)))
     stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
     if ends := [one.until for one in stood_back if one is not None and one.until > now]:
         store.look_later(branch, (), min(ends))
-    store.doubt(branch.full_repo, [one.pull.number for one in saved.pool.standings if shows_too_little(one)])
 
 
 def decided(services: Services, seen: Situation) -> SavedPool:
@@ -205,26 +205,28 @@ def report(services: Services, lease: Lease, saved: SavedPool) -> int:
         pull = standing.pull
         head, last = ours.get(pull.number, ("", None))
         contexts = (last, *(pull.contexts or ())) if last is not None and head == pull.head_sha else pull.contexts
-        if pull.contexts is None or status.shown(contexts or (), name) == wanted:
+        if pull.contexts is None or (before := status.shown(contexts or (), name)) == wanted:
             continue
         account, now = services.github.credentials.account(branch.org), services.now()
         if wait := store.pace(account, now, STATUS_SECONDS, STATUS_BURST, urgent=standing.in_pool):
             store.put_off(branch, now + wait)
             break
-        if problem := set_status(writing, pull, name, wanted):
+        if problem := set_status(writing, pull, name, before, wanted):
             services.log.warning("status not written", pull=str(pull), error=problem)
         else:
             written += 1
     return written
 
 
-def set_status(services: Services, pull: PullRequest, context: str, wanted: Status) -> str:
-    """Post a status to the head of a pull request, and remember it; what went wrong, if something did."""
+def set_status(services: Services, pull: PullRequest, context: str, before: Status | None, wanted: Status) -> str:
+    """Post a status to the head of a pull request instead of what was there `before`, and remember it; what went wrong,
+    if something did.
+    """
     try:
         done = services.github.set_status(pull.branch, pull.head_sha, context, wanted, services.link(pull))
     except Refused as error:
         return str(error)
-    services.store.note_written(pull, done)
+    services.store.note_written(pull, done, before.state.upper() if before else None)
     return ""
 
 

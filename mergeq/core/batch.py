@@ -148,15 +148,6 @@ def deadline(run: Run, settings: BranchSettings) -> float:
     return min(start, end) if is_silent or run.contexts is None else end
 
 
-def shows_too_little(standing: Standing) -> bool:
-    """Whether what a pull request waits for may come without its row showing it: more than one of its contexts is not
-    green, so that one of them changes nothing in what all together say.
-    """
-    waits = bool(standing.reasons) and all(reason.clause in _AWAITED for reason in standing.reasons)
-    contexts = standing.pull.contexts
-    return waits and (contexts is None or sum(one.result is not Result.SUCCESS for one in contexts) > 1)
-
-
 def is_current(run: Run, pool: Pool) -> bool:
     """Whether a run is about the pool as it is: same base, and every member in the pool with the head and method that
     was staged. A pull request whose own head is tested may be out of the pool for the want of just those results.

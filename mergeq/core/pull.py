@@ -138,8 +138,7 @@ class PullRequest:
 @dataclass(frozen=True, slots=True)
 class Row:
     """The little of a pull request by which it is seen, at the cost of one hundredth of a reading, that something about
-    it has changed. `node` is its GraphQL id, `rollup` what all contexts of its head say together, `reports` how many
-    there are.
+    it has changed. `node` is its GraphQL id, `results` how many contexts of its head are in each state.
     """
 
     org: str
@@ -151,9 +150,9 @@ class Row:
     updated_at: float
     mergeable: Mergeable = Mergeable.UNKNOWN
     merge_state: str = "UNKNOWN"
+    can_be_rebased: bool = False
     review_decision: str | None = None
-    rollup: str | None = None
-    reports: int = 0
+    results: tuple[tuple[str, int], ...] = ()
 
     @property
     def branch(self) -> Branch:
@@ -163,19 +162,27 @@ class Row:
     def __str__(self) -> str:
         return f"{self.org}/{self.repo}#{self.number}"
 
-    def is_untold(self, known: "Row") -> bool:
-        """Whether something is new of which GitHub sends an event: its opinion on a merge is none such."""
-        return replace(self, mergeable=known.mergeable, merge_state=known.merge_state, reports=known.reports) != known
-
     def differs_from(self, known: "Row | None") -> bool:
-        """Whether there is anything new in it. That GitHub has no opinion on conflicts just now is nothing new."""
-        if known is None:
-            return True
-        if self.mergeable is Mergeable.UNKNOWN:
-            return replace(self, mergeable=known.mergeable, merge_state=known.merge_state) != known
-        if self.merge_state == "UNKNOWN":
-            return replace(self, merge_state=known.merge_state) != known
-        return self != known
+        """Whether there is anything new in it but GitHub's opinion on merging."""
+        return known is None or self.with_opinion_of(known) != known
+
+    def thinks_otherwise(self, known: "Row") -> bool:
+        """Whether all that is new in it is GitHub's opinion on merging. To have none just now is nothing new."""
+        return self.mergeable is not Mergeable.UNKNOWN and self != known and not self.differs_from(known)
+
+    def with_opinion_of(self, known: "Row") -> Self:
+        """The same with GitHub's opinion on merging from another reading."""
+        return replace(
+            self, mergeable=known.mergeable, merge_state=known.merge_state, can_be_rebased=known.can_be_rebased
+        )
+
+    def with_status(self, before: str | None, now: str) -> Self:
+        """The same after a status of ours was in one state, or was not there, and is in another now."""
+        counts = dict(self.results)
+        for state, step in ((before, -1), (now, 1)):
+            if state is not None:
+                counts[state] = counts.get(state, 0) + step
+        return replace(self, results=tuple(sorted((state, count) for state, count in counts.items() if count)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,12 @@ NEWER = (
         "requiresApprovingReviews",
         {"requireLastPushApproval": False},
     ),
+    Newer(
+        "how many results there are of each kind",
+        "StatusCheckRollupContextConnection",
+        "totalCount",
+        {"checkRunCountsByState": None, "statusContextCountsByState": None},
+    ),
     Newer("locked branches", "BranchProtectionRule", "requiresApprovingReviews", {"lockBranch": False}),
     Newer(
         "settings for the messages of merges",
@@ -64,9 +70,17 @@ SCHEMA = "query Schema {\n%s\n}" % "\n".join(  # noqa: UP031 -- braces stand for
 
 _ROW = """
 fragment Row on PullRequest {
-  id number state updatedAt baseRefName headRefOid mergeable mergeStateStatus reviewDecision
+  id number state updatedAt baseRefName headRefOid mergeable mergeStateStatus canBeRebased reviewDecision
   repository { name owner { login } }
-  statusCheckRollup { state contexts(first: 1) { totalCount } }
+  statusCheckRollup { state contexts(first: 1) { ...Tally } }
+}
+"""
+
+_TALLY = """
+fragment Tally on StatusCheckRollupContextConnection {
+  totalCount
+  checkRunCountsByState { state count }
+  statusContextCountsByState { state count }
 }
 """
 
@@ -102,9 +116,10 @@ fragment Labels on LabelConnection {
 }
 """
 
-_CONTEXTS = """
+_CONTEXTS = (
+    """
 fragment Contexts on StatusCheckRollupContextConnection {
-  totalCount
+  ...Tally
   pageInfo { hasNextPage endCursor }
   nodes {
     __typename
@@ -113,6 +128,8 @@ fragment Contexts on StatusCheckRollupContextConnection {
   }
 }
 """
+    + _TALLY
+)
 
 _ROLLUP = (
     """
@@ -179,6 +196,7 @@ query OpenPulls($query: String!, $cursor: String) {
 }
 """
     + _ROW
+    + _TALLY
 )
 
 LOOK = (

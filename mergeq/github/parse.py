@@ -342,12 +342,24 @@ def row(node: dict[str, Any] | None) -> Row | None:
             updated_at=seconds(node["updatedAt"]),
             mergeable=mergeable(node["mergeable"]),
             merge_state=node["mergeStateStatus"],
+            can_be_rebased=node["canBeRebased"],
             review_decision=node["reviewDecision"],
-            rollup=rollup and rollup["state"],
-            reports=rollup["contexts"]["totalCount"] if rollup else 0,
+            results=_results(rollup) if rollup else (),
         )
     except (KeyError, TypeError):
         return None
+
+
+def _results(rollup: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    """How many contexts are in each state, statuses by its bare name; where a server does not count them, what all say
+    together.
+    """
+    told = rollup["contexts"]
+    runs, statuses = told["checkRunCountsByState"], told["statusContextCountsByState"]
+    if runs is None or statuses is None:
+        return ((f"all {rollup['state']}", told["totalCount"]),)
+    counts = [(f"run {one['state']}", one["count"]) for one in runs]
+    return tuple(sorted([*counts, *((one["state"], one["count"]) for one in statuses)]))
 
 
 def is_usable(data: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,14 @@ class ActorNode:
 
     login: str
     kind: str = "User"
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many contexts of one kind are in a state."""
+
+    state: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +286,16 @@ def _bind_checks(resolvers: Resolvers) -> None:
     resolvers.bind(
         "StatusCheckRollupContextConnection",
         check_run_count=lambda page, _: sum(isinstance(c, CheckRun) for c in page.items),
+        check_run_counts_by_state=lambda page, _: _counts(
+            run.conclusion or run.status for run in page.items if isinstance(run, CheckRun)
+        ),
         status_context_count=lambda page, _: sum(isinstance(c, Status) for c in page.items),
+        status_context_counts_by_state=lambda page, _: _counts(
+            status.state for status in page.items if isinstance(status, Status)
+        ),
     )
+    for counted in ("CheckRunStateCount", "StatusContextStateCount"):
+        resolvers.attributes(counted, "state count")
     resolvers.bind(
         "CheckRun",
         id=lambda run, _: node_id("CR", run.id),
@@ -309,6 +326,11 @@ def _bind_checks(resolvers: Resolvers) -> None:
     resolvers.attributes("CheckSuite", "app")
     resolvers.bind("App", id=_app_id, database_id=lambda app, _: app.id, name=lambda app, _: app.slug)
     resolvers.attributes("App", "slug")
+
+
+def _counts(states: Iterable[str]) -> list[StateCount]:
+    """How often each state is there."""
+    return [StateCount(state.upper(), count) for state, count in sorted(Counter(states).items())]
 
 
 def _status_of(node: StatusNode, _context: Context, name: str) -> Status | None:

@@ -103,9 +103,9 @@ def test_two_processes_share_one_account_and_an_hour_later_it_begins_anew(
 
 def test_an_answer_that_comes_late_does_not_give_back_what_is_spent(mergeq: Mergeq) -> None:
     store = mergeq.store
-    store.spend("*", "graphql", "look", 1, 0.0, (5000.0, 4000.0, 3600.0))
-    store.spend("*", "graphql", "look", 1, 1.0, (5000.0, 4400.0, 3600.0))
-    store.spend("*", "graphql", "look", 7, 2.0, None)
+    store.spend("*", "graphql", "look", "read", 1, 0.0, (5000.0, 4000.0, 3600.0))
+    store.spend("*", "graphql", "look", "read", 1, 1.0, (5000.0, 4400.0, 3600.0))
+    store.spend("*", "graphql", "look", "read", 7, 2.0, None)
 
     spent = store.spent("*", "graphql")
 

@@ -8,7 +8,7 @@ import redis
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pool import Refusal
-from mergeq.core.pull import Branch, BranchFacts, Context, Protection, PullRequest, Result, Row
+from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Protection, PullRequest, Result, Row
 from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, Reading, SavedPool, Store, held
 from tests import builders
 
@@ -193,7 +193,7 @@ def test_one_that_is_gone_is_forgotten_with_all_that_led_to_it(store: Store) -> 
     """Q81: another pull request with the same head stays known by it."""
     pull = builders.pr(1)
     store.keep([reading(pull), reading(builders.pr(2, head_sha=pull.head_sha))], [BranchFacts(MAIN, "b" * 40)], 1.0)
-    store.note_written(pull, Context("tide", Result.PENDING))
+    store.note_written(pull, Context("tide", Result.PENDING), None)
     both = heading(store, pull.head_sha)
 
     store.keep([reading(pull, None)], (), 2.0)
@@ -221,13 +221,41 @@ def test_apps_that_rulesets_name_by_number_are_known_by_their_slugs(store: Store
     assert facts.protection.required == (("build", "builder"), ("lint", "App 8"), ("e2e", None))
 
 
-def test_a_doubted_row_differs_from_what_the_next_sweep_finds(store: Store) -> None:
+def test_a_row_that_shows_a_status_of_ours_is_nothing_new(store: Store) -> None:
     kept = reading(builders.pr(1))
-    store.keep([kept], (), 1.0)
-    store.doubt("acme/rocket", [1, 2])
-
+    assert kept.pull is not None
     assert kept.row is not None
-    assert kept.row.differs_from(store.rows("acme")["acme/rocket#1"])
+    store.keep([kept], (), 1.0)
+    store.note_written(kept.pull, Context("tide", Result.PENDING), None)
+    once = store.rows("acme")["acme/rocket#1"]
+    store.note_written(kept.pull, Context("tide", Result.SUCCESS), "PENDING")
+    store.note_written(builders.pr(1, head_sha="e" * 40), Context("tide", Result.SUCCESS), None)
+
+    assert not replace(kept.row, results=(("PENDING", 1),)).differs_from(once)
+    assert not replace(kept.row, results=(("SUCCESS", 1),)).differs_from(store.rows("acme")["acme/rocket#1"])
+
+
+def test_an_opinion_on_merging_is_about_one_head_alone(store: Store) -> None:
+    kept = reading(builders.pr(1))
+    assert kept.row is not None
+    store.keep([kept], [BranchFacts(MAIN, "b" * 40)], 1.0)
+    store.keep_rows([replace(kept.row, mergeable=Mergeable.CONFLICTING, merge_state="DIRTY")])
+    facts = store.facts(MAIN)
+    store.keep_rows([replace(kept.row, mergeable=Mergeable.CONFLICTING, head_sha="e" * 40)])
+    other = store.facts(MAIN)
+
+    assert facts is not None
+    assert other is not None
+    assert [(pull.mergeable, pull.merge_state) for pull in facts.pulls] == [(Mergeable.CONFLICTING, "DIRTY")]
+    assert other.pulls == (kept.pull,)
+
+
+def test_states_of_branches_that_nobody_wants_to_reach_are_forgotten(store: Store) -> None:
+    store.keep([], [BranchFacts(MAIN, "b" * 40), BranchFacts(NEXT, "b" * 40)], 1.0)
+    store.forget_states("other", [])
+    store.forget_states("acme", [NEXT])
+
+    assert (store.state(MAIN), store.state(NEXT)) == (None, BranchFacts(NEXT, "b" * 40))
 
 
 def test_statuses_that_can_wait_are_spread_and_urgent_ones_are_not(store: Store) -> None:

@@ -1,0 +1,388 @@
+"""What is read again and what is not: marks, events that come too early, sweeps, and what time alone changes."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from mergeq import jobs, sweep
+from mergeq.core.marks import Announced, Hint, Mark
+from mergeq.core.pull import Branch
+from mergeq.sandbox import ManualClock, Sandbox
+from tests.conftest import CONFIG, READY, Mergeq
+from tests.shell.quirky import status_of
+from tests.shell.test_budget import points, ready
+from tests.shell.test_landing import MAIN, fault, hits
+from tests.shell.test_staging import STAGED
+
+ORG = 'is:pr state:open archived:false org:"acme"'
+
+
+@pytest.fixture
+def told(mergeq: Mergeq, clean_redis: "redis.Redis") -> Mergeq:
+    """mergeq where a webhook of the organization has come just now."""
+    hear(mergeq, clean_redis)
+    return mergeq
+
+
+def hear(mergeq: Mergeq, store: "redis.Redis", scope: str = "acme") -> None:
+    store.hset("mergeq:heard", scope, mergeq.services.now())
+
+
+def turn(mergeq: Mergeq, *marks: Mark) -> None:
+    """Mark, and work."""
+    jobs._send_for(mergeq.services, mergeq.store.mark(marks, mergeq.services.now()))
+    mergeq.work()
+
+
+def wait(mergeq: Mergeq, clock: ManualClock, seconds: float) -> None:
+    """Let time go by, and do what is due then."""
+    clock.advance(seconds)
+    jobs.tick_once(mergeq.services)
+    mergeq.work()
+
+
+def asked(github: Sandbox) -> int:
+    return hits(github, "graphql:")
+
+
+# what is marked is read
+
+
+def test_a_branch_without_marks_is_judged_again_for_nothing(github: Sandbox, mergeq: Mergeq) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    mergeq.sweep_and_work()
+    before, saved = asked(github), mergeq.store.pool(MAIN)
+
+    jobs._send_for(mergeq.services, mergeq.store.send([MAIN], mergeq.services.now()))
+    mergeq.work()
+
+    again = mergeq.store.pool(MAIN)
+    assert saved is not None
+    assert again is not None
+    assert asked(github) == before
+    assert (again.id != saved.id, again.pool) == (True, saved.pool)
+    assert status_of(github, pull) == "Not mergeable. Needs approved label."
+
+
+def test_an_event_about_one_pull_request_costs_one_look_at_it(github: Sandbox, mergeq: Mergeq) -> None:
+    pulls = [
+        github.world.open_pull("acme/rocket", title=f"Part {n}", files={f"{n}.txt": "1"}, labels=["lgtm"])
+        for n in range(3)
+    ]
+    mergeq.sweep_and_work()
+    before = asked(github)
+    github.world.add_label(pulls[1], "do-not-merge/hold")
+    github.world.add_label(pulls[2], "do-not-merge/hold")
+
+    turn(mergeq, Mark(MAIN, pulls[1].number))
+
+    pool = mergeq.store.pool(MAIN)
+    assert pool is not None
+    assert asked(github) == before + 1
+    assert [one.pull.number for one in pool.pool.standings if len(one.pull.labels) > 1] == [pulls[1].number]
+
+
+def test_a_pull_request_that_was_never_read_is_found_by_its_number(github: Sandbox, mergeq: Mergeq) -> None:
+    first = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq.sweep_and_work()
+    second = github.world.open_pull("acme/rocket", title="Add wings", files={"wings.txt": "1"})
+
+    turn(mergeq, Mark(MAIN, second.number))
+
+    pool = mergeq.store.pool(MAIN)
+    assert pool is not None
+    assert [standing.pull.number for standing in pool.pool.standings] == [first.number, second.number]
+
+
+def test_one_that_wants_another_branch_now_is_judged_there(github: Sandbox, mergeq: Mergeq) -> None:
+    other = Branch("acme", "rocket", "next")
+    github.world.push("acme/rocket", "next", {"next.txt": "1"})
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq.sweep_and_work()
+    github.world.retarget(pull, "next")
+
+    turn(mergeq, Mark(MAIN, pull.number))
+    mergeq.sweep_and_work()
+
+    assert mergeq.store.pool(MAIN) is None
+    moved = mergeq.store.pool(other)
+    assert moved is not None
+    assert [standing.pull.base for standing in moved.pool.standings] == ["next"]
+
+
+def test_a_branch_whose_tip_is_marked_is_listed_and_read_where_it_changed(github: Sandbox, mergeq: Mergeq) -> None:
+    closed, changed, same = (
+        github.world.open_pull("acme/rocket", title=f"Part {n}", files={f"{n}.txt": "1"}) for n in range(3)
+    )
+    mergeq.sweep_and_work()
+    read = hits(github, "graphql:Pulls")
+    github.world.close_pull(closed)
+    github.world.add_label(changed, "lgtm")
+
+    turn(mergeq, Mark(MAIN))
+
+    pool = mergeq.store.pool(MAIN)
+    assert pool is not None
+    assert [(one.pull.number, one.pull.labels) for one in pool.pool.standings] == [
+        (changed.number, ("lgtm",)),
+        (same.number, ()),
+    ]
+    assert hits(github, "graphql:Pulls") == read + 1
+
+
+# events come before what they are about
+
+
+def test_what_an_event_said_is_looked_for_until_github_shows_it(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    mergeq.sweep_and_work()
+    told = Hint(Announced.UPDATED, at=mergeq.services.now() + 4)
+
+    turn(mergeq, Mark(MAIN, pull.number, hint=told))
+    early = set(mergeq.store.marks(MAIN))
+    clock.advance(5)
+    github.world.add_label(pull, "approved")
+    wait(mergeq, clock, 0)
+
+    assert early == {str(pull.number)}
+    assert str(pull.number) not in mergeq.store.marks(MAIN)
+    assert pull.merged
+
+
+def test_what_never_shows_is_looked_for_eight_times_and_no_more(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq.sweep_and_work()
+    before = hits(github, "graphql:Look")
+
+    turn(mergeq, Mark(MAIN, pull.number, hint=Hint(Announced.UPDATED, at=mergeq.services.now() + 1e6)))
+    for _ in range(20):
+        mergeq.store.set_swept(ORG, clock.now() + 300)
+        wait(mergeq, clock, 300)
+
+    assert hits(github, "graphql:Look") == before + 8
+    assert mergeq.store.marks(MAIN) == {}
+    assert mergeq.store.is_idle()
+
+
+def test_events_about_our_own_landing_cost_nothing(github: Sandbox, mergeq: Mergeq, clock: ManualClock) -> None:
+    base = str(github.world.repo("acme/rocket").git.tip("main"))
+    github.world.open_pull("acme/rocket", title="Add wings", files={"wings.txt": "1"})
+    pull = ready(github)
+    mergeq.sweep_and_work()
+    before = asked(github)
+
+    turn(
+        mergeq,
+        Mark(MAIN, hint=Hint(Announced.MOVED, name=base)),
+        Mark(MAIN, pull.number, hint=Hint(Announced.LEFT)),
+    )
+    at_once = asked(github)
+    mergeq.store.set_swept(ORG, clock.now() + 60)
+    wait(mergeq, clock, 25)
+
+    assert pull.merged
+    assert at_once == before
+    assert asked(github) == before + 1
+    assert mergeq.store.marks(MAIN) == {}
+
+
+def test_a_conflict_with_the_new_base_is_told_soon_after_somebody_pushed(
+    github: Sandbox, told: Mergeq, clock: ManualClock
+) -> None:
+    pull = ready(github, labels=["lgtm"])
+    told.sweep_and_work()
+    before = github.world.push("acme/rocket", "main", {"fins.txt": "another\n"})
+
+    turn(told, Mark(MAIN, hint=Hint(Announced.MOVED, name="0" * 40)))
+    for _ in range(3):
+        wait(told, clock, 25)
+
+    assert before
+    assert status_of(github, pull) == "Not mergeable. Needs approved label."
+    pool = told.store.pool(MAIN)
+    assert pool is not None
+    assert [reason.clause.value for reason in pool.pool.standings[0].reasons] == ["labels", "conflict"]
+
+
+# sweeps
+
+
+def test_a_sweep_reads_what_changed_of_all_repositories_together(github: Sandbox, mergeq: Mergeq) -> None:
+    for name in ("acme/launchpad", "acme/tower", "acme/dish"):
+        github.world.create_repo(name, files={"README.md": "x"})
+        for n in range(3):
+            github.world.open_pull(name, title=f"Part {n}", files={f"{n}.txt": "1"})
+    mergeq.sweep_and_work()
+    first = {name: hits(github, f"graphql:{name}") for name in ("OpenPulls", "States", "Pulls", "Look")}
+
+    mergeq.sweep_and_work()
+
+    assert first == {"OpenPulls": 1, "States": 1, "Pulls": 1, "Look": 0}
+    assert len(mergeq.store.pools()) == 3
+    assert hits(github, "graphql:Pulls") == 1
+
+
+def test_a_result_that_all_together_do_not_show_is_read_at_the_next_sweep(github: Sandbox, mergeq: Mergeq) -> None:
+    """One of two red results turns green: all together stay red, and nothing else of the pull request changes."""
+    pull = ready(github)
+    for name in ("one", "two"):
+        github.world.set_status("acme/rocket", pull.head_sha, context=name, state="failure")
+    mergeq.sweep_and_work(2)
+    before = status_of(github, pull)
+    github.world.set_status("acme/rocket", pull.head_sha, context="two", state="success")
+
+    mergeq.sweep_and_work()
+
+    assert "one, two" in before
+    assert "two" not in status_of(github, pull)
+
+
+def test_one_that_search_misses_is_asked_for_before_it_is_forgotten(github: Sandbox, mergeq: Mergeq) -> None:
+    """D11."""
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq.sweep_and_work()
+    fault(github, "search.drop", times=None, args={"prs": [pull.number]})
+
+    mergeq.sweep_and_work()
+
+    pool = mergeq.store.pool(MAIN)
+    assert pool is not None
+    assert [one.pull.number for one in pool.pool.standings] == [pull.number]
+
+
+def test_where_webhooks_come_sweeps_are_rare(github: Sandbox, told: Mergeq) -> None:
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+
+    told.sweep_and_work(59)
+    in_the_hour = hits(github, "graphql:OpenPulls")
+    told.sweep_and_work(2)
+
+    assert (in_the_hour, hits(github, "graphql:OpenPulls")) == (1, 2)
+
+
+def test_the_hours_between_are_configured(github: Sandbox, start_mergeq: Callable[..., Mergeq]) -> None:
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq = start_mergeq(CONFIG + "mergeq: {sweep: {period: 5m, with_webhooks: 10m}}\n")
+
+    mergeq.sweep_and_work(11)
+
+    assert hits(github, "graphql:OpenPulls") == 3
+    assert mergeq.services.config.sweep.with_webhooks == 600
+
+
+def test_what_no_webhook_told_is_counted_and_brings_back_frequent_sweeps_until_one_comes(
+    github: Sandbox, told: Mergeq, clean_redis: "redis.Redis"
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    told.sweep_and_work()
+    github.world.add_label(pull, "approved")
+
+    told.sweep_and_work(60)
+    missed = points(told, "mergeq_sweep_missed_total", scope="acme")
+    swept = hits(github, "graphql:OpenPulls")
+    told.sweep_and_work(5)
+    often = hits(github, "graphql:OpenPulls") - swept
+    hear(told, clean_redis)
+    told.sweep_and_work(5)
+
+    assert (pull.merged, missed) == (True, 1)
+    assert often == 5
+    assert hits(github, "graphql:OpenPulls") - swept - often <= 1
+
+
+def test_the_webhook_of_one_repository_says_nothing_about_its_neighbours() -> None:
+    assert sweep.works({"acme/rocket": 5.0}, {}, "acme/rocket")
+    assert not sweep.works({"acme/rocket": 5.0}, {}, "acme")
+    assert not sweep.works({"acme/rocket": 5.0}, {}, "acme/tower")
+    assert sweep.works({"acme": 5.0}, {}, "acme/tower")
+    assert not sweep.works({"acme": 5.0}, {"acme/tower": 6.0}, "acme/tower")
+
+
+# what time alone changes
+
+
+def test_who_stood_back_is_tried_again_in_time_though_sweeps_are_rare(
+    github: Sandbox, told: Mergeq, clock: ManualClock
+) -> None:
+    """T12.7."""
+    fault(github, "merge.base_modified", times=3)
+    pull = ready(github)
+    told.sweep_and_work()
+    before = pull.is_open
+
+    wait(told, clock, 299)
+    still = pull.is_open
+    wait(told, clock, 2)
+
+    assert (before, still, pull.merged) == (True, True, True)
+    assert hits(github, "graphql:OpenPulls") == 1
+
+
+def test_a_staged_result_of_which_no_webhook_told_is_seen_within_two_minutes(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], clean_redis: "redis.Redis", clock: ManualClock
+) -> None:
+    mergeq = start_mergeq(STAGED)
+    hear(mergeq, clean_redis)
+    pull = ready(github)
+    mergeq.sweep_and_work()
+    github.settle()
+
+    wait(mergeq, clock, 121)
+
+    assert pull.merged
+    assert hits(github, "graphql:OpenPulls") == 1
+
+
+def test_a_branch_that_could_not_be_read_is_tried_again_by_itself(
+    github: Sandbox, told: Mergeq, clock: ManualClock
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    told.sweep_and_work()
+    github.world.add_label(pull, "approved")
+    fault(github, "graphql.5xx", match={"route": "graphql:Look"}, times=6)
+
+    turn(told, Mark(MAIN, pull.number))
+    page = told.web.get("/tide").text
+    wait(told, clock, 61)
+
+    assert "GitHub answered 502" in page
+    assert pull.merged
+
+
+# statuses
+
+
+def test_statuses_that_can_wait_are_written_one_a_second_and_all_in_the_end(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    pulls = [github.world.open_pull("acme/rocket", title=f"Part {n}", files={f"{n}.txt": "1"}) for n in range(64)]
+    mergeq.sweep_and_work()
+    at_once = sum(bool(status_of(github, pull)) for pull in pulls)
+    best = ready(github, "Add fins")
+
+    mergeq.sweep_and_work()
+    for _ in range(6):
+        wait(mergeq, clock, 1)
+
+    assert at_once == 61
+    assert best.merged
+    assert all(status_of(github, pull) for pull in pulls)
+
+
+def test_a_status_that_was_written_is_not_written_again_by_what_was_read_before(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=[READY[0]])
+    mergeq.sweep_and_work()
+    before = hits(github, "POST /repos/{owner}/{repo}/statuses")
+
+    for _ in range(3):
+        jobs._send_for(mergeq.services, mergeq.store.send([MAIN], mergeq.services.now()))
+        mergeq.work()
+
+    assert hits(github, "POST /repos/{owner}/{repo}/statuses") == before == 1
