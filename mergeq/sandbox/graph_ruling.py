@@ -17,6 +17,7 @@ from mergeq.sandbox.ruleset_forms import Shelf, drop, no_input, save
 
 Input = Mapping[str, Any]
 _PLAIN = ("name", "enforcement", "target")
+_ADMINISTRATION = ({"administration": "write"},)
 _ORGANIZATION = ({"organization_administration": "write"},)
 _ACTORS = {App: "Integration", TeamNode: "Team", ActorNode: "User"}
 
@@ -57,6 +58,7 @@ def _shelf_of(context: Context, node: RulesetNode, mutation: str) -> Shelf:
 
 def _of_repo(context: Context, repo: Repo, mutation: str) -> Shelf:
     require_admin(context, repo, mutation)
+    context.require(_ADMINISTRATION, repo)
     return Shelf.of_repo(repo)
 
 

@@ -4,7 +4,8 @@ The sandbox runs neither GitHub Actions nor scanners. A check run that their App
 of ``github-actions`` that is called like the workflow's path, or one of ``github-advanced-security`` called like the
 tool, which is what GitHub posts once a tool has uploaded its findings. Of GitHub's sentences those are known that speak
 of deployments, workflows, missing scans and restricted paths; those about findings, licenses, endings, lengths and
-sizes are guessed after them. GitHub calls a workflow by its name, where here it is called by its path.
+sizes are guessed after them. GitHub calls a workflow by its name, where here it is called by its path. Nothing waits
+for Copilot, whose rule only has it asked for a review.
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ def test_forks_are_bound_by_the_rules_about_pushes_too(sandbox: Sandbox) -> None
     assert fork.fork_of is None
 
 
-def test_a_commit_over_graphql_is_a_push(sandbox: Sandbox, query: Query) -> None:
+def test_a_commit_by_an_api_is_a_push(sandbox: Sandbox, rest: Rest, query: Query) -> None:
     sandbox.world.add_ruleset("acme/rocket", rules=[PATHS], target="push")
     make = """mutation($input: CreateCommitOnBranchInput!) { createCommitOnBranch(input: $input) { commit { oid } } }"""
     sent = {
@@ -338,6 +338,8 @@ def test_a_commit_over_graphql_is_a_push(sandbox: Sandbox, query: Query) -> None
     }
 
     assert query(make, input=sent)["errors"][0]["message"] == found("File path is restricted")
+    contents = rest("PUT", "/contents/secret.txt", message="M", content="eA==")
+    assert said(contents) == (409, found("File path is restricted"))
 
 
 def test_a_push_of_restricted_files_is_declined_as_github_does(served: Sandbox, clone: Path) -> None:

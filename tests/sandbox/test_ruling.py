@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import requests
 
 from mergeq.sandbox import Sandbox
-from tests.sandbox.conftest import FILES, Query, Rest
+from mergeq.sandbox.ids import node_id
+from tests.sandbox.conftest import BASE, FILES, Query, Rest
 from tests.sandbox.test_mutations import act
 from tests.sandbox.test_rulesets import BY_PULL, MAIN, found, no_input, refusal, tip
 from tests.sandbox.test_webhooks import Receiver, receiver
@@ -169,6 +171,34 @@ def test_an_organizations_rulesets_are_for_its_owners(sandbox: Sandbox, query: Q
     world.users.join_org("acme", "mergeq-bot", "member")
     world.users.set_role("mergeq-bot", "write")
     assert create(query, org, conditions=only)["type"] == "FORBIDDEN"
+
+
+def test_an_app_needs_the_permission_of_the_level(sandbox: Sandbox, session: requests.Session, repo_id: str) -> None:
+    world, made = sandbox.world, {}
+    org = node_id("O", world.users.id_of("acme"))
+    text = """mutation($input: CreateRepositoryRulesetInput!) {
+      createRepositoryRuleset(input: $input) { ruleset { name } } }"""
+    for permission in ("administration", "organization_administration", "contents"):
+        app = world.register_app(permission.replace("_", "-"), permissions={permission: "write"})
+        token, _ = world.registry.issue(world.install_app(app, "acme"), now=world.now())
+        for level, source in (("repository", repo_id), ("organization", org)):
+            conditions = MAIN_ONLY | ({"repositoryName": {"include": ["~ALL"], "exclude": []}} if source == org else {})
+            sent = {"sourceId": source, "name": permission, "enforcement": "ACTIVE", "conditions": conditions}
+            answer = session.post(
+                f"{BASE}/graphql",
+                json={"query": text, "variables": {"input": sent}},
+                headers={"Authorization": f"token {token}"},
+            ).json()
+            made[permission, level] = answer["errors"][0]["type"] if "errors" in answer else "made"
+
+    assert made == {
+        ("administration", "repository"): "made",
+        ("administration", "organization"): "FORBIDDEN",
+        ("organization_administration", "repository"): "FORBIDDEN",
+        ("organization_administration", "organization"): "made",
+        ("contents", "repository"): "FORBIDDEN",
+        ("contents", "organization"): "FORBIDDEN",
+    }
 
 
 def test_only_who_administers_may(sandbox: Sandbox, query: Query, repo_id: str) -> None:
