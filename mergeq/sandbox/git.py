@@ -194,26 +194,15 @@ class GitRepo:
 
     def brought(self, tip: str) -> tuple[BroughtFile, ...]:
         """What the commits of ``tip`` that no branch has yet do to files, each by itself, oldest first."""
-        span = (
-            "--reverse",
-            "-c",
-            "--raw",
-            "--no-renames",
-            "--no-abbrev",
-            "-z",
-            "--format=",
-            tip,
-            "--not",
-            "--branches",
-        )
-        return parse_brought(self.git("log", *span).stdout.decode(errors="replace"))
+        flags = ["--reverse", "-c", "--raw", "--no-renames", "--no-abbrev", "-z", "--format="]
+        return parse_brought(self.git("log", *flags, tip, "--not", "--branches").stdout.decode(errors="replace"))
 
     def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
-        """How many bytes these objects have."""
+        """How many bytes these objects have; those that are elsewhere, as submodules are, have none."""
         wanted = list(dict.fromkeys(blobs))
-        form = "--batch-check=%(objectsize)"
-        lines = self.git("cat-file", form, stdin="".join(f"{sha}\n" for sha in wanted).encode()).stdout.split()
-        return dict(zip(wanted, map(int, lines), strict=True))
+        asked = "".join(f"{sha}\n" for sha in wanted).encode()
+        lines = self.git("cat-file", "--batch-check=%(objectsize)", stdin=asked).stdout.decode().splitlines()
+        return {sha: int(line) if line.isdigit() else 0 for sha, line in zip(wanted, lines, strict=True)}
 
     def changes(self, base: str, head: str) -> tuple[FileChange, ...]:
         """What ``head`` changed since it left ``base``; commits are immutable, so each pair is compared once."""

@@ -243,6 +243,12 @@ def _create_pull_request(context: Context, asked: Input) -> Answer:
     return {"pullRequest": opened}
 
 
+def _says_more(asked: Input) -> bool:
+    """Whether more is to be changed than what people who sort may change."""
+    said = {name for name, value in asked.items() if value is not None}
+    return bool(said - {"id", "pullRequestId", "clientMutationId", "state", "labelIds", "assigneeIds"})
+
+
 def _own_pull(context: Context, asked: Input, mutation: str, *, more_than_state: bool = False) -> Pull:
     """The pull request that its author, or whoever may, wants changed."""
     pull = the_node(context, asked["pullRequestId"], Pull)
@@ -251,7 +257,7 @@ def _own_pull(context: Context, asked: Input, mutation: str, *, more_than_state:
 
 
 def _update_pull_request(context: Context, asked: Input) -> Answer:
-    pull = _own_pull(context, asked, "UpdatePullRequest", more_than_state=True)
+    pull = _own_pull(context, asked, "UpdatePullRequest", more_than_state=_says_more(asked))
     for name in ("milestoneId", "projectIds"):
         if asked.get(name):
             raise NotSimulatedError(f"{name} of UpdatePullRequest")
@@ -392,7 +398,7 @@ def _set_issue(context: Context, asked: Input, state: str) -> Answer:
 
 def _update_issue(context: Context, asked: Input) -> Answer:
     issue = the_node(context, asked["id"], Issue)
-    _editable(context, issue, "UpdateIssue", more_than_state=True)
+    _editable(context, issue, "UpdateIssue", more_than_state=_says_more(asked))
     for name in ("milestoneId", "projectIds"):
         if asked.get(name):
             raise NotSimulatedError(f"{name} of UpdateIssue")

@@ -343,6 +343,16 @@ def test_graphql_holds_people_to_the_same_rights(sandbox: Sandbox, query: Query,
     assert (pull.is_open, own.is_open) == (True, False)
 
 
+def test_who_sorts_may_sort_over_graphql_and_no_more(sandbox: Sandbox, query: Query, rest: Rest, pull: Pull) -> None:
+    subject, ben = rest("GET", "/pulls/1").json()["node_id"], rest("GET", "//users/ben").json()["node_id"]
+    sandbox.world.users.set_role("mergeq-bot", "triage")
+
+    act(query, "updatePullRequest", "clientMutationId", pullRequestId=subject, assigneeIds=[ben], state="CLOSED")
+    refused = act(query, "updatePullRequest", "clientMutationId", pullRequestId=subject, title="x")
+
+    assert (pull.assignees, pull.is_open, refused["type"]) == (["ben"], False, "FORBIDDEN")
+
+
 @pytest.mark.usefixtures("pull")
 def test_search_and_lists_know_who_is_asked_and_assigned(sandbox: Sandbox, query: Query, rest: Rest) -> None:
     sandbox.world.users.join_team("acme/owners", "zoe")

@@ -295,6 +295,23 @@ def test_files_are_not_let_in_against_the_rules(
     assert rest("PATCH", "/git/refs/heads/main", sha=free).status_code == 200
 
 
+def test_a_submodule_has_no_size_and_a_merge_brings_what_is_new_in_it(sandbox: Sandbox, rest: Rest) -> None:
+    world, size = sandbox.world, {"type": "max_file_size", "parameters": {"max_file_size": 1}}
+    world.add_ruleset("acme/rocket", rules=[PATHS, size], target="push")
+    side = world.push("acme/rocket", "side", {"a.txt": "a\n"})
+    main = world.push("acme/rocket", "main", {"b.txt": "b\n"})
+
+    def merged(path: str, mode: str, sha: str) -> int:
+        entries = [{"path": path, "mode": mode, "type": "commit" if mode == "160000" else "blob", "sha": sha}]
+        tree = rest("POST", "/git/trees", base_tree=main, tree=entries).json()["sha"]
+        commit_ = rest("POST", "/git/commits", message="M", tree=tree, parents=[main, side]).json()["sha"]
+        return rest("POST", "/git/refs", ref=f"refs/heads/{path}", sha=commit_).status_code
+
+    blob = rest("POST", "/git/blobs", content="x").json()["sha"]
+    assert merged("lib", "160000", "1" * 40) == 201
+    assert merged("secret.txt", "100644", blob) == 422
+
+
 def _tree(sandbox: Sandbox) -> str:
     return sandbox.world.repo("acme/rocket").git.commit(tip(sandbox)).tree
 
