@@ -32,11 +32,11 @@ def lacking(repo: Repo, sha: str, base: str, demands: Demands) -> Iterator[Viola
     missing = [name for name in demands.environments if not _is_deployed(repo, sha, name)]
     if missing:
         yield Violation(f"Missing successful active {_listed(missing)} deployment{'s' if len(missing) > 1 else ''}.")
-    if any(not _is_scanned(repo, base, tool) for tool in demands.scanners):
+    if all(_is_scanned(repo, base, tool) for tool in demands.scanners):
+        for tool in demands.scanners:
+            yield from _by_result(repo, sha, tool, f"Code scanning is waiting for results from {tool}", "Code scanning")
+    else:
         yield Violation(NO_SCANS_OF_BASE)
-        return
-    for tool in demands.scanners:
-        yield from _by_result(repo, sha, tool, f"Code scanning is waiting for results from {tool}", "Code scanning")
     if demands.licenses:
         yield from _by_result(repo, sha, LICENSES, f"{LICENSES} is waiting for results", LICENSES)
 
@@ -48,7 +48,9 @@ def workflows_lacking(repo: Repo, sha: str, demands: Demands) -> Iterator[Violat
 
 
 def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if len(names) < 3:
+        return " and ".join(names)
+    return f"{', '.join(names[:-1])}, and {names[-1]}"
 
 
 def _is_deployed(repo: Repo, sha: str, environment: str) -> bool:

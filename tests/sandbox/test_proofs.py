@@ -43,6 +43,10 @@ def test_a_head_must_be_deployed_where_the_rule_says(sandbox: Sandbox, rest: Res
     sandbox.world.add_ruleset("acme/rocket", rules=[STAGING])
 
     neither = merging(rest)
+    more = {"type": "required_deployments", "parameters": {"required_deployment_environments": ["a", "b", "c"]}}
+    other = sandbox.world.add_ruleset("acme/rocket", "more", rules=[more], enforcement="active")
+    all_of_them = merging(rest)
+    rest("DELETE", f"/rulesets/{other.id}")
     deploy(rest, pull.head_sha, "staging", "failure")
     deploy(rest, pull.head_sha, "eu")
     one = merging(rest)
@@ -51,6 +55,8 @@ def test_a_head_must_be_deployed_where_the_rule_says(sandbox: Sandbox, rest: Res
     deploy(rest, pull.head_sha, "staging")
 
     assert neither == (405, found("Missing successful active staging and eu deployments."))
+    three = "Missing successful active a, b, and c deployments."
+    assert all_of_them == (405, found("Missing successful active staging and eu deployments.", three))
     assert one == (405, found("Missing successful active staging deployment."))
     assert moved == found("Missing successful active staging deployment.")
     assert states[-1] == "blocked"
