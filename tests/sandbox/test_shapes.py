@@ -504,7 +504,7 @@ SENT = {
 
 
 @pytest.mark.parametrize(
-    "document", [*SENT.values(), documents.staged(2), documents.rules_of(2)], ids=[*SENT, "staged", "rules"]
+    "document", [*SENT.values(), documents.staged(2), documents.states_of(2)], ids=[*SENT, "staged", "states"]
 )
 def test_what_mergeq_sends_is_valid_on_the_whole_schema(document: str) -> None:
     assert validate(whole_schema(), parse(document)) == []
