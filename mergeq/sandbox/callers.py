@@ -92,6 +92,12 @@ class Caller:
             return self.may(({"administration": "write"},), repo)
         return self.login is not None and repo.people.is_admin(self.login)
 
+    def owns(self, org: str) -> bool:
+        """Whether this caller may see and change an organization's settings; what an App may is not looked at."""
+        users, login = self.world.users, self.login
+        is_owner = login is not None and (users.is_admin(login) or users.members(org).get(login) == "admin")
+        return is_owner or self.is_integration
+
     def refusal(self) -> RefusedError:
         """What GitHub says to a token that may not."""
         through_app = self.grant is not None and self.grant.app is not None

@@ -200,18 +200,17 @@ def _apply(world: World, run: CheckRun, report: RunReport) -> None:
 def _announce_run(world: World, repo: Repo, run: CheckRun, action: str) -> None:
     if world.webhooks.wanted("check_run", repo.full_name):
         shape = world.shapes().check_run(repo, run)
-        world.emit("check_run", repo, {"action": action, "check_run": shape}, by=_reporter(world, run))
+        world.emit("check_run", repo, {"action": action, "check_run": shape}, by=_reporter(run))
     done = action == "completed" and run.suite.status is CheckStatus.COMPLETED
     if done and world.webhooks.wanted("check_suite", repo.full_name):
         suite = world.shapes().check_suite(repo, run.suite)
-        world.emit("check_suite", repo, {"action": "completed", "check_suite": suite}, by=_reporter(world, run))
+        world.emit("check_suite", repo, {"action": "completed", "check_suite": suite}, by=_reporter(run))
 
 
 def _of_checks(lag: Fault) -> bool:
     return bool(lag.args.get("checks"))
 
 
-def _reporter(world: World, run: CheckRun) -> str:
-    """Who a check run is by: the bot of an App that is registered."""
-    registered = world.registry.registration(run.suite.app.id)
-    return run.suite.app.slug if registered is None else registered.bot
+def _reporter(run: CheckRun) -> str:
+    """Who a check run is by: the App's bot."""
+    return f"{run.suite.app.slug}[bot]"

@@ -10,7 +10,7 @@ from typing import Any
 
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.records import NOBODY, Method, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
-from mergeq.sandbox.rulesets import BypassMode, Rule, Ruleset, covering
+from mergeq.sandbox.rulesets import OF_PUSHES, BypassMode, Rule, Ruleset, covering
 
 LOCKED = "Cannot change this locked branch"
 PROTECTED = "Cannot update this protected ref."
@@ -49,6 +49,19 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """A sentence against a write, what was found to be so, and whether it holds for administrators too.
+
+    Found are commits, or the files of a push (``of_push``), of which its sender is told in a part of its own.
+    """
+
+    sentence: str
+    found: tuple[str, ...] = ()
+    absolute: bool = False
+    of_push: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Demands:
     """Everything one source asks of writes to a ref.
 
@@ -75,6 +88,16 @@ class Demands:
     author_emails: tuple[Pattern, ...] = ()
     committer_emails: tuple[Pattern, ...] = ()
     names: tuple[Pattern, ...] = ()
+    environments: tuple[str, ...] = ()
+    """Where the commit must have been deployed to."""
+    workflows: tuple[str, ...] = ()
+    """The paths of those that must have passed."""
+    workflows_on_create: bool = True
+    scanners: tuple[str, ...] = ()
+    """The tools of code scanning that must have found nothing."""
+    licenses: bool = False
+    files: tuple[Rule, ...] = ()
+    """What is asked of the files that a push brings."""
 
     @property
     def looks_at_commits(self) -> bool:
@@ -93,6 +116,11 @@ class Binding:
     def is_ruleset(self) -> bool:
         return isinstance(self.source, Ruleset)
 
+    @property
+    def is_about_pushes(self) -> bool:
+        """Whether it binds whatever is pushed, and no ref in particular."""
+        return isinstance(self.source, Ruleset) and self.source.is_about_pushes
+
     def lets_through(self, repo: Repo, by: str, *, merging: bool) -> BypassMode | None:
         """How somebody is let through by it, which GitHub tells in the answer to a push; None if not at all."""
         if isinstance(self.source, Protection):
@@ -103,12 +131,17 @@ class Binding:
 
 
 def bindings(repo: Repo, ref: str) -> tuple[Binding, ...]:
-    """All that is in force on a ref, whether it exists or not."""
+    """All that is in force on a ref, whether it exists or not, and on what is pushed to it."""
     found = [Binding(_of_ruleset(ruleset), ruleset) for ruleset in covering(repo, ref)]
     rule = repo.protection_of(ref.removeprefix(HEADS)) if ref.startswith(HEADS) else None
     if rule is not None:
         found.insert(0, Binding(_of_protection(rule), rule))
     return tuple(found)
+
+
+def is_protected(repo: Repo, branch: str) -> bool:
+    """Whether GitHub calls a branch so: anything is in force on it, be it ever so little."""
+    return any(not binding.is_about_pushes for binding in bindings(repo, HEADS + branch))
 
 
 @lru_cache(maxsize=256)
@@ -126,6 +159,7 @@ def _of_protection(rule: Protection) -> Demands:
         pushers=rule.restrictions,
         pushers_create=rule.block_creations,
         queue=rule.queue,
+        environments=rule.environments or (),
     )
 
 
@@ -172,6 +206,17 @@ def _with(demands: Demands, rule: Rule) -> Demands:
             methods = frozenset(map(Method, sent.get("allowed_merge_methods") or Method))
             threads = sent["required_review_thread_resolution"]
             return replace(demands, reviews=reviews, methods=methods, threads=threads)
+        case "required_deployments":
+            return replace(demands, environments=tuple(sent["required_deployment_environments"]))
+        case "workflows":
+            paths = tuple(workflow["path"] for workflow in sent["workflows"])
+            return replace(demands, workflows=paths, workflows_on_create=not sent["do_not_enforce_on_create"])
+        case "code_scanning":
+            return replace(demands, scanners=tuple(tool["tool"] for tool in sent["code_scanning_tools"]))
+        case "license_compliance_scanning":
+            return replace(demands, licenses=True)
+        case kind if kind in OF_PUSHES:
+            return replace(demands, files=(*demands.files, rule))
     return _with_pattern(demands, rule.type, sent)
 
 

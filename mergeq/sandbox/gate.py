@@ -221,7 +221,8 @@ def finish(answer: Response) -> Response:
     budget = g.get("budget") or here.rates.budget(who.payer, resource, now)
     skew: Fault | None = g.get("skew")
     faults = world().faults
-    if not faults.is_on(FaultId.LIMIT_NONE) and not faults.is_on(FaultId.PROFILE_GHES):
+    by_itself = "registration" in g  # an App that signs its requests, which has no installation's or user's limit
+    if not by_itself and not faults.is_on(FaultId.LIMIT_NONE) and not faults.is_on(FaultId.PROFILE_GHES):
         answer.headers.update(budget.headers())
     answer.headers["Date"] = http_date(world().now() + (float(skew.args.get("seconds", 0)) if skew else 0))
     answer.headers["Server"] = "github.com"

@@ -15,12 +15,14 @@ from typing import IO
 
 from mergeq.sandbox.git_objects import (
     GITHUB,
+    BroughtFile,
     CommitInfo,
     FileChange,
     GitError,
     Person,
     TreeEntry,
     commit_text,
+    parse_brought,
     parse_commit,
     parse_commits,
     parse_diff,
@@ -189,6 +191,18 @@ class GitRepo:
         """Commits of ``tip`` that no branch has yet, with their parents, parents first."""
         lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", tip, "--not", "--branches")
         return tuple((words[0], tuple(words[1:])) for words in map(str.split, lines.splitlines()))
+
+    def brought(self, tip: str) -> tuple[BroughtFile, ...]:
+        """What the commits of ``tip`` that no branch has yet do to files, each by itself, oldest first."""
+        flags = ["--reverse", "-c", "--raw", "--no-renames", "--no-abbrev", "-z", "--format="]
+        return parse_brought(self.git("log", *flags, tip, "--not", "--branches").stdout.decode(errors="replace"))
+
+    def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
+        """How many bytes these objects have; those that are elsewhere, as submodules are, have none."""
+        wanted = list(dict.fromkeys(blobs))
+        asked = "".join(f"{sha}\n" for sha in wanted).encode()
+        lines = self.git("cat-file", "--batch-check=%(objectsize)", stdin=asked).stdout.decode().splitlines()
+        return {sha: int(line) if line.isdigit() else 0 for sha, line in zip(wanted, lines, strict=True)}
 
     def changes(self, base: str, head: str) -> tuple[FileChange, ...]:
         """What ``head`` changed since it left ``base``; commits are immutable, so each pair is compared once."""

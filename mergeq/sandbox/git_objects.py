@@ -67,6 +67,14 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class BroughtFile:
+    """A file that a commit changes; ``blob`` is what it is then, None if it is gone."""
+
+    path: str
+    blob: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TreeEntry:
     """One line of a tree; only a blob has a size."""
 
@@ -170,6 +178,16 @@ def parse_diff(output: str) -> tuple[FileChange, ...]:
             added, deleted, path = entry.split("\t", 2)
             counts[path] = (0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted))
     return tuple(FileChange(path, *status[path], *counts[path]) for path in status)
+
+
+def parse_brought(output: str) -> tuple[BroughtFile, ...]:
+    """What ``git log -c --raw -z`` printed: of a merge, what is as in none of its parents."""
+    entries = iter(entry for entry in output.split("\0") if entry)
+    found = []
+    for entry in entries:
+        *_, blob, status = entry.split(" ")
+        found.append(BroughtFile(next(entries), None if "D" in status else blob))
+    return tuple(found)
 
 
 def parse_tree(output: str) -> tuple[TreeEntry, ...]:

@@ -151,8 +151,8 @@ def bind(resolvers: Resolvers) -> None:
     resolvers.is_a(TreeNode, "Tree")
     resolvers.is_a(Status, "StatusContext")
     resolvers.is_a(CheckRun, "CheckRun")
-    for kind in ("User", "Organization", "Bot"):
-        resolvers.bind(kind, id=lambda node, ctx: node_id("U", ctx.world.users.id_of(node.login)))
+    for kind, prefix in (("User", "U"), ("Organization", "O"), ("Bot", "U")):
+        resolvers.bind(kind, id=lambda node, ctx, prefix=prefix: node_id(prefix, ctx.world.users.id_of(node.login)))
         resolvers.attributes(kind, "login")
     resolvers.bind("User", name=lambda node, _: node.login, email=lambda _node, _ctx: "")
     resolvers.bind(
@@ -196,12 +196,12 @@ def _bind_commit(resolvers: Resolvers) -> None:
         authored_date=lambda node, _: iso(node.info.authored_at),
         committed_date=lambda node, _: iso(node.info.committed_at),
         pushed_date=lambda _node, _ctx: None,
-        check_suites=lambda node, _, **page: connect(node.repo.suites.get(node.info.sha, ()), **page),
+        check_suites=_check_suites,
         history=_history,
         author=lambda node, _: GitActorNode(node.info.author, node.info.authored_at),
         committer=lambda node, _: GitActorNode(node.info.committer, node.info.committed_at),
         status=_status,
-        status_check_rollup=lambda node, _: rollup(node.repo, node.info.sha),
+        status_check_rollup=lambda node, ctx: readable_rollup(ctx, node.repo, node.info.sha),
         abbreviated_oid=lambda node, _: node.info.sha[:7],
         committed_via_web=lambda node, _: node.info.is_verified,
         additions=lambda node, _: sum(change.additions for change in _changes(node)),
@@ -252,7 +252,19 @@ def _history(node: CommitNode, _context: Context, **page: Any) -> Connection:
     return connect([CommitNode(node.repo, info) for info in infos], **page)
 
 
-def _status(node: CommitNode, _context: Context) -> StatusNode | None:
+def readable_rollup(context: Context, repo: Repo, sha: str) -> RollupNode | None:
+    """What is reported on a commit, for a token that may read statuses or check runs."""
+    context.require(({"checks": "read"}, {"statuses": "read"}), repo)
+    return rollup(repo, sha)
+
+
+def _check_suites(node: CommitNode, context: Context, **page: Any) -> Connection:
+    context.require(({"checks": "read"},), node.repo)
+    return connect(node.repo.suites.get(node.info.sha, ()), **page)
+
+
+def _status(node: CommitNode, context: Context) -> StatusNode | None:
+    context.require(({"statuses": "read"},), node.repo)
     statuses = node.repo.latest_statuses(node.info.sha)
     return StatusNode(node.repo, node.info.sha, statuses) if statuses else None
 

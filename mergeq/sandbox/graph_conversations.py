@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.graph_commits import actor, commit
+from mergeq.sandbox.graph_commits import ActorNode, actor, commit
+from mergeq.sandbox.graph_protection import TeamNode
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.policy import opinions
@@ -57,11 +58,22 @@ class LabelNode:
     label: Label
 
 
+@dataclass(frozen=True, slots=True)
+class RequestNode:
+    """Somebody, or a team, that is asked to review a pull request."""
+
+    pull: Pull
+    requested_reviewer: ActorNode | TeamNode
+
+
 def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
     resolvers.is_a(ReviewNode, "PullRequestReview")
     resolvers.is_a(ThreadNode, "PullRequestReviewThread")
     resolvers.is_a(LabelNode, "Label")
+    resolvers.is_a(RequestNode, "ReviewRequest")
+    resolvers.attributes("ReviewRequest", "requestedReviewer")
+    resolvers.bind("ReviewRequest", id=_request_id)
     _bind_reviews(resolvers)
     _bind_comments(resolvers)
     _bind_labels(resolvers)
@@ -71,7 +83,7 @@ def bind(resolvers: Resolvers) -> None:
             database_id=lambda ticket, _: ticket.id,
             labels=_labels,
             comments=_comments,
-            assignees=_none,
+            assignees=lambda ticket, _, **page: connect([ActorNode(login) for login in ticket.assignees], **page),
             project_cards=_none,
             project_items=_none,
             reaction_groups=_no_reactions,
@@ -85,7 +97,7 @@ def bind(resolvers: Resolvers) -> None:
         latest_reviews=_latest_reviews,
         latest_opinionated_reviews=_latest_opinions,
         review_threads=lambda pull, _, **page: connect([ThreadNode(pull, t) for t in pull.threads], **page),
-        review_requests=_none,
+        review_requests=_review_requests,
         closing_issues_references=_none,
         total_comments_count=lambda pull, _: len(pull.comments) + len(pull.threads),
         active_lock_reason=lambda pull, _: (
@@ -97,6 +109,13 @@ def bind(resolvers: Resolvers) -> None:
 def _none(_ticket: Pull | Issue, _context: Context, **page: Any) -> Connection:
     """A list that nothing here can put anything into."""
     return connect((), **page)
+
+
+def _review_requests(pull: Pull, context: Context, **page: Any) -> Connection:
+    owner = context.repo_of(pull).owner
+    asked: list[ActorNode | TeamNode] = [ActorNode(login) for login in pull.reviewers]
+    asked += [TeamNode(owner, slug) for slug in pull.reviewing_teams]
+    return connect([RequestNode(pull, who) for who in asked], **page)
 
 
 def _no_reactions(_subject: object, _context: Context) -> list[Mapping[str, Any]]:
@@ -136,6 +155,12 @@ def _latest_reviews(pull: Pull, context: Context, **page: Any) -> Connection:
 
 def _latest_opinions(pull: Pull, context: Context, **page: Any) -> Connection:
     return connect(_nodes(pull, context, tuple(opinions(pull).values())), **page)
+
+
+def _request_id(node: RequestNode, context: Context) -> str:
+    who, users = node.requested_reviewer, context.world.users
+    number = users.id_of(who.login) if isinstance(who, ActorNode) else users.team_id(who.owner, who.slug)
+    return node_id("RR", node.pull.id, number)
 
 
 def _review_url(node: ReviewNode, context: Context) -> str:

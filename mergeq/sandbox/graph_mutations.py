@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from mergeq.sandbox import graph_protecting, merging, pulls, refs
+from mergeq.sandbox import asking, graph_protecting, graph_ruling, merging, pulls, refs
 from mergeq.sandbox.git import HEADS
-from mergeq.sandbox.graph_commits import RefNode, actor, commit, ref
+from mergeq.sandbox.graph_commits import ActorNode, RefNode, actor, commit, ref
 from mergeq.sandbox.graph_conversations import CommentNode, ReviewNode, ThreadNode
+from mergeq.sandbox.graph_protection import TeamNode
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError, Resolvers, camel
 from mergeq.sandbox.ids import cursor, node_id, parts_of
@@ -35,7 +36,7 @@ def bind(resolvers: Resolvers) -> None:
         for field in ("clientMutationId", *fields):
             resolvers.field(payload, name=field)(_item(field))
     for field in ("cursor", "node"):
-        resolvers.field("IssueCommentEdge", name=field)(_item(field))
+        resolvers.field("IssueCommentEdge", "UserEdge", name=field)(_item(field))
 
 
 def _item(name: str) -> Callable[..., Any]:
@@ -54,9 +55,15 @@ def _answering(mutation: Mutation) -> Callable[..., Answer]:
             raise
         except RefusedError as refusal:
             kind = "FORBIDDEN" if refusal.status == 403 else "UNPROCESSABLE"
-            raise GraphRefusedError(kind, refusal.message) from refusal
+            raise GraphRefusedError(kind, _words(refusal)) from refusal
 
     return answer
+
+
+def _words(refusal: RefusedError) -> str:
+    """What REST would say; where that tells the reasons apart from the message, the reasons alone."""
+    reasons = [one if isinstance(one, str) else one.get("message", "") for one in refusal.errors]
+    return " ".join(filter(None, reasons)) or refusal.message
 
 
 def _require_permission(context: Context, mutation: str, asked: Input) -> None:
@@ -77,8 +84,7 @@ def _require(context: Context, repo: Repo, mutation: str, role: Role = Role.WRIT
     if repo.archived:
         raise archived()
     if not context.caller.is_integration and not repo.people.reaches(context.viewer, role):
-        words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
-        raise GraphRefusedError("FORBIDDEN", words)
+        raise graph_protecting.forbidden(context, mutation)
 
 
 def _update_refs(context: Context, asked: Input) -> Answer:
@@ -165,6 +171,16 @@ def _merge_branch(context: Context, asked: Input) -> Answer:
     return {"mergeCommit": merged and commit(repo, merged)}
 
 
+def _editable(context: Context, ticket: Pull | Issue, mutation: str, *, more_than_state: bool = False) -> None:
+    """Raises as ``_require`` does, for whoever has not opened it and may not change what others have."""
+    repo = context.world.repo_of(ticket)
+    if repo.archived:
+        raise archived()
+    may = asking.may_change(repo, ticket, context.viewer, more_than_state=more_than_state)
+    if not context.caller.is_integration and not may:
+        raise graph_protecting.forbidden(context, mutation)
+
+
 def _the_pull(context: Context, asked: Input, mutation: str) -> Pull:
     """The pull request that a writer wants changed."""
     pull = the_node(context, asked["pullRequestId"], Pull)
@@ -227,45 +243,58 @@ def _create_pull_request(context: Context, asked: Input) -> Answer:
     return {"pullRequest": opened}
 
 
+def _says_more(asked: Input) -> bool:
+    """Whether more is to be changed than what people who sort may change."""
+    said = {name for name, value in asked.items() if value is not None}
+    return bool(said - {"id", "pullRequestId", "clientMutationId", "state", "labelIds", "assigneeIds"})
+
+
+def _own_pull(context: Context, asked: Input, mutation: str, *, more_than_state: bool = False) -> Pull:
+    """The pull request that its author, or whoever may, wants changed."""
+    pull = the_node(context, asked["pullRequestId"], Pull)
+    _editable(context, pull, mutation, more_than_state=more_than_state)
+    return pull
+
+
 def _update_pull_request(context: Context, asked: Input) -> Answer:
-    pull = _the_pull(context, asked, "UpdatePullRequest")
-    for name in ("assigneeIds", "milestoneId", "projectIds"):
+    pull = _own_pull(context, asked, "UpdatePullRequest", more_than_state=_says_more(asked))
+    for name in ("milestoneId", "projectIds"):
         if asked.get(name):
             raise NotSimulatedError(f"{name} of UpdatePullRequest")
     world, by = context.world, context.viewer
+    if asked.get("assigneeIds") is not None:
+        _set_assignees(context, pull, asked["assigneeIds"], "UpdatePullRequest")
     pulls.edit(world, pull, by, title=asked.get("title"), body=asked.get("body"), base=asked.get("baseRefName"))
     if "labelIds" in asked:
+        _require(context, context.repo_of(pull), "UpdatePullRequest", Role.TRIAGE)
         _set_labels(context, pull, asked["labelIds"] or ())
     if asked.get("maintainerCanModify") is not None:
         pull.maintainer_can_modify = asked["maintainerCanModify"]
-    match asked.get("state"):
-        case "CLOSED":
-            pulls.close(world, pull, by)
-        case "OPEN":
-            pulls.reopen(world, pull, by)
+    if asked.get("state") is not None:
+        pulls.set_state(world, pull, asked["state"].lower(), by)
     return {"pullRequest": pull}
 
 
 def _close_pull_request(context: Context, asked: Input) -> Answer:
-    pull = _the_pull(context, asked, "ClosePullRequest")
+    pull = _own_pull(context, asked, "ClosePullRequest")
     pulls.close(context.world, pull, context.viewer)
     return {"pullRequest": pull}
 
 
 def _reopen_pull_request(context: Context, asked: Input) -> Answer:
-    pull = _the_pull(context, asked, "ReopenPullRequest")
+    pull = _own_pull(context, asked, "ReopenPullRequest")
     pulls.reopen(context.world, pull, context.viewer)
     return {"pullRequest": pull}
 
 
 def _mark_pull_request_ready_for_review(context: Context, asked: Input) -> Answer:
-    pull = _the_pull(context, asked, "MarkPullRequestReadyForReview")
+    pull = _own_pull(context, asked, "MarkPullRequestReadyForReview", more_than_state=True)
     pulls.set_draft(context.world, pull, context.viewer, draft=False)
     return {"pullRequest": pull}
 
 
 def _convert_pull_request_to_draft(context: Context, asked: Input) -> Answer:
-    pull = _the_pull(context, asked, "ConvertPullRequestToDraft")
+    pull = _own_pull(context, asked, "ConvertPullRequestToDraft", more_than_state=True)
     pulls.set_draft(context.world, pull, context.viewer, draft=True)
     return {"pullRequest": pull}
 
@@ -298,7 +327,7 @@ def _set_thread(context: Context, asked: Input, *, resolved: bool) -> Answer:
 
 def _add_comment(context: Context, asked: Input) -> Answer:
     ticket: Pull | Issue = the_node(context, asked["subjectId"], Ticket)  # type: ignore[assignment]
-    pulls.comment(context.world, ticket, asked["body"], context.viewer)
+    pulls.comment(context.world, ticket, asked["body"], context.viewer, context.via_app)
     place = len(ticket.comments) - 1
     return {
         "subject": ticket,
@@ -342,11 +371,13 @@ def _set_labels(context: Context, ticket: Pull | Issue, ids: Sequence[str]) -> N
 def _create_issue(context: Context, asked: Input) -> Answer:
     repo = the_node(context, asked["repositoryId"], Repo)
     ids = asked.get("labelIds") or ()
-    unsupported = asked.keys() - {"repositoryId", "title", "body", "labelIds", "clientMutationId"}
+    unsupported = asked.keys() - {"repositoryId", "title", "body", "labelIds", "assigneeIds", "clientMutationId"}
     if any(asked[name] for name in unsupported):
         raise NotSimulatedError(f"{min(unsupported)} of CreateIssue")
     names = [label.name for label in repo.labels.values() if node_id("LA", label.id) in ids]
-    issue = pulls.open_issue(context.world, repo, asked["title"], asked.get("body") or "", names, context.viewer)
+    words, by = (asked["title"], asked.get("body") or ""), context.viewer
+    issue = pulls.open_issue(context.world, repo, *words, names, by, context.via_app)
+    asking.assign(context.world, issue, _logins(context, asked.get("assigneeIds") or ()), by)
     return {"issue": issue}
 
 
@@ -360,12 +391,73 @@ def _reopen_issue(context: Context, asked: Input) -> Answer:
 
 def _set_issue(context: Context, asked: Input, state: str) -> Answer:
     issue = the_node(context, asked["issueId"], Issue)
-    _require(context, context.world.repo_of(issue), "CloseIssue")
-    pulls.set_issue_state(context.world, issue, state, context.viewer)
+    _editable(context, issue, "CloseIssue" if state == "closed" else "ReopenIssue")
+    pulls.set_state(context.world, issue, state, context.viewer)
     return {"issue": issue}
 
 
+def _update_issue(context: Context, asked: Input) -> Answer:
+    issue = the_node(context, asked["id"], Issue)
+    _editable(context, issue, "UpdateIssue", more_than_state=_says_more(asked))
+    for name in ("milestoneId", "projectIds"):
+        if asked.get(name):
+            raise NotSimulatedError(f"{name} of UpdateIssue")
+    world, by = context.world, context.viewer
+    if asked.get("assigneeIds") is not None:
+        _set_assignees(context, issue, asked["assigneeIds"], "UpdateIssue")
+    if asked.get("labelIds") is not None:
+        _require(context, world.repo_of(issue), "UpdateIssue", Role.TRIAGE)
+        _set_labels(context, issue, asked["labelIds"])
+    pulls.edit_issue(world, issue, by, title=asked.get("title"), body=asked.get("body"))
+    if asked.get("state") is not None:
+        pulls.set_state(world, issue, asked["state"].lower(), by)
+    return {"issue": issue, "actor": actor(by)}
+
+
+def _logins(context: Context, ids: Sequence[str]) -> list[str]:
+    return [the_node(context, identifier, ActorNode).login for identifier in ids]
+
+
+def _set_assignees(context: Context, ticket: Pull | Issue, ids: Sequence[str], mutation: str) -> None:
+    _require(context, context.world.repo_of(ticket), mutation, Role.TRIAGE)
+    asking.set_assignees(context.world, ticket, _logins(context, ids), context.viewer)
+
+
+def _assignable(context: Context, asked: Input, mutation: str) -> Pull | Issue:
+    ticket: Pull | Issue = the_node(context, asked["assignableId"], Ticket)  # type: ignore[assignment]
+    _require(context, context.world.repo_of(ticket), mutation, Role.TRIAGE)
+    return ticket
+
+
+def _add_assignees_to_assignable(context: Context, asked: Input) -> Answer:
+    ticket = _assignable(context, asked, "AddAssigneesToAssignable")
+    asking.assign(context.world, ticket, _logins(context, asked["assigneeIds"]), context.viewer)
+    return {"assignable": ticket}
+
+
+def _remove_assignees_from_assignable(context: Context, asked: Input) -> Answer:
+    ticket = _assignable(context, asked, "RemoveAssigneesFromAssignable")
+    asking.unassign(context.world, ticket, _logins(context, asked["assigneeIds"]), context.viewer)
+    return {"assignable": ticket}
+
+
+def _request_reviews(context: Context, asked: Input) -> Answer:
+    """These and no others, unless they are to be added (``union``)."""
+    pull = the_node(context, asked["pullRequestId"], Pull)
+    _require(context, context.repo_of(pull), "RequestReviews", Role.TRIAGE)
+    logins = _logins(context, asked.get("userIds") or ())
+    teams = [the_node(context, identifier, TeamNode).slug for identifier in asked.get("teamIds") or ()]
+    ask = asking.request_reviews if asked.get("union") else asking.set_reviewers
+    ask(context.world, pull, logins, teams, context.viewer)
+    edge = {"cursor": cursor(len(logins) - 1), "node": ActorNode(logins[-1])} if logins else None
+    return {"pullRequest": pull, "actor": actor(context.viewer), "requestedReviewersEdge": edge}
+
+
 PAYLOADS: Mapping[Mutation, tuple[str, ...]] = {
+    _add_assignees_to_assignable: ("assignable",),
+    _remove_assignees_from_assignable: ("assignable",),
+    _request_reviews: ("pullRequest", "actor", "requestedReviewersEdge"),
+    _update_issue: ("issue", "actor"),
     _add_comment: ("subject", "commentEdge"),
     _add_labels_to_labelable: ("labelable",),
     _add_pull_request_review: ("pullRequestReview",),
@@ -396,5 +488,8 @@ PAYLOADS: Mapping[Mutation, tuple[str, ...]] = {
     graph_protecting.create_branch_protection_rule: ("branchProtectionRule",),
     graph_protecting.update_branch_protection_rule: ("branchProtectionRule",),
     graph_protecting.delete_branch_protection_rule: (),
+    graph_ruling.create_repository_ruleset: ("ruleset",),
+    graph_ruling.update_repository_ruleset: ("ruleset",),
+    graph_ruling.delete_repository_ruleset: (),
 }
 """Every mutation, and what its payload holds besides the client's own id."""

@@ -12,7 +12,7 @@ from mergeq.sandbox.graph_protection import RuleNode, TeamNode
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError
 from mergeq.sandbox.records import NOBODY, App, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
-from mergeq.sandbox.refusals import NotSimulatedError, archived
+from mergeq.sandbox.refusals import archived, refuse_unpaid
 
 Input = Mapping[str, Any]
 _SWITCHES = {
@@ -36,7 +36,7 @@ _REVIEW_SWITCHES = {
 def create_branch_protection_rule(context: Context, asked: Input) -> dict[str, Any]:
     """A rule for a name or pattern that has none; refused under GitHub's words if it has."""
     repo = the_node(context, asked["repositoryId"], Repo)
-    _require_admin(context, repo, "CreateBranchProtectionRule")
+    require_admin(context, repo, "CreateBranchProtectionRule")
     pattern = asked["pattern"]
     if pattern in repo.protections:
         raise GraphRefusedError("UNPROCESSABLE", f"Name already protected: {pattern}")
@@ -48,7 +48,7 @@ def create_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
 def update_branch_protection_rule(context: Context, asked: Input) -> dict[str, Any]:
     """What is not mentioned stays; a rule keeps its age, by which patterns take precedence."""
     node = the_node(context, asked["branchProtectionRuleId"], RuleNode)
-    _require_admin(context, node.repo, "UpdateBranchProtectionRule")
+    require_admin(context, node.repo, "UpdateBranchProtectionRule")
     pattern = asked.get("pattern") or node.pattern
     if pattern != node.pattern and pattern in node.repo.protections:
         raise GraphRefusedError("UNPROCESSABLE", f"Name already protected: {pattern}")
@@ -62,23 +62,34 @@ def update_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
 def delete_branch_protection_rule(context: Context, asked: Input) -> dict[str, Any]:
     """Lift a rule."""
     node = the_node(context, asked["branchProtectionRuleId"], RuleNode)
-    _require_admin(context, node.repo, "DeleteBranchProtectionRule")
+    require_admin(context, node.repo, "DeleteBranchProtectionRule")
     context.world.unprotect(node.repo, node.pattern)
     return {}
 
 
-def _require_admin(context: Context, repo: Repo, mutation: str) -> None:
+def require_admin(context: Context, repo: Repo, mutation: str) -> None:
+    """Raises GraphRefusedError for everybody but administrators; RefusedError 403 where nothing can be protected."""
     if repo.archived:
         raise archived()
     if not context.caller.administers(repo):
-        words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
-        raise GraphRefusedError("FORBIDDEN", words)
+        raise forbidden(context, mutation)
+    refuse_unpaid(repo)
+
+
+def forbidden(context: Context, mutation: str) -> GraphRefusedError:
+    """What GitHub says to a person without the right."""
+    words = f"{context.viewer} does not have the correct permissions to execute `{mutation}`"
+    return GraphRefusedError("FORBIDDEN", words)
 
 
 def _changed(context: Context, repo: Repo, rule: Protection, asked: Input) -> Protection:
-    if asked.get("requiresDeployments") or asked.get("requiredDeploymentEnvironments"):
-        raise NotSimulatedError("required deployments of a protected branch")
     changes = _given(asked, _SWITCHES)
+    if not asked.get("requiresDeployments", rule.environments is not None):
+        changes["environments"] = None
+    elif asked.get("requiredDeploymentEnvironments") is not None:
+        changes["environments"] = tuple(asked["requiredDeploymentEnvironments"])
+    else:
+        changes["environments"] = rule.environments or ()
     if asked.get("bypassForcePushActorIds") is not None:
         changes["forcers"] = _named(context, repo, asked["bypassForcePushActorIds"])
     pushers = asked.get("pushActorIds")

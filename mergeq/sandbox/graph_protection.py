@@ -155,8 +155,8 @@ def _bind_demands(resolvers: Resolvers) -> None:
         is_admin_enforced=lambda node, _: node.rule.enforce_admins,
         restricts_pushes=lambda node, _: node.rule.restrictions is not None,
         restricts_review_dismissals=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismissers),
-        requires_deployments=lambda _node, _ctx: False,
-        required_deployment_environments=lambda _node, _ctx: [],
+        requires_deployments=lambda node, _: node.rule.environments is not None,
+        required_deployment_environments=lambda node, _: list(node.rule.environments or ()),
         lock_branch=lambda node, _: node.rule.lock_branch,
         lock_allows_fetch_and_merge=lambda node, _: node.rule.fork_syncing,
     )

@@ -10,7 +10,7 @@ from mergeq.sandbox import mergeability
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import CommitInfo
-from mergeq.sandbox.graph_commits import CommitNode, RefNode, RollupNode, actor, commit, ref, rollup
+from mergeq.sandbox.graph_commits import CommitNode, RefNode, actor, commit, readable_rollup, ref
 from mergeq.sandbox.graph_conversations import LabelNode
 from mergeq.sandbox.graph_schema import Connection, Context, Resolvers, connect
 from mergeq.sandbox.ids import node_id
@@ -55,7 +55,7 @@ def bind(resolvers: Resolvers) -> None:
     """Add these answers."""
     resolvers.is_a(Pull, "PullRequest")
     resolvers.is_a(Issue, "Issue")
-    resolvers.never("MergeQueue MergeQueueEntry ReviewRequest Workflow WorkflowRun")
+    resolvers.never("MergeQueue MergeQueueEntry Workflow WorkflowRun")
     resolvers.never("Project ProjectCard ProjectColumn ProjectV2 ProjectV2Item")
     resolvers.is_a(TimelineNode, lambda node: str(node.event.kind))
     _bind_shared(resolvers)
@@ -144,14 +144,8 @@ def _bind_merging(resolvers: Resolvers) -> None:
         viewer_can_merge_as_admin=_may_override,
         viewer_can_update=lambda pull, ctx: ctx.repo_of(pull).people.may_write(ctx.viewer) or pull.author == ctx.viewer,
         viewer_can_enable_auto_merge=lambda pull, ctx: ctx.repo_of(pull).settings.allow_auto_merge,
-        status_check_rollup=_rollup,
+        status_check_rollup=lambda pull, ctx: readable_rollup(ctx, ctx.repo_of(pull), pull.head_sha),
     )
-
-
-def _rollup(pull: Pull, context: Context) -> RollupNode | None:
-    repo = context.repo_of(pull)
-    context.require(({"checks": "read"}, {"statuses": "read"}), repo)
-    return rollup(repo, pull.head_sha)
 
 
 def _merge_commit(pull: Pull, context: Context) -> CommitNode | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from mergeq.sandbox.asking import is_assignable, is_assigned
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import HEADS
@@ -23,6 +24,7 @@ from mergeq.sandbox.graph_commits import (
 )
 from mergeq.sandbox.graph_conversations import LabelNode, ReviewNode, ThreadNode
 from mergeq.sandbox.graph_protection import RuleNode, TeamNode
+from mergeq.sandbox.graph_rulesets import RulesetNode
 from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, Ticket
@@ -152,7 +154,7 @@ def _resolve(context: Context, identifier: str) -> Any:
     prefix, parts = parts_of(identifier) or ("", ())
     if not parts or not parts[0].isdigit():
         return None
-    if len(parts) == 1 and prefix in ("U", "T", "A"):
+    if len(parts) == 1 and prefix in ("U", "O", "T", "A"):
         return _actor_by_id(context, prefix, int(parts[0]))
     if prefix in _BY_NUMBER and len(parts) == 1:
         return next((one.node for one in _BY_NUMBER[prefix](context) if one.number == int(parts[0])), None)
@@ -223,11 +225,18 @@ def _all_pulls(context: Context) -> Iterator[tuple[Repo, Pull]]:
     yield from ((repo, pull) for repo in _seen(context) for pull in repo.pulls.values())
 
 
+def _all_rulesets(context: Context) -> Iterator[_Numbered]:
+    for repo in _seen(context):
+        known = (*repo.rulesets.values(), *repo.owner_rulesets.values())
+        yield from (_Numbered(ruleset.id, RulesetNode(repo, ruleset)) for ruleset in known)
+
+
 _BY_NUMBER: Mapping[str, Callable[[Context], Iterator[_Numbered]]] = {
     "LA": _all_labels,
     "PRR": _all_reviews,
     "PRRT": _all_threads,
     "CR": _all_runs,
+    "RRS": _all_rulesets,
 }
 
 
@@ -272,9 +281,21 @@ def _bind_repository(resolvers: Resolvers) -> None:
             LabelNode(repo, repo.labels[name.casefold()]) if name.casefold() in repo.labels else None
         ),
         labels=_labels,
-        assignable_users=lambda _repo, _ctx, **page: connect((), **page),
+        assignable_users=_assignable_users,
     )
     _bind_settings(resolvers)
+
+
+def _assignable_users(repo: Repo, _context: Context, **page: Any) -> Connection:
+    logins = (login for login in repo.people.collaborators() if is_assignable(repo, login))
+    return connect([ActorNode(login) for login in logins], **page)
+
+
+def _teams(node: ActorNode, context: Context, order_by: Mapping[str, str] | None = None, **page: Any) -> Connection:
+    """By name, which is the only order there is."""
+    slugs = context.world.users.teams_of_org(node.login)
+    falling = order_by is not None and order_by["direction"] == "DESC"
+    return connect([TeamNode(node.login, slug) for slug in (slugs[::-1] if falling else slugs)], **page)
 
 
 def _bind_settings(resolvers: Resolvers) -> None:
@@ -282,7 +303,7 @@ def _bind_settings(resolvers: Resolvers) -> None:
         "Repository",
         description=lambda repo, _: repo.settings.description,
         homepage_url=lambda repo, _: repo.settings.homepage,
-        parent=lambda repo, ctx: ctx.world.find_repo(repo.fork_of) if repo.fork_of else None,
+        parent=lambda repo, _: repo.fork_of,
         created_at=lambda repo, _: iso(repo.created_at),
         updated_at=lambda repo, _: iso(max(repo.pushed_at, repo.updated_at)),
         pushed_at=lambda repo, _: iso(repo.pushed_at),
@@ -306,6 +327,7 @@ def _bind_settings(resolvers: Resolvers) -> None:
         "Organization",
         name=lambda node, _: node.login,
         url=lambda node, ctx: f"{ctx.shapes.web}/{node.login}",
+        teams=_teams,
         repository=lambda node, ctx, name: next(
             (repo for repo in _seen(ctx) if repo.full_name.casefold() == f"{node.login}/{name}".casefold()), None
         ),
@@ -444,9 +466,10 @@ def _issues(
     filter_by: Mapping[str, Any] | None = None,
     **page: Any,
 ) -> Connection:
-    asked = {name for name, value in (filter_by or {}).items() if value is not None}
-    if asked - {"createdBy", "labels", "states"}:
-        raise NotSimulatedError(f"issues filtered by {min(asked - {'createdBy', 'labels', 'states'})}")
+    asked = {name for name, value in (filter_by or {}).items() if value not in (None, False)}
+    unknown = asked - {"assignee", "createdBy", "labels", "states"}
+    if unknown:
+        raise NotSimulatedError(f"issues filtered by {min(unknown)}")
     wanted = filter_by or {}
     states, labels = states or wanted.get("states"), labels or wanted.get("labels")
     chosen = [
@@ -455,6 +478,7 @@ def _issues(
         if (not states or issue.state.upper() in states)
         and _any_label(issue, labels)
         and wanted.get("createdBy") in (None, issue.author)
+        and is_assigned(issue, wanted.get("assignee"))
     ]
     return connect(_ordered(chosen, order_by), **page)
 

@@ -59,6 +59,12 @@ _PARAMETERS = {
     "commit_author_email_pattern": ("CommitAuthorEmailPatternParameters", _PATTERN),
     "commit_message_pattern": ("CommitMessagePatternParameters", _PATTERN),
     "committer_email_pattern": ("CommitterEmailPatternParameters", _PATTERN),
+    "code_scanning": ("CodeScanningParameters", "codeScanningTools"),
+    "file_extension_restriction": ("FileExtensionRestrictionParameters", "restrictedFileExtensions"),
+    "file_path_restriction": ("FilePathRestrictionParameters", "restrictedFilePaths"),
+    "max_file_path_length": ("MaxFilePathLengthParameters", "maxFilePathLength"),
+    "max_file_size": ("MaxFileSizeParameters", "maxFileSize"),
+    "workflows": ("WorkflowsParameters", "doNotEnforceOnCreate workflows"),
     "merge_queue": (
         "MergeQueueParameters",
         """checkResponseTimeoutMinutes groupingStrategy maxEntriesToBuild maxEntriesToMerge mergeMethod
@@ -78,6 +84,10 @@ _PARAMETERS = {
     "update": ("UpdateParameters", "updateAllowsFetchAndMerge"),
 }
 """Per rule that has parameters: GraphQL's name for them, and their fields."""
+
+
+_NOT_IN_GRAPHQL = ("copilot_code_review", "license_compliance_scanning")
+"""The types of rules that the published schema has no name for."""
 
 
 def bind(resolvers: Resolvers) -> None:
@@ -138,8 +148,13 @@ def _bind_parameters(resolvers: Resolvers) -> None:
         "PullRequestParameters",
         allowed_merge_methods=lambda node, _: [method.upper() for method in node.sent["allowed_merge_methods"]],
     )
-    for name in ("context", "integrationId"):
-        resolvers.field("StatusCheckConfiguration", name=name)(_sent(name))
+    for kind, fields in (
+        ("StatusCheckConfiguration", "context integrationId"),
+        ("CodeScanningTool", "alertsThreshold securityAlertsThreshold tool"),
+        ("WorkflowFileReference", "path ref repositoryId sha"),
+    ):
+        for name in fields.split():
+            resolvers.field(kind, name=name)(_sent(name))
 
 
 def _bind_bypass(resolvers: Resolvers) -> None:
@@ -193,7 +208,7 @@ def _rules_of_ref(
     node: RefNode, _context: Context, order_by: Mapping[str, str] | None = None, **page: Any
 ) -> Connection:
     """What is in force on a ref, in the order of the rulesets unless asked by type."""
-    rules = [RulesetRuleNode(node.repo, r, at) for r in covering(node.repo, node.ref) for at in range(len(r.rules))]
+    rules = [rule for ruleset in covering(node.repo, node.ref) for rule in _rule_nodes(node.repo, ruleset)]
     if order_by is not None:
         rules.sort(key=lambda rule: _order_of(rule, order_by["field"]), reverse=order_by["direction"] == "DESC")
     return connect(rules, **page)
@@ -209,8 +224,13 @@ def _source(node: RulesetNode, _context: Context) -> Repo | ActorNode:
 
 
 def _rules(node: RulesetNode, _context: Context, type: str | None = None, **page: Any) -> Connection:  # noqa: A002
-    rules = [RulesetRuleNode(node.repo, node.ruleset, place) for place in range(len(node.ruleset.rules))]
+    rules = _rule_nodes(node.repo, node.ruleset)
     return connect([rule for rule in rules if type in (None, rule.rule.type.upper())], **page)
+
+
+def _rule_nodes(repo: Repo, ruleset: Ruleset) -> list[RulesetRuleNode]:
+    nodes = [RulesetRuleNode(repo, ruleset, place) for place in range(len(ruleset.rules))]
+    return [node for node in nodes if node.rule.type not in _NOT_IN_GRAPHQL]
 
 
 def _parameters(node: RulesetRuleNode, _context: Context) -> ParametersNode | None:

@@ -47,6 +47,11 @@ class Context:
     def viewer(self) -> str:
         return self.caller.login or ""
 
+    @property
+    def via_app(self) -> int | None:
+        """The App (id) that asks, for itself or for somebody."""
+        return None if self.caller.grant is None else self.caller.grant.app
+
     def require(self, needs: Needs, repo: Repo) -> None:
         """Raise GraphRefusedError FORBIDDEN, for the field that is asked for, unless the token was given this."""
         if not self.caller.may(needs, repo):

@@ -85,6 +85,8 @@ def remove_account(world: World, login: str) -> None:
     world.users.gone.add(login)
     for ticket in (ticket for repo in world.repos() for ticket in repo.tickets):
         ticket.author = GHOST if ticket.author == login else ticket.author
+        ticket.assignees = [one for one in ticket.assignees if one != login]
         ticket.comments = [replace(c, author=GHOST) if c.author == login else c for c in ticket.comments]
         if isinstance(ticket, Pull):
+            ticket.reviewers = [one for one in ticket.reviewers if one != login]
             ticket.reviews = [replace(r, author=GHOST) if r.author == login else r for r in ticket.reviews]

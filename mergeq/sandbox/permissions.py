@@ -35,6 +35,7 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
     (r"\w+ /commits/\{ref\}/(status|statuses)", None, "statuses"),
     (r"\w+ /statuses/.*", None, "statuses"),
     (r"\w+ /check-(runs|suites).*", None, "checks"),
+    (r"\w+ /deployments.*", None, "deployments"),
     (
         r"\w+ /(branches|commits|compare|contents|readme|git|merges|merge-upstream|tarball|zipball|dispatches)($|/.*)",
         None,
@@ -60,6 +61,10 @@ _FREE = re.compile(r"GET /(rate_limit|meta|users?(/.*)?|apps/.*|orgs/\{org\})|DE
 
 MUTATIONS: Mapping[str, Needs] = {
     "addComment": ({"issues": "write"}, {"pull_requests": "write"}),
+    "addAssigneesToAssignable": ({"issues": "write"}, {"pull_requests": "write"}),
+    "removeAssigneesFromAssignable": ({"issues": "write"}, {"pull_requests": "write"}),
+    "requestReviews": ({"pull_requests": "write"},),
+    "updateIssue": ({"issues": "write"},),
     "closeIssue": ({"issues": "write"},),
     "createIssue": ({"issues": "write"},),
     "reopenIssue": ({"issues": "write"},),
@@ -89,9 +94,10 @@ MUTATIONS: Mapping[str, Needs] = {
     "createBranchProtectionRule": ({"administration": "write"},),
     "updateBranchProtectionRule": ({"administration": "write"},),
     "deleteBranchProtectionRule": ({"administration": "write"},),
-    "createRepositoryRuleset": ({"administration": "write"},),
-    "updateRepositoryRuleset": ({"administration": "write"},),
-    "deleteRepositoryRuleset": ({"administration": "write"},),
+    **dict.fromkeys(
+        ("createRepositoryRuleset", "updateRepositoryRuleset", "deleteRepositoryRuleset"),
+        ({"administration": "write"}, {"organization_administration": "write"}),
+    ),
 }
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mergeq.sandbox.codeowners import waited_for
-from mergeq.sandbox.demands import Binding, Demands, bindings
+from mergeq.sandbox.demands import Binding, Demands, Violation, bindings
 from mergeq.sandbox.git import HEADS, ZERO
 from mergeq.sandbox.git_objects import CommitInfo
+from mergeq.sandbox.proofs import files_against, lacking, workflows_lacking
 from mergeq.sandbox.records import (
     PASSING,
     CheckRun,
@@ -121,15 +122,6 @@ def opinions(pull: Pull) -> dict[str, Review]:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """A sentence against a write, the commits it is about, and whether it holds for administrators too."""
-
-    sentence: str
-    commits: tuple[str, ...] = ()
-    absolute: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Ruling:
     """What stands against a write, by classic protection and by rulesets, and what somebody was let through."""
 
@@ -158,7 +150,7 @@ class Ruling:
 def judge_move(repo: Repo, ref: str, old: str, new: str, by: str) -> Ruling:
     """What stands against moving a ref from ``old`` to ``new`` (ZERO: not there); the objects are there.
 
-    A branch that is created needs no pull request; its contexts are asked for all the same.
+    A branch that is created needs no pull request, nor deployments and scans; its contexts are asked for all the same.
     """
     move = _Move(repo, ref, old, new, by)
     return _ruling(repo, ref, by, move.against, merging=False)
@@ -231,7 +223,11 @@ class _Move:
             yield Violation(NOT_AUTHORIZED)
         if demands.on_create or not creating:
             yield from _contexts(self.repo, self.new, demands)
+        if demands.workflows_on_create or not creating:
+            yield from workflows_lacking(self.repo, self.new, demands)
+        yield from files_against(self.repo, self.new, demands)
         if not creating:
+            yield from lacking(self.repo, self.new, self.old, demands)
             yield from self._not_by_pull_request(binding)
         if demands.looks_at_commits:
             yield from self._commits(demands)
@@ -275,6 +271,7 @@ def _against_merge(
     repo: Repo, pull: Pull, method: Method, message: str, by: str, demands: Demands
 ) -> Iterator[Violation]:
     yield from _unmet(repo, pull, demands, by)
+    yield from files_against(repo, pull.head_sha, demands)
     if not may_push(repo, demands.pushers, by):
         yield Violation(NOT_AUTHORIZED)
     if demands.linear and method is Method.MERGE:
@@ -305,6 +302,8 @@ def _unmet(repo: Repo, pull: Pull, demands: Demands, by: str | None) -> Iterator
     if demands.queue:
         yield Violation(BY_QUEUE)
     yield from _contexts(repo, pull.head_sha, demands)
+    yield from workflows_lacking(repo, pull.head_sha, demands)
+    yield from lacking(repo, pull.head_sha, repo.git.tip(pull.base_ref) or ZERO, demands)
     rule = demands.reviews
     if rule is not None and not (by is not None and is_named(repo, rule.bypass, by)):
         words = _reviews_lacking(repo, pull, rule)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from mergeq.sandbox.demands import bindings
-from mergeq.sandbox.git import HEADS
+from mergeq.sandbox.demands import is_protected
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import Protection, Repo, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.shapes import Json, Shapes
@@ -23,7 +22,7 @@ def branch_shape(shapes: Shapes, repo: Repo, name: str, sha: str) -> Json:
         "name": name,
         "commit": shapes.commit(repo, repo.git.commit(sha)),
         "_links": {"self": url, "html": f"{shapes.web}/{repo.full_name}/tree/{quote(name)}"},
-        "protected": bool(bindings(repo, HEADS + name)),
+        "protected": is_protected(repo, name),
         "protection": {
             "enabled": rule is not None,
             "required_status_checks": {

@@ -9,6 +9,7 @@ from mergeq.sandbox.clock import iso
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import FileChange
 from mergeq.sandbox.ids import node_id
+from mergeq.sandbox.protection_shapes import team_shape
 from mergeq.sandbox.records import Pull, Repo, Review, Thread
 from mergeq.sandbox.shapes import Json, Shapes, no_reactions
 from mergeq.sandbox.users import login_of, person
@@ -43,10 +44,9 @@ def pull_summary(shapes: Shapes, repo: Repo, pull: Pull) -> Json:
         "labels": shapes.labels(repo, pull),
         "milestone": shapes.milestone(repo, pull.milestone),
         "draft": pull.draft,
-        "assignee": None,
-        "assignees": [],
-        "requested_reviewers": [],
-        "requested_teams": [],
+        **shapes.assignees(pull),
+        "requested_reviewers": [shapes.user(login) for login in pull.reviewers],
+        "requested_teams": [team_shape(shapes, repo.owner, slug) for slug in pull.reviewing_teams],
         "author_association": repo.association(pull.author),
         "auto_merge": _auto_merge(shapes, pull),
         "active_lock_reason": pull.lock_reason,

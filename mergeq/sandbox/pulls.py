@@ -204,8 +204,16 @@ def review(world: World, pull: Pull, by: str, state: ReviewState, body: str = ""
         return dismiss(world, pull, _newest_opinion(pull, by), by)
     submitted = Review(world.next_id(), by, state, pull.head_sha, world.now(), body)
     pull.reviews.append(submitted)
+    _be_answered(world, pull, by)
     _tell_review(world, pull, submitted, by, "submitted")
     return submitted
+
+
+def _be_answered(world: World, pull: Pull, by: str) -> None:
+    """Who has reviewed is asked no longer, and neither are their teams; no event tells it."""
+    members = world.repo_of(pull).people.teams
+    pull.reviewers = [login for login in pull.reviewers if login != by]
+    pull.reviewing_teams = [slug for slug in pull.reviewing_teams if by not in members.get(slug, ())]
 
 
 def dismiss(world: World, pull: Pull, given: Review, by: str) -> Review:
@@ -359,11 +367,11 @@ def _tell_label(world: World, ticket: Pull | Issue, label: Label, by: str, actio
         announce_issue(world, ticket, action, by, label=shown)
 
 
-def comment(world: World, ticket: Pull | Issue, body: str, by: str) -> Comment:
+def comment(world: World, ticket: Pull | Issue, body: str, by: str, via: int | None = None) -> Comment:
     """Comment on an issue or pull request; raises RefusedError 403 where that is locked and ``by`` may not write."""
     if ticket.locked and not world.repo_of(ticket).people.may_write(by):
         raise RefusedError(403, "Unable to create comment because issue is locked.")
-    said = Comment(world.next_id(), by, body, world.now())
+    said = Comment(world.next_id(), by, body, world.now(), via)
     ticket.comments.append(said)
     ticket.updated_at = world.now()
     _tell_comment(world, ticket, said, by, "created")
@@ -390,7 +398,9 @@ def _tell_comment(world: World, ticket: Pull | Issue, said: Comment, by: str, ac
         world.emit("issue_comment", repo, {"action": action, **shown, **fields}, by=by, pr=ticket.number)
 
 
-def open_issue(world: World, repo: Repo, title: str, body: str, labels: Iterable[str], by: str) -> Issue:
+def open_issue(
+    world: World, repo: Repo, title: str, body: str, labels: Iterable[str], by: str, via: int | None = None
+) -> Issue:
     """Open an issue; its labels are announced one by one."""
     now = world.now()
     number = repo.next_number()
@@ -403,6 +413,7 @@ def open_issue(world: World, repo: Repo, title: str, body: str, labels: Iterable
         author=by,
         created_at=now,
         updated_at=now,
+        via_app=via,
     )
     repo.issues[number] = issue
     announce_issue(world, issue, "opened", by)
@@ -411,16 +422,18 @@ def open_issue(world: World, repo: Repo, title: str, body: str, labels: Iterable
     return issue
 
 
-def set_issue_state(world: World, issue: Issue, state: str, by: str) -> None:
-    """Close or reopen an issue."""
+def set_state(world: World, ticket: Pull | Issue, state: str, by: str) -> None:
+    """Close or reopen; raises RefusedError 422 for another word."""
     if state not in ("open", "closed"):
-        raise invalid("Issue", "state is not included in the list", "state")
-    if issue.state == state:
-        return
-    issue.state = state
-    issue.updated_at = world.now()
-    issue.closed_at = issue.updated_at if state == "closed" else None
-    announce_issue(world, issue, "closed" if state == "closed" else "reopened", by)
+        resource = "PullRequest" if isinstance(ticket, Pull) else "Issue"
+        raise invalid(resource, "state is not included in the list", "state")
+    if isinstance(ticket, Pull):
+        (close if state == "closed" else reopen)(world, ticket, by)
+    elif ticket.state != state:
+        ticket.state = state
+        ticket.updated_at = world.now()
+        ticket.closed_at = ticket.updated_at if state == "closed" else None
+        announce_issue(world, ticket, "closed" if state == "closed" else "reopened", by)
 
 
 def edit_issue(world: World, issue: Issue, by: str, *, title: str | None, body: str | None) -> None:

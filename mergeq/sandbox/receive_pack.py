@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from mergeq.sandbox import refs
-from mergeq.sandbox.demands import bindings
+from mergeq.sandbox.demands import Violation, bindings
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.git import ZERO
 from mergeq.sandbox.git_objects import GitError
-from mergeq.sandbox.policy import Ruling, Violation
+from mergeq.sandbox.policy import Ruling
 from mergeq.sandbox.records import Repo
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 BY_PROTECTION = "protected branch hook declined"
 BY_RULESETS = "push declined due to repository rule violations"
+_PUSH_PROTECTION = f"""- GITHUB PUSH PROTECTION
+  {"—" * 41}
+    Resolve the following violations before pushing again
+
+"""
 _FLUSH = b"0000"
 _MAX_BAND = 60_000
 
@@ -115,16 +121,24 @@ def _words(ref: str, ruling: Ruling, web: str) -> str:
         if ruling.rulesets:
             link = f"{web}/rules?ref={quote(ref, safe='')}"
             head = f"error: GH013: Repository rule violations found for {ref}.\nReview all repository rules at {link}\n"
-        return head + "\n" + "".join(map(_item, ruling.refused))
+        return head + "\n" + _items(ruling.refused)
     if ruling.bypassed:
-        return f"Bypassed rule violations for {ref}:\n\n" + "".join(map(_item, ruling.bypassed))
+        return f"Bypassed rule violations for {ref}:\n\n" + _items(ruling.bypassed)
     return ""
 
 
+def _items(violations: Iterable[Violation]) -> str:
+    """One by one, and what is wrong with pushed files in a part of its own."""
+    listed = list(violations)
+    items = "".join(_item(violation) for violation in listed if not violation.of_push)
+    of_push = "".join(_item(violation) for violation in listed if violation.of_push)
+    return items + (_PUSH_PROTECTION + textwrap.indent(of_push, "    ") if of_push else "")
+
+
 def _item(violation: Violation) -> str:
-    found = len(violation.commits)
+    found = len(violation.found)
     count = f"  Found {found} violation{'s' if found > 1 else ''}:\n\n" if found else ""
-    return f"- {violation.sentence}\n{count}" + "".join(f"  {sha}\n" for sha in violation.commits) + "\n"
+    return f"- {violation.sentence}\n{count}" + "".join(f"  {one}\n" for one in violation.found) + "\n"
 
 
 def _moved_or_why(repo: Repo, push: Push, command: Command) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from mergeq.sandbox.git import GitRepo
 from mergeq.sandbox.globs import fnmatch
@@ -135,12 +136,13 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment on an issue or pull request."""
+    """One comment on an issue or pull request; ``via_app``: by which App (id) it was written."""
 
     id: int
     author: str
     body: str
     created_at: float
+    via_app: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,68 @@ class CheckRun:
     summary: str | None = None
 
 
+class DeploymentState(StrEnum):
+    """How a deployment is, as REST spells it."""
+
+    ERROR = "error"
+    FAILURE = "failure"
+    INACTIVE = "inactive"
+    IN_PROGRESS = "in_progress"
+    QUEUED = "queued"
+    PENDING = "pending"
+    SUCCESS = "success"
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    """What somebody said of a deployment."""
+
+    id: int
+    state: DeploymentState
+    creator: str
+    created_at: float
+    environment: str
+    description: str = ""
+    environment_url: str = ""
+    log_url: str = ""
+    via_app: int | None = None
+
+
+@dataclass(slots=True)
+class Deployment:
+    """A wish to have a commit run somewhere, and what has become of it, oldest first.
+
+    ``transient``: the environment will be gone; ``production``: people use it. Neither becomes inactive by itself.
+    """
+
+    id: int
+    sha: str
+    ref: str
+    task: str
+    original_environment: str
+    description: str | None
+    payload: Any
+    creator: str
+    created_at: float
+    transient: bool = False
+    production: bool = False
+    via_app: int | None = None
+    statuses: list[DeploymentStatus] = field(default_factory=list)
+
+    @property
+    def state(self) -> DeploymentState:
+        return self.statuses[-1].state if self.statuses else DeploymentState.PENDING
+
+    @property
+    def environment(self) -> str:
+        """The one that was reported last; a deployment may end up elsewhere than where it was meant for."""
+        return self.statuses[-1].environment if self.statuses else self.original_environment
+
+    @property
+    def updated_at(self) -> float:
+        return self.statuses[-1].created_at if self.statuses else self.created_at
+
+
 class TimelineKind(StrEnum):
     """GraphQL's names of the timeline items that are kept."""
 
@@ -273,6 +337,7 @@ class Ticket:
     lock_reason: str | None = None
     labels: list[str] = field(default_factory=list)
     milestone: Milestone | None = None
+    assignees: list[str] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
 
     def has_label(self, name: str) -> bool:
@@ -281,7 +346,9 @@ class Ticket:
 
 @dataclass(slots=True)
 class Issue(Ticket):
-    """An issue that is not a pull request."""
+    """An issue that is not a pull request; ``via_app``: by which App (id) it was opened."""
+
+    via_app: int | None = None
 
 
 @dataclass(slots=True)
@@ -313,6 +380,10 @@ class Pull(Ticket):
     reviews: list[Review] = field(default_factory=list)
     timeline: list[TimelineEvent] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
+    reviewers: list[str] = field(default_factory=list)
+    """Who is asked for a review and has not given one since."""
+    reviewing_teams: list[str] = field(default_factory=list)
+    """The slugs of the teams that are asked."""
 
     @property
     def is_open(self) -> bool:
@@ -392,6 +463,8 @@ class Protection:
     fork_syncing: bool = False
     signatures: bool = False
     creator: str | None = None
+    environments: tuple[str, ...] | None = None
+    """Where its commits must have been deployed to."""
     queue: bool = False
     """Merges only by GitHub's own merge queue, which nothing but its settings page can ask for."""
 
@@ -427,7 +500,7 @@ class Repo:
     created_at: float
     pushed_at: float
     owner_is_user: bool = False
-    fork_of: str | None = None
+    fork_of: Repo | None = None
     allowed: frozenset[Method] = frozenset(Method)
     settings: Settings = Settings()
     ci: CiConfig | None = None
@@ -443,6 +516,8 @@ class Repo:
     issues: dict[int, Issue] = field(default_factory=dict)
     statuses: dict[str, list[Status]] = field(default_factory=dict)
     suites: dict[str, list[CheckSuite]] = field(default_factory=dict)
+    deployments: list[Deployment] = field(default_factory=list)
+    """Oldest first."""
     protections: dict[str, Protection] = field(default_factory=dict)
     """By branch name or glob, oldest first."""
     rulesets: dict[int, Ruleset] = field(default_factory=dict)

@@ -73,7 +73,7 @@ def push_series(
     names = [title] if len(steps) == 1 else [f"{title} ({n} of {len(steps)})" for n in range(1, len(steps) + 1)]
     drafts = [Draft(files, name, person(by)) for files, name in zip(steps, names, strict=True)]
     if repo.fork_of is not None and old is None:
-        repo.git.fetch(world.repo(repo.fork_of).git_dir, parent, HEADS + branch)
+        repo.git.fetch(repo.fork_of.git_dir, parent, HEADS + branch)
     shas = repo.git.write(HEADS + branch, parent, drafts, world.now())
     moved(world, repo, HEADS + branch, old or ZERO, shas[-1], by)
 

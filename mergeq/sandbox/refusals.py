@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mergeq.sandbox.records import Repo
 
 FieldError = Mapping[str, str]
 
@@ -61,3 +65,10 @@ def invalid(resource: str, message: str, field: str | None = None) -> RefusedErr
     if field is not None:
         error["field"] = field
     return RefusedError(422, "Validation Failed", [error])
+
+
+def refuse_unpaid(repo: Repo) -> None:
+    """Private repositories without a paid plan have no protection; raises RefusedError 403."""
+    if repo.private and repo.free_plan:
+        words = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+        raise RefusedError(403, words)

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, jsonify, request
 
-from mergeq.sandbox import gate, pulls
+from mergeq.sandbox import asking, gate, pulls
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Issue, Pull, Repo
 from mergeq.sandbox.refusals import MovedError, NotSimulatedError, RefusedError, archived, invalid, not_found
@@ -88,13 +88,6 @@ def the_repo(owner: str, repo: str) -> Repo:
     raise MovedError(request.method, former.id, "".join(f"/{part}" for part in rest_of_path))
 
 
-def refuse_unpaid(repo: Repo) -> None:
-    """Private repositories without a paid plan have no protection; raises RefusedError 403."""
-    if repo.private and repo.free_plan:
-        words = "Upgrade to GitHub Pro or make this repository public to enable this feature."
-        raise RefusedError(403, words)
-
-
 def the_pull(owner: str, repo: str, number: int) -> tuple[Repo, Pull]:
     """Raises RefusedError 404."""
     found = the_repo(owner, repo)
@@ -132,6 +125,24 @@ def _holder(repo: Repo, role: Role) -> str:
     if not caller().is_integration and not repo.people.reaches(login, role):
         raise caller().refusal()
     return login
+
+
+def editor(repo: Repo, ticket: Pull | Issue, fields: Json) -> str:
+    """Who changes an issue or pull request: its author, and who may; raises RefusedError 401, or 403 in GitHub's words.
+
+    They are recorded of issues, and taken to be the same of pull requests.
+    """
+    login = changer(repo)
+    more = fields.keys() - {"state", "labels", "assignees"}
+    if not caller().is_integration and not asking.may_change(repo, ticket, login, more_than_state=bool(more)):
+        raise RefusedError(403, f"Issue not editable by {login}")
+    return login
+
+
+def sorts(repo: Repo) -> bool:
+    """Whether the asker may sort issues: of others, labels and assignees are dropped without a word."""
+    login = actor()
+    return caller().is_integration or repo.people.reaches(login, Role.TRIAGE)
 
 
 def administrator(repo: Repo, *, changes: bool = False) -> str:

@@ -15,7 +15,6 @@ from mergeq.sandbox.shapes import Json, Shapes
 from mergeq.sandbox.site import caller, shapes, world
 
 _REPO = "/repos/<owner>/<repo>"
-_APP = "sandbox-app"
 
 
 @endpoint("POST", f"{_REPO}/statuses/<sha>")
@@ -145,33 +144,36 @@ def _run(owner: str, repo: str, check_run_id: int) -> Answer:
 
 @endpoint("POST", f"{_REPO}/check-runs")
 def _start_run(owner: str, repo: str) -> Answer:
-    """Started in the name of the App whose token asks; people have one they share, so that tests need no App."""
+    """Started in the name of the App whose token asks."""
     found = the_repo(owner, repo)
-    changer(found) if caller().is_integration else writer(found)
+    reporter = _reporter(found)
     fields = body("name", "head_sha", *_RUN_FIELDS)
     name, sha = required(fields, "CheckRun", "name"), required(fields, "CheckRun", "head_sha")
-    run = checks.start_run(world(), found, sha, name, _reporter(), _report(fields, CheckStatus.QUEUED))
+    run = checks.start_run(world(), found, sha, name, reporter, _report(fields, CheckStatus.QUEUED))
     return jsonify(shapes().check_run(found, run)), 201
 
 
 @endpoint("PATCH", f"{_REPO}/check-runs/<int:check_run_id>")
 def _update_run(owner: str, repo: str, check_run_id: int) -> Answer:
     found: Repo = the_repo(owner, repo)
-    writer(found)
+    reporter = _reporter(found)
     fields = body(*_RUN_FIELDS)
     run = checks.find_run(found, check_run_id)
     if run is None:
         raise not_found()
-    if run.suite.app != _reporter():
+    if run.suite.app != reporter:
         only = "check run can only be modified by the GitHub App that created it."
-        raise RefusedError(403, f"Invalid app_id `{_reporter().id}` - {only}")
+        raise RefusedError(403, f"Invalid app_id `{reporter.id}` - {only}")
     return jsonify(shapes().check_run(found, checks.update_run(world(), found, run, _report(fields, run.status))))
 
 
-def _reporter() -> App:
-    """The App in whose name a check run is reported."""
+def _reporter(found: Repo) -> App:
+    """The App in whose name a check run is reported; raises RefusedError 403 for people, whatever they may."""
+    changer(found)
     registered = world().registry.registration(caller().app or 0)
-    return world().app(_APP) if registered is None else registered.app
+    if registered is None:
+        raise RefusedError(403, "You must authenticate via a GitHub App.")
+    return registered.app
 
 
 @endpoint("GET", f"{_REPO}/actions/runs")

@@ -57,10 +57,16 @@ def _create_commit(owner: str, repo: str) -> Answer:
         raise RefusedError(422, "Tree SHA does not exist")
     if any(found.git.kind(parent) != "commit" for parent in parents):
         raise RefusedError(422, "Parent SHA does not exist or is not a commit object")
+    sha = drafted(found, tree, parents, message, fields, by)
+    return jsonify(commit_shape(shapes(), found, found.git.commit(sha))), 201
+
+
+def drafted(repo: Repo, tree: str, parents: tuple[str, ...], message: str, fields: Json, by: str) -> str:
+    """A commit by whom the body names; by the asker, and signed, where it names nobody."""
     signed = fields.get("author") is None and fields.get("committer") is None
     author, authored_at = _signed_by(fields.get("author"), person(by), world().now())
     committer, committed_at = _signed_by(fields.get("committer"), author, authored_at)
-    sha = found.git.commit_tree(
+    return repo.git.commit_tree(
         tree,
         parents,
         message,
@@ -70,7 +76,6 @@ def _create_commit(owner: str, repo: str) -> Answer:
         when=committed_at,
         signed=signed,
     )
-    return jsonify(commit_shape(shapes(), found, found.git.commit(sha))), 201
 
 
 def _parents(sent: Any) -> tuple[str, ...]:

@@ -7,28 +7,30 @@ from dataclasses import replace
 
 from flask import jsonify
 
-from mergeq.sandbox import pulls, search
+from mergeq.sandbox import asking, pulls, search
 from mergeq.sandbox.clock import iso
 from mergeq.sandbox.records import Issue, Label, Pull, Repo
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid, not_found
+from mergeq.sandbox.refusals import RefusedError, invalid, not_found
 from mergeq.sandbox.rest import (
     Answer,
     body,
     changer,
     chosen,
     content,
+    editor,
     endpoint,
     page_asked,
     paged,
     parameters,
     required,
+    sorts,
     the_repo,
     the_ticket,
     triager,
     writer,
 )
 from mergeq.sandbox.searching import find
-from mergeq.sandbox.site import caller, shapes, world
+from mergeq.sandbox.site import caller, shapes, via_app, world
 
 _ISSUES = "/repos/<owner>/<repo>/issues"
 _ISSUE = f"{_ISSUES}/<int:issue_number>"
@@ -40,7 +42,7 @@ _LABELS = "/repos/<owner>/<repo>/labels"
 def _list(owner: str, repo: str) -> Answer:
     """Issues and pull requests alike, as GitHub lists them."""
     found = the_repo(owner, repo)
-    asked = parameters("state", "labels", "creator", "sort", "direction", "since")
+    asked = parameters("state", "labels", "creator", "assignee", "sort", "direction", "since")
     state = chosen(asked.get("state", "open"), ("open", "closed", "all"), "Issue", "state")
     sort = chosen(asked.get("sort", "created"), ("created", "updated", "comments"), "Issue", "sort")
     labels = [name for name in asked.get("labels", "").split(",") if name]
@@ -55,6 +57,7 @@ def _list(owner: str, repo: str) -> Answer:
         if state in ("all", ticket.state)
         and all(ticket.has_label(name) for name in labels)
         and asked.get("creator") in (None, ticket.author)
+        and asking.is_assigned(ticket, asked.get("assignee"))
         and iso(ticket.updated_at) >= asked.get("since", "")
     ]
     listed.sort(key=lambda t: (keys[sort](t), t.number), reverse=asked.get("direction", "desc") == "desc")
@@ -104,22 +107,54 @@ def _get(owner: str, repo: str, issue_number: int) -> Answer:
 def _open(owner: str, repo: str) -> Answer:
     found = the_repo(owner, repo)
     by = changer(found)
-    fields = body("title", "body", "labels")
+    fields = body("title", "body", "labels", "assignees")
     title = required(fields, "Issue", "title")
-    issue = pulls.open_issue(world(), found, title, fields.get("body") or "", _names(fields.get("labels") or []), by)
+    labels, assignees = (fields.get(name) or [] if sorts(found) else [] for name in ("labels", "assignees"))
+    asking.refuse_strangers(found, assignees)
+    issue = pulls.open_issue(world(), found, title, fields.get("body") or "", _names(labels), by, via_app())
+    asking.assign(world(), issue, assignees, by)
     return jsonify(shapes().issue(found, issue)), 201
 
 
 @endpoint("PATCH", _ISSUE)
 def _edit(owner: str, repo: str, issue_number: int) -> Answer:
+    """A pull request may be changed as the issue that it is too."""
+    found, ticket = the_ticket(owner, repo, issue_number)
+    fields = body("title", "body", "state", "labels", "assignees")
+    by = editor(found, ticket, fields)
+    title, text, state = (fields.get(name) for name in ("title", "body", "state"))
+    if sorts(found):
+        if "assignees" in fields:
+            asking.set_assignees(world(), ticket, fields["assignees"] or (), by)
+        if "labels" in fields:
+            pulls.set_labels(world(), ticket, _names(fields["labels"] or []), by)
+    if isinstance(ticket, Pull):
+        pulls.edit(world(), ticket, by, title=title, body=text)
+    else:
+        pulls.edit_issue(world(), ticket, by, title=title, body=text)
+    if state is not None:
+        pulls.set_state(world(), ticket, state, by)
+    return jsonify(shapes().issue(found, ticket))
+
+
+@endpoint("POST", f"{_ISSUE}/assignees")
+def _assign(owner: str, repo: str, issue_number: int) -> Answer:
+    """Whoever may not sort issues, and whoever cannot be assigned, is passed over in silence."""
     found, ticket = the_ticket(owner, repo, issue_number)
     by = changer(found)
-    fields = body("title", "body", "state")
-    if isinstance(ticket, Pull):
-        raise NotSimulatedError("PATCH of a pull request as an issue")
-    pulls.edit_issue(world(), ticket, by, title=fields.get("title"), body=fields.get("body"))
-    if fields.get("state") is not None:
-        pulls.set_issue_state(world(), ticket, fields["state"], by)
+    assignees = body("assignees").get("assignees") or []
+    if sorts(found):
+        asking.assign(world(), ticket, assignees, by)
+    return jsonify(shapes().issue(found, ticket)), 201
+
+
+@endpoint("DELETE", f"{_ISSUE}/assignees")
+def _unassign(owner: str, repo: str, issue_number: int) -> Answer:
+    found, ticket = the_ticket(owner, repo, issue_number)
+    by = changer(found)
+    assignees = body("assignees").get("assignees") or []
+    if sorts(found):
+        asking.unassign(world(), ticket, assignees, by)
     return jsonify(shapes().issue(found, ticket))
 
 
@@ -196,7 +231,7 @@ def _comments(owner: str, repo: str, issue_number: int) -> Answer:
 def _comment(owner: str, repo: str, issue_number: int) -> Answer:
     found, ticket = the_ticket(owner, repo, issue_number)
     by = changer(found)
-    said = pulls.comment(world(), ticket, required(body("body"), "IssueComment", "body"), by)
+    said = pulls.comment(world(), ticket, required(body("body"), "IssueComment", "body"), by, via_app())
     return jsonify(shapes().comment(found, ticket.number, said)), 201
 
 

@@ -19,8 +19,8 @@ from mergeq.sandbox.protection_shapes import (
     status_shape,
 )
 from mergeq.sandbox.records import NOBODY, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
-from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid
-from mergeq.sandbox.rest import Answer, administrator, body, content, endpoint, parameters, refuse_unpaid, the_repo
+from mergeq.sandbox.refusals import NotSimulatedError, RefusedError, invalid, refuse_unpaid
+from mergeq.sandbox.rest import Answer, administrator, body, content, endpoint, parameters, the_repo
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, shapes, world
 

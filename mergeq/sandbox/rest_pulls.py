@@ -6,7 +6,7 @@ import re
 
 from flask import Response, jsonify, request
 
-from mergeq.sandbox import mergeability, merging, outages, pulls, refs, updating
+from mergeq.sandbox import asking, mergeability, merging, outages, pulls, refs, updating
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.pull_shapes import file_shape, pull_full, pull_summary, review_shape
 from mergeq.sandbox.records import Method, Pull, Repo, Review
@@ -16,12 +16,14 @@ from mergeq.sandbox.rest import (
     body,
     changer,
     chosen,
+    editor,
     endpoint,
     paged,
     parameters,
     required,
     the_pull,
     the_repo,
+    triager,
     writer,
 )
 from mergeq.sandbox.shapes import Json
@@ -82,20 +84,13 @@ def _get(owner: str, repo: str, pull_number: int) -> Answer:
 @endpoint("PATCH", _PULL)
 def _edit(owner: str, repo: str, pull_number: int) -> Answer:
     found, pull = the_pull(owner, repo, pull_number)
-    by = changer(found)
     fields = body("title", "body", "state", "base", "maintainer_can_modify")
+    by = editor(found, pull, fields)
     pulls.edit(world(), pull, by, title=fields.get("title"), body=fields.get("body"), base=fields.get("base"))
     if "maintainer_can_modify" in fields:
         pull.maintainer_can_modify = bool(fields["maintainer_can_modify"])
-    match fields.get("state"):
-        case "closed":
-            pulls.close(world(), pull, by)
-        case "open":
-            pulls.reopen(world(), pull, by)
-        case None:
-            pass
-        case _:
-            raise invalid("PullRequest", "state is not included in the list", "state")
+    if fields.get("state") is not None:
+        pulls.set_state(world(), pull, fields["state"], by)
     return jsonify(pull_full(shapes(), found, pull))
 
 
@@ -242,7 +237,27 @@ def _dismiss(owner: str, repo: str, pull_number: int, review_id: int) -> Answer:
 
 @endpoint("GET", f"{_PULL}/requested_reviewers")
 def _requested(owner: str, repo: str, pull_number: int) -> Answer:
-    """Always nobody: asking for a review is not simulated."""
-    the_pull(owner, repo, pull_number)
+    _, pull = the_pull(owner, repo, pull_number)
     parameters()
-    return jsonify({"users": [], "teams": []})
+    shape = pull_summary(shapes(), world().repo_of(pull), pull)
+    return jsonify({"users": shape["requested_reviewers"], "teams": shape["requested_teams"]})
+
+
+@endpoint("POST", f"{_PULL}/requested_reviewers")
+def _request_reviews(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = triager(found)
+    fields = body("reviewers", "team_reviewers")
+    asking.request_reviews(world(), pull, fields.get("reviewers") or (), fields.get("team_reviewers") or (), by)
+    return jsonify(pull_summary(shapes(), found, pull)), 201
+
+
+@endpoint("DELETE", f"{_PULL}/requested_reviewers")
+def _withdraw_requests(owner: str, repo: str, pull_number: int) -> Answer:
+    found, pull = the_pull(owner, repo, pull_number)
+    by = triager(found)
+    fields = body("reviewers", "team_reviewers")
+    if "reviewers" not in fields:
+        raise RefusedError(422, 'Invalid request.\n\n"reviewers" wasn\'t supplied.')
+    asking.withdraw(world(), pull, fields["reviewers"], fields.get("team_reviewers") or (), by)
+    return jsonify(pull_summary(shapes(), found, pull))

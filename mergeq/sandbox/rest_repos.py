@@ -8,8 +8,7 @@ from dataclasses import fields as fields_of
 from flask import jsonify, request
 
 from mergeq.sandbox import moving
-from mergeq.sandbox.demands import bindings
-from mergeq.sandbox.git import HEADS
+from mergeq.sandbox.demands import is_protected
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.protection_shapes import branch_shape
 from mergeq.sandbox.pull_shapes import file_shape
@@ -126,7 +125,7 @@ def _branches(owner: str, repo: str) -> Answer:
     branches = list(found.git.branches().items())
     if "protected" in asked:
         wanted = asked["protected"] == "true"
-        branches = [(name, sha) for name, sha in branches if bool(bindings(found, HEADS + name)) == wanted]
+        branches = [(name, sha) for name, sha in branches if is_protected(found, name) == wanted]
     shown = shapes()
     return paged(branches, lambda branch: shown.short_branch(found, *branch))
 

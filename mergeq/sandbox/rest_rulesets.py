@@ -8,7 +8,7 @@ from flask import jsonify
 
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import RefusedError, not_found
+from mergeq.sandbox.refusals import not_found, refuse_unpaid
 from mergeq.sandbox.rest import (
     Answer,
     administrator,
@@ -17,10 +17,9 @@ from mergeq.sandbox.rest import (
     endpoint,
     paged,
     parameters,
-    refuse_unpaid,
     the_repo,
 )
-from mergeq.sandbox.ruleset_forms import read_ruleset
+from mergeq.sandbox.ruleset_forms import Shelf, drop, save
 from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, ruleset_summary, suite_shape
 from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
 from mergeq.sandbox.shapes import Json
@@ -39,14 +38,13 @@ def _administered(owner: str, repo: str) -> Repo:
     return found
 
 
-def _organization(org: str) -> dict[int, Ruleset]:
+def _organization(org: str) -> Shelf:
     """The rulesets of an organization, for its administrators; raises RefusedError 404."""
     mine = [repo for repo in world().repos() if repo.owner.casefold() == org.casefold() and not repo.owner_is_user]
-    login, users = actor(), world().users
-    is_owner = users.is_admin(login) or users.members(org).get(login) == "admin" or caller().is_integration
-    if not mine or not is_owner:
+    actor()
+    if not mine or not caller().owns(org):
         raise not_found()
-    return mine[0].owner_rulesets
+    return Shelf.of_owner(mine[0])
 
 
 def _the(rulesets: dict[int, Ruleset], number: int) -> Ruleset:
@@ -66,37 +64,18 @@ def _of_all_levels(found: Repo, *, parents: bool) -> dict[int, Ruleset]:
     return found.rulesets | inherited
 
 
-def _save(rulesets: dict[int, Ruleset], source: str, before: Ruleset | None) -> Ruleset:
-    """What is sent, kept under a name of its own."""
-    sent = content()
-    if not isinstance(sent, dict):
-        raise RefusedError(400, "Body should be a JSON object")
-    ruleset = read_ruleset(world(), source, sent, before)
-    if any(other.name == ruleset.name and other.id != ruleset.id for other in rulesets.values()):
-        raise RefusedError(422, "Validation Failed", ["Name must be unique"])
-    rulesets[ruleset.id] = ruleset
-    return ruleset
-
-
-def _announce(found: Repo, action: str, ruleset: Ruleset) -> None:
-    if world().webhooks.wanted("repository_ruleset", found.full_name):
-        shape = ruleset_shape(world().shapes(), ruleset, None, actor())
-        world().emit("repository_ruleset", found, {"action": action, "repository_ruleset": shape}, by=actor())
-
-
 @endpoint("GET", _OF_REPO)
 def _list(owner: str, repo: str) -> Answer:
     found = the_repo(owner, repo)
     asked = parameters("includes_parents", "targets")
     known = _of_all_levels(found, parents=asked.get("includes_parents", "true") == "true")
-    return _listed(tuple(known.values()), asked.get("targets", "branch,tag"))
+    return _listed(tuple(known.values()), asked.get("targets", "branch,tag,push"))
 
 
 @endpoint("POST", _OF_REPO)
 def _create(owner: str, repo: str) -> Answer:
     found = _administered(owner, repo)
-    ruleset = _save(found.rulesets, found.full_name, None)
-    _announce(found, "created", ruleset)
+    ruleset = save(world(), Shelf.of_repo(found), content(), None, actor())
     return jsonify(ruleset_shape(shapes(), ruleset, found, viewer())), 201
 
 
@@ -111,51 +90,48 @@ def _get(owner: str, repo: str, ruleset_id: int) -> Answer:
 @endpoint("PUT", f"{_OF_REPO}/<int:ruleset_id>")
 def _edit(owner: str, repo: str, ruleset_id: int) -> Answer:
     found = _administered(owner, repo)
-    ruleset = _save(found.rulesets, found.full_name, _the(found.rulesets, ruleset_id))
-    _announce(found, "edited", ruleset)
+    before = _the(found.rulesets, ruleset_id)
+    ruleset = save(world(), Shelf.of_repo(found), content(), before, actor())
     return jsonify(ruleset_shape(shapes(), ruleset, found, viewer()))
 
 
 @endpoint("DELETE", f"{_OF_REPO}/<int:ruleset_id>")
 def _delete(owner: str, repo: str, ruleset_id: int) -> Answer:
     found = _administered(owner, repo)
-    gone = _the(found.rulesets, ruleset_id)
-    del found.rulesets[ruleset_id]
-    _announce(found, "deleted", gone)
+    drop(world(), Shelf.of_repo(found), _the(found.rulesets, ruleset_id), actor())
     return "", 204
 
 
 @endpoint("GET", _OF_ORG)
 def _list_of_org(org: str) -> Answer:
-    rulesets = _organization(org)
-    return _listed(tuple(rulesets.values()), parameters("targets").get("targets", "branch,tag"))
+    rulesets = _organization(org).rulesets
+    return _listed(tuple(rulesets.values()), parameters("targets").get("targets", "branch,tag,push"))
 
 
 @endpoint("POST", _OF_ORG)
 def _create_of_org(org: str) -> Answer:
-    ruleset = _save(_organization(org), org, None)
+    ruleset = save(world(), _organization(org), content(), None, actor())
     return jsonify(ruleset_shape(shapes(), ruleset, None, viewer())), 201
 
 
 @endpoint("GET", f"{_OF_ORG}/<int:ruleset_id>")
 def _get_of_org(org: str, ruleset_id: int) -> Answer:
-    rulesets = _organization(org)
+    rulesets = _organization(org).rulesets
     parameters()
     return jsonify(ruleset_shape(shapes(), _the(rulesets, ruleset_id), None, viewer()))
 
 
 @endpoint("PUT", f"{_OF_ORG}/<int:ruleset_id>")
 def _edit_of_org(org: str, ruleset_id: int) -> Answer:
-    rulesets = _organization(org)
-    ruleset = _save(rulesets, org, _the(rulesets, ruleset_id))
+    shelf = _organization(org)
+    ruleset = save(world(), shelf, content(), _the(shelf.rulesets, ruleset_id), actor())
     return jsonify(ruleset_shape(shapes(), ruleset, None, viewer()))
 
 
 @endpoint("DELETE", f"{_OF_ORG}/<int:ruleset_id>")
 def _delete_of_org(org: str, ruleset_id: int) -> Answer:
-    rulesets = _organization(org)
-    _the(rulesets, ruleset_id)
-    del rulesets[ruleset_id]
+    shelf = _organization(org)
+    drop(world(), shelf, _the(shelf.rulesets, ruleset_id), actor())
     return "", 204
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ALL = "~ALL"
 DEFAULT_BRANCH = "~DEFAULT_BRANCH"
+OF_PUSHES = ("file_extension_restriction", "file_path_restriction", "max_file_path_length", "max_file_size")
+"""The rules of rulesets about pushes, which have no others."""
 
 
 class Enforcement(StrEnum):
@@ -83,8 +85,15 @@ class Ruleset:
     def of_owner(self) -> bool:
         return "/" not in self.source
 
+    @property
+    def is_about_pushes(self) -> bool:
+        """Whether it is about what is pushed, wherever to, and not about some refs."""
+        return self.target == "push"
+
     def covers(self, repo: Repo, ref: str) -> bool:
         """Whether it is about this ref, whatever its enforcement."""
+        if self.is_about_pushes:
+            return self.chooses(repo)
         prefix = "refs/tags/" if self.target == "tag" else "refs/heads/"
         return ref.startswith(prefix) and self.chooses(repo) and self._names(repo, ref)
 
@@ -140,6 +149,14 @@ class RuleSuite:
 
 
 def covering(repo: Repo, ref: str) -> tuple[Ruleset, ...]:
-    """The active rulesets about a ref, the organization's after the repository's own."""
-    known = (*repo.rulesets.values(), *repo.owner_rulesets.values())
-    return tuple(r for r in known if r.enforcement is Enforcement.ACTIVE and r.covers(repo, ref))
+    """The active rulesets about a ref, the organization's after the repository's own.
+
+    Those about pushes bind the forks of a repository too.
+    """
+    known = [(ruleset, repo) for ruleset in (*repo.rulesets.values(), *repo.owner_rulesets.values())]
+    above = repo.fork_of
+    while above is not None:
+        theirs = (*above.rulesets.values(), *above.owner_rulesets.values())
+        known += [(ruleset, above) for ruleset in theirs if ruleset.is_about_pushes]
+        above = above.fork_of
+    return tuple(r for r, where in known if r.enforcement is Enforcement.ACTIVE and r.covers(where, ref))

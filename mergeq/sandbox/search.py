@@ -18,10 +18,10 @@ MAX_LENGTH = 256
 """Characters of a search over REST."""
 _TOKEN = re.compile(r'\S*?"[^"]*"(?:,(?:"[^"]*"|[^\s",]+))*|\S+')
 _VALUE = re.compile(r'"([^"]*)"|([^",]+)')
-_NOBODY = ("assignee", "mentions", "review-requested")
-"""Qualifiers about what nobody can do here, so that they never fit."""
 _SCOPES = frozenset({"repo", "org", "user"})
-_NEGATABLE = frozenset({*_SCOPES, "base", "head", "label", "author", "milestone", *_NOBODY})
+_NEGATABLE = frozenset(
+    {*_SCOPES, "base", "head", "label", "author", "milestone", "assignee", "mentions", "review-requested"}
+)
 _CHOICES = {
     "is": {"pr", "issue", "open", "closed", "merged", "draft"},
     "type": {"pr", "issue"},
@@ -55,6 +55,9 @@ class Candidate:
     draft: bool = False
     merged: bool = False
     archived: bool = False
+    assignees: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    """Who is asked for a review, by themselves or as one of a team."""
     reviews: frozenset[str] = frozenset()
     status: str | None = None
 
@@ -155,6 +158,10 @@ def _same(value: str, other: str | None) -> bool:
     return other is not None and value.casefold() == other.casefold()
 
 
+def _is_among(value: str, logins: frozenset[str]) -> bool:
+    return any(_same(value, login) for login in logins)
+
+
 def _is_author(value: str, item: Candidate) -> bool:
     app = value.removeprefix("app/")
     return _same(value if app == value else f"{app}[bot]", item.author)
@@ -227,7 +234,9 @@ _TESTS: Mapping[str, Callable[[str, Candidate], bool]] = {
     "milestone": lambda value, item: _same(value, item.milestone),
     "review": lambda value, item: value in item.reviews,
     "status": lambda value, item: item.status == value,
-    **dict.fromkeys(_NOBODY, lambda _value, _item: False),
+    "assignee": lambda value, item: _is_among(value, item.assignees),
+    "review-requested": lambda value, item: _is_among(value, item.asked),
+    "mentions": lambda _value, _item: False,  # texts are not read
     "updated": lambda value, item: _span(value).holds(item.updated_at),
     "created": lambda value, item: _span(value).holds(item.created_at),
 }

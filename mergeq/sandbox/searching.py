@@ -71,6 +71,7 @@ def candidate(repo: Repo, ticket: Pull | Issue) -> search.Candidate:
         "labels": frozenset(ticket.labels),
         "milestone": ticket.milestone.title if ticket.milestone else None,
         "archived": repo.archived,
+        "assignees": frozenset(ticket.assignees),
     }
     if isinstance(ticket, Issue):
         return search.Candidate(is_pull=False, **shared)
@@ -82,6 +83,7 @@ def candidate(repo: Repo, ticket: Pull | Issue) -> search.Candidate:
         head=ticket.head_ref,
         draft=ticket.draft,
         merged=ticket.merged,
+        asked=frozenset(ticket.reviewers).union(*(repo.people.teams.get(t, ()) for t in ticket.reviewing_teams)),
         reviews=_review_words(repo, ticket),
         status="failure" if state in ("ERROR", "FAILURE") else state.lower() if state else None,
         **shared,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mergeq.sandbox.clock import iso
-from mergeq.sandbox.demands import bindings
-from mergeq.sandbox.git import HEADS
+from mergeq.sandbox.demands import is_protected
 from mergeq.sandbox.git_objects import CommitInfo, Person
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import (
@@ -16,6 +15,8 @@ from mergeq.sandbox.records import (
     CheckRun,
     CheckSuite,
     Comment,
+    Deployment,
+    DeploymentStatus,
     Issue,
     Label,
     Method,
@@ -100,7 +101,7 @@ class Shapes:
         return {
             "login": login,
             "id": number,
-            "node_id": node_id("U", number),
+            "node_id": node_id("O" if kind == "Organization" else "U", number),
             "avatar_url": f"{self.web}/avatars/{quote(login)}",
             "gravatar_id": "",
             "url": url,
@@ -191,6 +192,11 @@ class Shapes:
     def labels(self, repo: Repo, ticket: Pull | Issue) -> list[Json]:
         return [self.label(repo, repo.labels[name.casefold()]) for name in ticket.labels]
 
+    def assignees(self, ticket: Pull | Issue) -> Json:
+        """Everybody it is assigned to, and the first of them by itself."""
+        people = [self.user(login) for login in ticket.assignees]
+        return {"assignee": people[0] if people else None, "assignees": people}
+
     def milestone(self, repo: Repo, milestone: Milestone | None) -> Json | None:
         if milestone is None:
             return None
@@ -254,7 +260,7 @@ class Shapes:
         return {
             "name": name,
             "commit": {"sha": sha, "url": f"{self.repo_api(repo)}/commits/{sha}"},
-            "protected": bool(bindings(repo, HEADS + name)),
+            "protected": is_protected(repo, name),
         }
 
     def ref(self, repo: Repo, ref: str, sha: str) -> Json:
@@ -302,6 +308,54 @@ class Shapes:
             "events": list(registered.events) if registered else [],
         }
         return shape | {"client_id": registered.client_id} if registered else shape
+
+    def performed_via(self, app_id: int | None) -> Json | None:
+        """The App that acted, by itself or for somebody; None for people."""
+        app = next((app for app in self.world.apps() if app.id == app_id), None)
+        return None if app is None else self.app(app)
+
+    def deployment(self, repo: Repo, deployment: Deployment) -> Json:
+        url = f"{self.repo_api(repo)}/deployments/{deployment.id}"
+        return {
+            "url": url,
+            "id": deployment.id,
+            "node_id": node_id("DE", deployment.id),
+            "sha": deployment.sha,
+            "ref": deployment.ref,
+            "task": deployment.task,
+            "payload": deployment.payload,
+            "original_environment": deployment.original_environment,
+            "environment": deployment.environment,
+            "description": deployment.description,
+            "creator": self.user(deployment.creator),
+            "created_at": iso(deployment.created_at),
+            "updated_at": iso(deployment.updated_at),
+            "statuses_url": f"{url}/statuses",
+            "repository_url": self.repo_api(repo),
+            "transient_environment": deployment.transient,
+            "production_environment": deployment.production,
+            "performed_via_github_app": self.performed_via(deployment.via_app),
+        }
+
+    def deployment_status(self, repo: Repo, deployment: Deployment, status: DeploymentStatus) -> Json:
+        url, moment = f"{self.repo_api(repo)}/deployments/{deployment.id}", iso(status.created_at)
+        return {
+            "url": f"{url}/statuses/{status.id}",
+            "id": status.id,
+            "node_id": node_id("DES", status.id),
+            "state": status.state,
+            "creator": self.user(status.creator),
+            "description": status.description,
+            "environment": status.environment,
+            "target_url": status.log_url,
+            "created_at": moment,
+            "updated_at": moment,
+            "deployment_url": url,
+            "repository_url": self.repo_api(repo),
+            "environment_url": status.environment_url,
+            "log_url": status.log_url,
+            "performed_via_github_app": self.performed_via(status.via_app),
+        }
 
     def check_run(self, repo: Repo, run: CheckRun) -> Json:
         url = f"{self.repo_api(repo)}/check-runs/{run.id}"
@@ -392,15 +446,14 @@ class Shapes:
             "locked": issue.locked,
             "user": self.user(issue.author),
             "author_association": repo.association(issue.author),
-            "assignee": None,
-            "assignees": [],
+            **self.assignees(issue),
             "labels": self.labels(repo, issue),
             "milestone": self.milestone(repo, issue.milestone),
             "comments": len(issue.comments),
             "url": url,
             "repository_url": self.repo_api(repo),
             "active_lock_reason": issue.lock_reason,
-            "performed_via_github_app": None,
+            "performed_via_github_app": self.performed_via(issue.via_app) if isinstance(issue, Issue) else None,
             "reactions": no_reactions(url),
             "labels_url": f"{url}/labels{{/name}}",
             "comments_url": f"{url}/comments",
@@ -433,7 +486,7 @@ class Shapes:
             "user": self.user(comment.author),
             "author_association": repo.association(comment.author),
             "body": comment.body,
-            "performed_via_github_app": None,
+            "performed_via_github_app": self.performed_via(comment.via_app),
             "reactions": no_reactions(f"{self.repo_api(repo)}/issues/comments/{comment.id}"),
             "created_at": moment,
             "updated_at": moment,

@@ -108,6 +108,12 @@ def actor() -> str:
     return login
 
 
+def via_app() -> int | None:
+    """The App (id) that asks, for itself or for somebody."""
+    grant = caller().grant
+    return None if grant is None else grant.app
+
+
 def shapes() -> Shapes:
     """Shapes with the URLs this client uses: its own host, and the API prefix it came by.
 

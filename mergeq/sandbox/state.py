@@ -108,7 +108,6 @@ class WorldState:
         repo.owner_rulesets = self._owner_rulesets.setdefault(repo.owner.casefold(), {})
         repo.updated_at = self.now()
         for other in self.repos():
-            other.fork_of = full_name if other.fork_of == before else other.fork_of
             for pull in other.pulls.values():
                 pull.repo = full_name if pull.repo == before else pull.repo
                 pull.head_repo = full_name if pull.head_repo == before else pull.head_repo
@@ -120,8 +119,10 @@ class WorldState:
         self.webhooks.rename(before, full_name)
 
     def forget(self, repo: Repo) -> None:
-        """Remove a repository and its files."""
+        """Remove a repository and its files; forks of it are none of anything's any more."""
         del self._repos[repo.full_name.casefold()]
+        for other in self.repos():
+            other.fork_of = None if other.fork_of is repo else other.fork_of
         shutil.rmtree(repo.git.git_dir)
 
     def pull(self, full_name: str, number: int) -> Pull:

@@ -244,6 +244,10 @@ class People:
     def may_write(self, login: str) -> bool:
         return self.reaches(login, Role.WRITE)
 
+    def is_member(self, login: str) -> bool:
+        """Whether somebody belongs to the organization that owns it."""
+        return login in self._users.members(self.owner)
+
     def collaborators(self) -> tuple[str, ...]:
         """Everybody known who may at least read, by name."""
         known = (login for login in self._users.logins() if not login.endswith("[bot]"))

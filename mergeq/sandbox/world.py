@@ -105,7 +105,7 @@ class World(WorldState):
             if existing is not None:
                 return existing
             fork = self.register(full_name, parent.default_branch)
-            fork.fork_of, fork.owner_is_user = parent.full_name, True
+            fork.fork_of, fork.owner_is_user = parent, True
             self.webhooks.own_hooks_only.add(fork.full_name)
             for branch, sha in parent.git.branches().items():
                 fork.git.fetch(parent.git_dir, sha, f"refs/heads/{branch}")
@@ -172,8 +172,12 @@ class World(WorldState):
         bypass: Iterable[Mapping[str, Any]] = (),
         **more: Any,
     ) -> Ruleset:
-        """Add a ruleset to ``ORG/REPO``, or to ``ORG`` for all its repositories, written as for the REST API."""
-        conditions = {"ref_name": {"include": list(include), "exclude": list(exclude)}}
+        """Add a ruleset to ``ORG/REPO``, or to ``ORG`` for all its repositories, written as for the REST API.
+
+        One about pushes (``target="push"``) is for all refs, whatever is to be included.
+        """
+        refs_meant = {"ref_name": {"include": list(include), "exclude": list(exclude)}}
+        conditions = {} if more.get("target") == "push" else refs_meant
         of_owner = "/" not in source
         every = {"repository_name": {"include": ["~ALL"], "exclude": []}} if of_owner else {}
         sent = {
@@ -419,7 +423,7 @@ class World(WorldState):
 
     def close_issue(self, issue: Issue, by: str = "ana") -> None:
         with self.lock:
-            pulls.set_issue_state(self, issue, "closed", by)
+            pulls.set_state(self, issue, "closed", by)
 
     def set_status(
         self,

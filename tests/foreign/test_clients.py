@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from github import Auth, Github, GithubException
 
 from tests.foreign.conftest import Place, ran
@@ -54,6 +55,22 @@ def test_gh_edits_reviews_comments_and_merges(gh: Gh, place: Place) -> None:
     assert [review["state"] for review in shown["reviews"]] == ["APPROVED"]
     assert [comment["body"] for comment in shown["comments"]] == ["thank you"]
     assert place.rest("GET", "/commits/main")["commit"]["message"].startswith("A window (#1)")
+
+
+def test_gh_asks_for_reviews_and_assigns(gh: Gh, place: Place) -> None:
+    requests.post(f"{place.url}/_sim/people", json={"people": {"ben": {"teams": ["acme/owners"]}}}, timeout=30)
+    gh("pr", "edit", "1", "--add-reviewer", "ben,acme/owners", "--add-assignee", "ben,@me")
+    asked = json.loads(gh("pr", "view", "1", "--json", "reviewRequests,assignees"))
+    gh("pr", "edit", "1", "--remove-reviewer", "acme/owners", "--remove-assignee", "@me")
+    fewer = json.loads(gh("pr", "view", "1", "--json", "reviewRequests,assignees"))
+    gh("issue", "create", "--title", "Freeze", "--body", "for now", "--assignee", "ben")
+    gh("issue", "edit", "3", "--remove-assignee", "ben", "--title", "Thaw")
+
+    assert [one.get("login") or one["slug"] for one in asked["reviewRequests"]] == ["ben", "acme/owners"]
+    assert sorted(one["login"] for one in asked["assignees"]) == ["ben", "mergeq-bot"]
+    assert [one["login"] for one in fewer["reviewRequests"]] == ["ben"]
+    assert [one["login"] for one in fewer["assignees"]] == ["ben"]
+    assert json.loads(gh("issue", "view", "3", "--json", "title,assignees")) == {"title": "Thaw", "assignees": []}
 
 
 def test_gh_closes_reopens_and_keeps_house(gh: Gh) -> None:

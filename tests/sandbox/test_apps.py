@@ -291,12 +291,16 @@ def test_graphql_withholds_single_fields(sandbox: Sandbox, installation: Install
         "branchProtectionRules(first: 1) { totalCount }",
         'ref(qualifiedName: "refs/heads/main") { branchProtectionRule { pattern } }',
         "pullRequest(number: 1) { number statusCheckRollup { state } }",
+        f'object(oid: "{pull.head_sha}") {{ ... on Commit {{ statusCheckRollup {{ state }} }} }}',
+        f'object(oid: "{pull.head_sha}") {{ ... on Commit {{ status {{ state }} }} }}',
+        f'object(oid: "{pull.head_sha}") {{ ... on Commit {{ checkSuites(first: 1) {{ totalCount }} }} }}',
     ):
         query = f'{{repository(owner: "acme", name: "secret") {{ {field} }} }}'
         (error,) = ask(token, "POST", "/graphql", query=query).json()["errors"]
         refused[".".join(error["path"])] = (error["type"], error["message"])
 
     places = ["branchProtectionRules", "ref.branchProtectionRule", "pullRequest.statusCheckRollup"]
+    places += [f"object.{field}" for field in ("statusCheckRollup", "status", "checkSuites")]
     assert refused == dict.fromkeys([f"repository.{place}" for place in places], ("FORBIDDEN", NOT_ACCESSIBLE))
 
 
@@ -336,6 +340,52 @@ def test_a_context_pinned_to_an_app_takes_its_statuses_and_nobody_elses(
 
     assert said(foreign) == (405, 'Required status check "ci" was not set by the expected GitHub app.')
     assert ask(token, "PUT", "/repos/acme/rocket/pulls/1/merge").status_code == 200
+
+
+def test_check_runs_are_started_and_completed_over_rest(sandbox: Sandbox, installation: Installation, ask: Ask) -> None:
+    token, runs = token_of(sandbox, installation, ask), "/repos/acme/rocket/check-runs"
+    tip = sandbox.world.repo("acme/rocket").git.tip("main")
+    started = ask(token, "POST", runs, name="e2e", head_sha=tip, status="in_progress").json()
+
+    output = {"title": "T", "summary": "S"}
+    done = ask(token, "PATCH", f"{runs}/{started['id']}", conclusion="timed_out", output=output).json()
+    unsaid = ask(token, "POST", runs, name="e2e", head_sha=tip, status="completed")
+
+    assert (started["status"], done["status"], done["conclusion"]) == ("in_progress", "completed", "timed_out")
+    assert unsaid.status_code == 422
+
+
+def test_what_an_app_wrote_or_somebody_by_it_says_so(sandbox: Sandbox, app: Registration, ask: Ask) -> None:
+    world, now = sandbox.world, sandbox.clock.now()
+    app.permissions["issues"] = "write"
+    installed = world.install_app(app, "acme")
+    bot, _ = world.registry.issue(installed, now=now)
+    ana = str(world.registry.sign_in(app, "ana", (), now)["access_token"])
+    issues, graph = (
+        "/repos/acme/rocket/issues",
+        "mutation($i: CreateIssueInput!) {createIssue(input: $i) {issue {number}}}",
+    )
+    repo = ask(bot, "GET", "/repos/acme/rocket").json()["node_id"]
+
+    made = [ask(token, "POST", issues, title="Freeze").json() for token in (bot, ana, sandbox.token)]
+    said_ = [ask(token, "POST", f"{issues}/1/comments", body="hm").json() for token in (bot, ana, sandbox.token)]
+    ask(bot, "POST", "/graphql", query=graph, variables={"i": {"repositoryId": repo, "title": "Thaw"}})
+    by_graph = ask(bot, "GET", f"{issues}/4").json()
+
+    for shown in (made, said_):
+        assert [(one["user"]["login"], (one["performed_via_github_app"] or {}).get("slug")) for one in shown] == [
+            ("queue[bot]", "queue"),
+            ("ana", "queue"),
+            ("mergeq-bot", None),
+        ]
+    assert by_graph["performed_via_github_app"]["slug"] == "queue"
+
+
+def test_an_app_that_signs_its_requests_is_shown_no_limit(sandbox: Sandbox, app: Registration, ask: Ask) -> None:
+    shown = ask(signed(app, sandbox.clock.now()), "GET", "/app")
+
+    assert not [name for name in shown.headers if name.lower().startswith("x-ratelimit")]
+    assert ask(sandbox.token, "GET", "/user").headers["X-RateLimit-Limit"] == "5000"
 
 
 def test_a_check_run_is_changed_only_by_the_app_that_made_it(

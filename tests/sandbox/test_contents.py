@@ -26,6 +26,44 @@ def test_files_and_folders_are_read_at_any_ref(sandbox: Sandbox, session: reques
     assert session.get(file["git_url"]).json()["size"] == 9
 
 
+def test_files_are_written_and_deleted_by_who_knows_what_they_were(sandbox: Sandbox, rest: Rest) -> None:
+    git, text = sandbox.world.repo("acme/rocket").git, base64.b64encode(b"new\n").decode()
+    made = rest("PUT", "/contents/lib/a.txt", message="Add", content=text)
+    blob = made.json()["content"]["sha"]
+    bare = rest("PUT", "/contents/lib/a.txt", message="Change", content=text)
+    stale = rest("PUT", "/contents/lib/a.txt", message="Change", content=text, sha="1" * 40)
+    author = {"name": "Ana", "email": "ana@example.com"}
+    changed = rest("PUT", "/contents/lib/a.txt", message="Change", content="", sha=blob, author=author)
+    after = changed.json()["content"]["sha"]
+    nameless = rest("DELETE", "/contents/lib/a.txt", message="Drop")
+    elsewhere = rest("DELETE", "/contents/lib/a.txt", message="Drop", sha=after, branch="nope")
+    gone = rest("DELETE", "/contents/lib/a.txt", message="Drop", sha=after)
+
+    assert (made.status_code, made.json()["commit"]["message"]) == (201, "Add")
+    assert made.json()["commit"]["verification"]["verified"]
+    assert (bare.status_code, bare.json()["message"]) == (422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
+    assert (stale.status_code, stale.json()["message"]) == (409, f"lib/a.txt does not match {'1' * 40}")
+    assert (changed.status_code, changed.json()["commit"]["author"]["name"]) == (200, "Ana")
+    assert not changed.json()["commit"]["verification"]["verified"]
+    assert (nameless.status_code, elsewhere.json()["message"]) == (422, "Branch nope not found")
+    assert (gone.status_code, gone.json()["content"]) == (200, None)
+    assert git.entry_at(str(git.tip("main")), "lib/a.txt") is None
+    assert rest("PUT", "/contents/a", message="x", content="%").status_code == 422
+    assert rest("DELETE", "/contents/nope", message="x", sha=after).status_code == 409
+
+
+def test_files_are_not_written_against_the_rules_of_a_branch(sandbox: Sandbox, rest: Rest) -> None:
+    sandbox.world.protect("acme/rocket", "main", required_reviews=0)
+    classic = rest("PUT", "/contents/a.txt", message="Add", content="")
+    sandbox.world.add_ruleset("acme/rocket", rules=[{"type": "update"}])
+    ruled = rest("PUT", "/contents/a.txt", message="Add", content="")
+
+    pull = "Changes must be made through a pull request."
+    assert (classic.status_code, classic.json()["message"]) == (409, f"Could not create file: {pull}")
+    words = f"Repository rule violations found\n\n{pull}\n\nCannot update this protected ref.\n\n"
+    assert (ruled.status_code, ruled.json()["message"]) == (409, words)
+
+
 def test_a_file_of_a_commit_is_read_over_graphql(query: Query) -> None:
     found = query(
         """{ repository(owner: "acme", name: "rocket") {

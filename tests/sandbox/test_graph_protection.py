@@ -242,12 +242,6 @@ def test_a_name_is_protected_once_and_by_administrators(sandbox: Sandbox, query:
     assert (refused["type"], refused["message"]) == ("FORBIDDEN", words)
 
 
-def test_what_would_not_be_enforced_is_refused_by_name(query: Query) -> None:
-    sent = {"repositoryId": everything(query)["id"], "pattern": "main", "requiresDeployments": True}
-
-    assert query(CREATE, input=sent)["errors"][0]["message"].startswith("not simulated: required deployments")
-
-
 COMMIT = """mutation($input: CreateCommitOnBranchInput!) { createCommitOnBranch(input: $input) {
   commit {oid message} ref {name target {oid}} } }"""
 

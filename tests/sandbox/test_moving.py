@@ -56,7 +56,7 @@ def test_who_follows_with_method_and_body_merges_under_the_old_name(
     assert merged.status_code == 200, merged.text
     assert sandbox.world.pull("acme/starship", 1).merged
     assert len(sandbox.world.repo("acme/starship").git.commit(merged.json()["sha"]).parents) == 1
-    assert sandbox.world.repo("zoe/rocket").fork_of == "acme/starship"
+    assert sandbox.world.repo("zoe/rocket").fork_of is sandbox.world.repo("acme/starship")
 
 
 def test_graphql_follows_a_rename_and_ids_stay(sandbox: Sandbox, query: Query) -> None:

@@ -17,12 +17,12 @@ def test_what_is_not_simulated_says_so_by_name(rest: Rest) -> None:
     route = rest("GET", "/topics")
     method = rest("PUT", "/branches")
     parameter = rest("GET", "/pulls?since=1")
-    field = rest("POST", "/issues", title="x", assignees=["ana"])
+    field = rest("POST", "/issues", title="x", milestone=1)
 
     assert (route.status_code, route.json()["message"]) == (501, "not simulated: GET /repos/acme/rocket/topics")
     assert (method.status_code, method.json()["message"]) == (501, "not simulated: PUT /repos/acme/rocket/branches")
     assert parameter.json()["message"] == "not simulated: parameter since of GET /repos/acme/rocket/pulls"
-    assert field.json()["message"] == "not simulated: field assignees of POST /repos/acme/rocket/issues"
+    assert field.json()["message"] == "not simulated: field milestone of POST /repos/acme/rocket/issues"
 
 
 def test_a_wrong_token_is_refused_and_no_token_may_only_read(sandbox: Sandbox, session: requests.Session) -> None:
@@ -252,19 +252,17 @@ def test_check_runs_supersede_those_of_their_suite_only(sandbox: Sandbox, rest: 
     assert len(seen("?filter=all")) == 3
 
 
-def test_check_runs_are_started_and_completed_over_rest(sandbox: Sandbox, rest: Rest) -> None:
-    tip = sandbox.world.repo("acme/rocket").git.tip("main")
-    started = rest("POST", "/check-runs", name="e2e", head_sha=tip, status="in_progress").json()
+def test_check_runs_are_reported_by_apps_alone(sandbox: Sandbox, rest: Rest) -> None:
+    tip = str(sandbox.world.repo("acme/rocket").git.tip("main"))
+    run = sandbox.world.set_check_run("acme/rocket", tip, name="e2e", status="in_progress")
 
-    done = rest("PATCH", f"/check-runs/{started['id']}", conclusion="timed_out", output={"title": "T", "summary": "S"})
-    unsaid = rest("POST", "/check-runs", name="e2e", head_sha=tip, status="completed")
+    refused = [
+        rest("POST", "/check-runs", name="e2e", head_sha=tip, status="in_progress"),
+        rest("PATCH", f"/check-runs/{run.id}", conclusion="success"),
+    ]
 
-    assert (started["status"], done.json()["status"], done.json()["conclusion"]) == (
-        "in_progress",
-        "completed",
-        "timed_out",
-    )
-    assert unsaid.status_code == 422
+    words = "You must authenticate via a GitHub App."
+    assert [(one.status_code, one.json()["message"]) for one in refused] == [(403, words)] * 2
 
 
 def test_labels_with_odd_names_are_put_on_and_taken_off(sandbox: Sandbox, rest: Rest) -> None:

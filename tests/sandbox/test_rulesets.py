@@ -196,13 +196,6 @@ def test_the_native_queue_is_for_named_branches_of_organizations(
     assert rest("POST", "/rulesets", **(sent | here)).status_code == 201
 
 
-@pytest.mark.parametrize("rule", ["workflows", "required_deployments", "code_scanning"])
-def test_rules_that_would_not_be_enforced_are_refused_by_name(rest: Rest, rule: str) -> None:
-    answer = rest("POST", "/rulesets", name="x", enforcement="active", rules=[{"type": rule}])
-
-    assert said(answer) == (501, f"not simulated: rule {rule} of a ruleset")
-
-
 def test_an_organization_rules_the_repositories_its_conditions_name(
     sandbox: Sandbox, rest: Rest, session: requests.Session
 ) -> None:

@@ -9,7 +9,7 @@ import requests
 from graphql import parse, validate
 
 from mergeq.github import documents
-from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter, merging
+from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter, deployments, merging
 from mergeq.sandbox.records import Method, Restrictions
 from tests.published import ALLOWED, KIT, Witness, judge_answer, judge_hook, judge_request, nameless, whole_schema
 from tests.sandbox.conftest import BASE, GREEN
@@ -47,6 +47,8 @@ def busy() -> Iterator[Sandbox]:
         world.resolve_thread(own, thread, resolved=False)
         world.edit_title(forked, "Forked again")
         world.close_issue(world.open_issue("acme/rocket", "Freeze", labels=["blocker"]))
+        wish = deployments.Wish("main", "deploy", "qa", None, {}, transient=True, production=False)
+        deployments.create(world, world.repo("acme/rocket"), wish, "ben", None)
         sandbox.settle()
         world.push_to_pull(forked, {"c.txt": "c\n"})
         reviews = {
@@ -80,7 +82,7 @@ def busy() -> Iterator[Sandbox]:
 def install(sandbox: Sandbox) -> None:
     """Register an App, and do to its installation what its owners may do."""
     world = sandbox.world
-    held = {"contents": "write", "members": "read"}
+    held = {"contents": "write", "members": "read", "checks": "write", "issues": "write"}
     app = world.register_app("queue", permissions=held, events=["push"], hook_url="http://queue.test/hook")
     installed = world.install_app(app, "acme", ["acme/rocket"])
     wishes: list[dict[str, Any]] = [
@@ -124,6 +126,19 @@ DISMISSERS: dict[str, Any] = {
     "dismissal_restrictions": {"users": ["ben"], "teams": ["owners"], "apps": ["sandbox-ci"]},
     "bypass_pull_request_allowances": {"users": ["ben"], "teams": ["owners"], "apps": ["sandbox-ci"]},
 }
+PUSHED: list[dict[str, Any]] = [
+    {"type": "file_path_restriction", "parameters": {"restricted_file_paths": ["secret.txt"]}},
+    {"type": "file_extension_restriction", "parameters": {"restricted_file_extensions": ["*.exe"]}},
+    {"type": "max_file_path_length", "parameters": {"max_file_path_length": 255}},
+    {"type": "max_file_size", "parameters": {"max_file_size": 10}},
+]
+TOOL = {"tool": "CodeQL", "alerts_threshold": "all", "security_alerts_threshold": "all"}
+PROOFS: list[dict[str, Any]] = [
+    {"type": "required_deployments", "parameters": {"required_deployment_environments": ["qa"]}},
+    {"type": "code_scanning", "parameters": {"code_scanning_tools": [TOOL]}},
+    {"type": "copilot_code_review"},
+    {"type": "license_compliance_scanning"},
+]
 PINNED = {
     "type": "required_status_checks",
     "parameters": {
@@ -243,7 +258,24 @@ WRITES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", f"{REPO}/merges", {"base": "nope", "head": "{head}"}, 404),
     ("POST", f"{REPO}/statuses/{{tip}}", {"state": "success", "context": "x"}, 201),
     ("POST", f"{REPO}/statuses/{{tip}}", {"state": "success", "description": "x" * 141}, 422),
-    ("POST", f"{REPO}/check-runs", {"name": "lint", "head_sha": "{tip}"}, 201),
+    ("POST", f"{REPO}/check-runs", {"name": "lint", "head_sha": "{tip}"}, 403),
+    ("PUT", f"{REPO}/contents/new.txt", {"message": "Add", "content": "eA==", "branch": "scratch"}, 201),
+    ("PUT", f"{REPO}/contents/new.txt", {"message": "Add", "content": "eA=="}, 409),
+    ("DELETE", f"{REPO}/contents/new.txt", {"message": "Drop"}, 422),
+    ("POST", f"{REPO}/deployments", {"ref": "{tip}", "environment": "qa", "required_contexts": []}, 201),
+    ("POST", f"{REPO}/deployments/{{deployment}}/statuses", {"state": "success"}, 201),
+    ("GET", f"{REPO}/deployments", NOTHING, 200),
+    ("POST", f"{PULL}/requested_reviewers", {"reviewers": ["ben"], "team_reviewers": ["owners"]}, 201),
+    ("POST", f"{PULL}/requested_reviewers", {"reviewers": ["stranger"]}, 422),
+    ("GET", f"{PULL}/requested_reviewers", NOTHING, 200),
+    ("DELETE", f"{PULL}/requested_reviewers", {"reviewers": ["ben"], "team_reviewers": ["owners"]}, 200),
+    ("POST", f"{ISSUE}/assignees", {"assignees": ["ben"]}, 201),
+    ("DELETE", f"{ISSUE}/assignees", {"assignees": ["ben"]}, 200),
+    ("PATCH", ISSUE, {"assignees": ["ben"]}, 200),
+    ("POST", f"{REPO}/issues/1/assignees", {"assignees": ["ben"]}, 201),
+    ("PATCH", f"{REPO}/issues/1", {"assignees": []}, 200),
+    ("POST", f"{REPO}/rulesets", {"name": "pushes", "target": "push", "enforcement": "active", "rules": PUSHED}, 201),
+    ("POST", f"{REPO}/rulesets", {"name": "more", "enforcement": "disabled", "rules": PROOFS}, 201),
     ("POST", f"{ISSUE}/labels", {"labels": ["size/M"]}, 200),
     ("DELETE", f"{ISSUE}/labels/size%2FM", NOTHING, 200),
     ("POST", f"{ISSUE}/comments", {"body": "hi"}, 201),
@@ -300,6 +332,9 @@ OF_APPS: list[tuple[str, str, dict[str, Any], str, int]] = [
     ("POST", "/app/hook/deliveries/{told}/attempts", NOTHING, "Bearer {jwt}", 202),
     ("POST", f"{INSTALLATION}/access_tokens", {"repositories": ["rocket"]}, "Bearer {jwt}", 201),
     ("GET", "/installation/repositories", NOTHING, "token {app}", 200),
+    ("POST", f"{REPO}/check-runs", {"name": "lint", "head_sha": "{tip}"}, "token {app}", 201),
+    ("POST", f"{REPO}/issues", {"title": "By an App"}, "token {app}", 201),
+    ("POST", f"{ISSUE}/comments", {"body": "by an App"}, "token {app}", 201),
     ("GET", "/orgs/{owner}/members", NOTHING, "token {app}", 200),
     ("GET", "/orgs/{owner}/members/ben", NOTHING, "token {reader}", 302),
     ("GET", REPO, NOTHING, "token {reader}", 429),
@@ -321,6 +356,11 @@ EVENTS = {
     "repository_dispatch",
     "repository_ruleset",
     "pull_request_review_thread",
+    "deployment",
+    "deployment_status",
+    *(f"pull_request.{action}" for action in ("assigned", "unassigned")),
+    *(f"pull_request.{action}" for action in ("review_requested", "review_request_removed")),
+    *(f"issues.{action}" for action in ("assigned", "unassigned")),
     *(f"repository.{action}" for action in ("archived", "unarchived", "edited", "renamed", "transferred", "deleted")),
     *(f"installation.{action}" for action in ("created", "suspend", "unsuspend", "new_permissions_accepted")),
     *(f"installation_repositories.{action}" for action in ("added", "removed")),
@@ -353,6 +393,7 @@ def test_every_answer_is_as_github_describes_it_and_every_exception_is_needed(bu
         "suite": suite.id,
         "run": suite.runs[0].id,
         "comment": own.comments[0].id,
+        "deployment": repo.deployments[0].id,
         "review": own.reviews[0].id,
         "blob": git.keep_blob(b"x"),
         "installation": installed.id,
@@ -463,7 +504,7 @@ SENT = {
 
 
 @pytest.mark.parametrize(
-    "document", [*SENT.values(), documents.staged(2), documents.rules_of(2)], ids=[*SENT, "staged", "rules"]
+    "document", [*SENT.values(), documents.staged(2), documents.states_of(2)], ids=[*SENT, "staged", "states"]
 )
 def test_what_mergeq_sends_is_valid_on_the_whole_schema(document: str) -> None:
     assert validate(whole_schema(), parse(document)) == []
