@@ -55,7 +55,7 @@ HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
 LATER = _P + "later"  # sorted set: branch -> when it is marked again, because something holds it back until then
-SURE = _P + "sure"  # sorted set: branch -> when it is looked at again, though nothing is known to be left to do
+SURE = _P + "sure"  # sorted set: branch, a blank, a field of its MARKS or - -> when that is marked, to be sure
 SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
 ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
 HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
@@ -68,7 +68,7 @@ VERSION = _P + "version"  # counter of changes that a page would show
 SWEPT = _P + "swept"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
-LIST = "list"  # the same: its state once more, whatever events said of it
+LIST = "list"  # the same: its own state once more, whatever events say of it
 
 LEASE_SECONDS = 120.0
 _DELIVERY_SECONDS = 4 * 86400.0
@@ -224,7 +224,8 @@ _MARKING = """
 local prefix, now = ARGV[1], ARGV[2]
 local function mark(branch, field, node, hint)
   local known = redis.call('HGET', prefix .. branch, field)
-  local marked = known and cjson.decode(known) or {node = '', hints = {}}
+  local marked = known and cjson.decode(known) or {}
+  marked.node, marked.hints = marked.node or '', marked.hints or {}
   marked.serial = redis.call('INCR', KEYS[2])
   if node ~= '' then marked.node = node end
   if hint and hint ~= cjson.null and #marked.hints < 20 then table.insert(marked.hints, hint) end
@@ -326,11 +327,15 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 _OVERDUE = """
-for _, later in ipairs({KEYS[3], KEYS[4]}) do
-  for _, branch in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', ARGV[1])) do
-    redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
-    redis.call('ZREM', later, branch)
-  end
+for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])) do
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
+  redis.call('ZREM', KEYS[3], branch)
+end
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])) do
+  local branch, field = one:match('^(%S+) (%S+)$')
+  if field ~= '-' then redis.call('HSETNX', ARGV[3] .. branch, field, '{"serial":0}') end
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
+  redis.call('ZREM', KEYS[4], one)
 end
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
   redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
@@ -423,11 +428,9 @@ class Store:
             serials = [text for field, marked in read.items() for text in (field, marked.serial)]
             self._unmark(keys=[MARKS + str(branch)], args=serials)
 
-    def look_later(self, branch: Branch, fields: Iterable[str], at: float) -> None:
-        """Have a branch looked at again at `at`, and something of it read then, or before if it is looked at before."""
-        self._redis.zadd(SURE, {str(branch): at}, lt=True)
-        if marks := {field: _dump(Marked(0)) for field in fields}:
-            self._redis.hset(MARKS + str(branch), mapping=marks)
+    def look_later(self, branch: Branch, fields: Sequence[str], at: float) -> None:
+        """Have a branch looked at again at `at`, and these fields of it read then."""
+        self._redis.zadd(SURE, {f"{branch} {field}": at for field in fields or "-"}, lt=True)
 
     def try_again(self, branch: Branch, now: float, delay: float, limit: float) -> float:
         """Have a branch looked at again after `delay` seconds, twice as many each time in a row; returns how many.
@@ -469,7 +472,7 @@ class Store:
         """
         return [
             Branch.parse(name)
-            for name in _texts(self._overdue(keys=[DIRTY, WORKING, LATER, SURE], args=[now, now - patience]))
+            for name in _texts(self._overdue(keys=[DIRTY, WORKING, LATER, SURE], args=[now, now - patience, MARKS]))
         ]
 
     def claim(self, branch: Branch, now: float) -> Lease | None:

@@ -196,17 +196,18 @@ def test_a_conflict_with_the_new_base_is_told_soon_after_somebody_pushed(
 ) -> None:
     pull = ready(github, labels=["lgtm"])
     told.sweep_and_work()
-    before = github.world.push("acme/rocket", "main", {"fins.txt": "another\n"})
+    base = str(github.world.repo("acme/rocket").git.tip("main"))
+    github.world.push("acme/rocket", "main", {"fins.txt": "another\n"})
 
-    turn(told, Mark(MAIN, hint=Hint(Announced.MOVED, name="0" * 40)))
+    turn(told, Mark(MAIN, hint=Hint(Announced.MOVED, name=base)))
     for _ in range(3):
         wait(told, clock, 25)
 
-    assert before
-    assert status_of(github, pull) == "Not mergeable. Needs approved label."
     pool = told.store.pool(MAIN)
     assert pool is not None
-    assert [reason.clause.value for reason in pool.pool.standings[0].reasons] == ["labels", "conflict"]
+    assert pool.pool.base_sha != base
+    assert [reason.clause.value for reason in pool.pool.standings[0].reasons] == ["conflict", "labels"]
+    assert status_of(github, pull) == "Not mergeable. PR has a merge conflict."
 
 
 # sweeps
