@@ -67,6 +67,13 @@ def works(heard: Mapping[str, float], missed: Mapping[str, float], scope: str) -
     return last > max((missed[one] for one in scopes if one in missed), default=0.0)
 
 
+def silent(services: Services) -> list[str]:
+    """The scopes of searches where webhooks came once, and then left something untold."""
+    heard, missed = services.store.heard(), services.store.missed()
+    scopes = [scope_of(search) for search in services.config.open_pull_searches()]
+    return [scope for scope in scopes if scope in missed and not works(heard, missed, scope)]
+
+
 def watch(services: Services, search: str) -> list[Branch]:
     """Where webhooks do not say what goes on, mark the branches with something in their pools or under test, or that
     could not be read; returns those for whom a job is to be enqueued.

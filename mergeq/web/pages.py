@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from werkzeug.wrappers import Response as AnyResponse
 
+from mergeq import sweep
 from mergeq.bootstrap import Services
 from mergeq.core.history import HistoryRecord
 from mergeq.core.pull import Branch
+from mergeq.core.query import scope_of
 from mergeq.store import SavedPool, Wanted, cursor_of
 from mergeq.web import asked, documents, shown, views
 
@@ -34,6 +36,7 @@ _HELP = {
     "mergeq_github_pauses_total": "Refusals by GitHub's limits; each makes everything wait for a while.",
     "mergeq_github_retries_total": "Reads that were asked again.",
     "mergeq_webhooks_total": "Webhook deliveries by what became of them.",
+    "mergeq_sweep_missed_total": "Branches of which a sweep found what no webhook had told.",
 }
 _GAUGES = frozenset({"pooledprs", "updatetime", "syncdur"})
 
@@ -58,6 +61,7 @@ def queue() -> str:
         queue=found,
         problems=services.followed.problem.splitlines(),
         waits=_views().waits(store.holds(now), store.all_spent(), now),
+        silent=sweep.silent(services),
     )
 
 
@@ -164,7 +168,17 @@ class _Metrics:
                 kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
                 families[name] = kind(name, _HELP.get(name, name), labels=sorted(labels))
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
-        return [*families.values(), *self._of_configuration(), *self._of_limits()]
+        return [*families.values(), *self._of_configuration(), *self._of_limits(), *self._of_webhooks()]
+
+    def _of_webhooks(self) -> list[Metric]:
+        """Whether webhooks are seen to tell everything, by what a sweep looks at."""
+        heard, missed = self._services.store.heard(), self._services.store.missed()
+        working = GaugeMetricFamily(
+            "mergeq_webhooks_working", "1 while webhooks are seen to tell everything.", labels=["scope"]
+        )
+        for scope in map(scope_of, self._services.config.open_pull_searches()):
+            working.add_metric([scope], float(sweep.works(heard, missed, scope)))
+        return [working]
 
     def _of_limits(self) -> list[Metric]:
         """What GitHub said last of each limit, what was used of the hour that runs, and until when it is left alone."""

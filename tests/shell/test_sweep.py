@@ -285,6 +285,7 @@ def test_what_no_webhook_told_is_counted_and_brings_back_frequent_sweeps_until_o
 
     told.sweep_and_work(60)
     missed = points(told, "mergeq_sweep_missed_total", scope="acme")
+    page, metrics = told.web.get("/tide").text, told.web.get("/metrics").text
     swept = hits(github, "graphql:OpenPulls")
     told.sweep_and_work(5)
     often = hits(github, "graphql:OpenPulls") - swept
@@ -292,6 +293,10 @@ def test_what_no_webhook_told_is_counted_and_brings_back_frequent_sweeps_until_o
     told.sweep_and_work(5)
 
     assert (pull.merged, missed) == (True, 1)
+    assert "Webhooks of acme did not tell everything" in page
+    assert 'mergeq_webhooks_working{scope="acme"} 0.0' in metrics
+    assert "did not tell everything" not in told.web.get("/tide").text
+    assert 'mergeq_webhooks_working{scope="acme"} 1.0' in told.web.get("/metrics").text
     assert often == 5
     assert hits(github, "graphql:OpenPulls") - swept - often <= 1
 
