@@ -1,15 +1,17 @@
 """GitHub's recorded quirks under their numbers: a test switches one on, says what mergeq must do, and is counted here.
 
 ``python -m tests.quirks`` runs those tests and prints how often each quirk happened and whether its tests passed; with
-``--json`` as ``[{q, hits, asserted}]``. What stands in no test yet has no hits and is not asserted.
+``--json`` as ``[{q, hits, asserted}]``, else with what stands in place of a switch where there is none. What stands in no
+test yet has no hits and is not asserted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,23 @@ _EVERYWHERE = ("auth.expire", "clock.", "graphql.", "limit.", "profile.", "schem
 
 NUMBERS = tuple(f"Q{number}" for number in range(1, 91))
 
+TABLE: tuple[tuple[str, str, str, str], ...] = tuple(
+    re.findall(
+        r"^\| (Q\d+) \| .+? \| (.+?) \| (.+?) \| (.+?) \|$",
+        (Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+)
+"""Of each quirk: its number, its switches or ``data: WHY`` there is none, and the tests that show it and hold mergeq to it."""
+
 
 class Quirk:
     """What a test does with the quirk it is about; that the quirk has happened is asserted when the test ends."""
 
     def __init__(self, github: Sandbox) -> None:
         self._asked = github.app.test_client()
-        self._watched: set[int] = set()
-        self._seen = 0
+        self._watched: dict[int, int] = {}
+        self._shown: dict[str, int] = {}
 
     def on(
         self,
@@ -40,34 +51,44 @@ class Quirk:
         pr: int | None = None,
         route: str | None = None,
         times: int | None = 1,
+        after: int = 0,
         **args: Any,
     ) -> None:
-        """Switch it on, for one pull request or route if given. It must happen before the test ends."""
+        """Switch it on, for one pull request or route if given. It must happen before the test ends, and what people
+        do at once counts only if something is asked of GitHub afterwards; with `after` they do it in the midst.
+        """
         bound = not switch.startswith(_EVERYWHERE)
         match = {"repo": repo if bound else None, "pr": pr, "route": route}
-        body = {"id": switch, "match": match, "times": times, "args": args}
+        body = {"id": switch, "match": match, "times": times, "after": after, "args": args}
         answer = self._asked.post("/_sim/faults", json=body)
         assert answer.status_code == 201, answer.text
-        self._watched.add(len(self._faults()) - 1)
+        self._watched[len(self._faults()) - 1] = self.requests()
 
-    def saw(self, times: int) -> None:
-        """Count what shows without a switch, since it is GitHub's normal way or stands in the data."""
-        self._seen += times
+    def shown_by(self, route: str) -> None:
+        """What has no switch, since it stands in the data: it happens whenever this route, which shows it, is asked
+        from here on.
+        """
+        self._shown[route] = self.requests(route)
 
     @property
     def hits(self) -> int:
-        switched = self._faults()
-        return self._seen + sum(int(switched[index]["hits"]) for index in self._watched)
+        return sum(hits for _, hits in self._counted())
 
     def check(self) -> None:
         """Raises AssertionError if something that was switched on never happened, or nothing was."""
-        idle = [
-            fault["id"] for index, fault in enumerate(self._faults()) if index in self._watched and not fault["hits"]
-        ]
+        idle = [name for name, hits in self._counted() if not hits]
         assert self.hits, "no quirk happened in this test"
         assert not idle, f"switched on, and it never happened: {idle}"
 
-    def requests(self, route: str) -> int:
+    def _counted(self) -> Iterator[tuple[str, int]]:
+        """What the sandbox has counted of all that was switched on and of all that shows what stands in the data."""
+        asked, switched = self.requests(), self._faults()
+        for index, before in self._watched.items():
+            yield switched[index]["id"], int(switched[index]["hits"]) if asked > before else 0
+        for route, before in self._shown.items():
+            yield route, self.requests(route) - before
+
+    def requests(self, route: str = "") -> int:
         """How often a route or a GraphQL operation was asked for, by a part of its name."""
         found: dict[str, int] = self._asked.get("/_sim/hits").get_json()
         return sum(count for name, count in found.items() if route in name)
@@ -124,9 +145,11 @@ def main(arguments: list[str]) -> int:
     if "--json" in arguments:
         print(json.dumps(counter.rows()))  # noqa: T201 -- what the command is for
     else:
+        switches = {number: switch for number, switch, *_ in TABLE}
         for row in counter.rows():
             said = "asserted" if row["asserted"] else "-"
-            print(f"{row['q']:<4} {row['hits']:>5}  {said}")  # noqa: T201 -- as above
+            why = switches[row["q"]] if switches[row["q"]].startswith("data: ") else ""
+            print(f"{row['q']:<4} {row['hits']:>5}  {said:<8}  {why}".rstrip())  # noqa: T201 -- as above
     return int(failed != pytest.ExitCode.OK)
 
 

@@ -27,13 +27,12 @@ NOT_ON_OLD_SERVERS = frozenset(
 
 def carry_out_due(world: World, repo: str | None) -> None:
     """Do what was switched on for later (``after``), now that there is a request about a repository, or any (None)."""
-    for fault_id, act in _ACTS.items():
-        switched = world.faults.standing(fault_id)
-        if switched is None or not switched.after:
+    for one in world.faults.listed():
+        act = _ACTS.get(one.id)
+        if act is None or not one.after:
             continue
-        fault = world.faults.fires(fault_id, repo or switched.repo, switched.pr)
-        if fault is not None:
-            act(world, fault)
+        if world.faults.fires(one.id, repo or one.repo, one.pr, when=lambda fault, due=one: fault is due):
+            act(world, one)
 
 
 def carry_out(world: World, fault: Fault) -> None:

@@ -71,6 +71,7 @@ class FaultId(StrEnum):
     SEARCH_CAP = "search.cap"
     SEARCH_SHIFT = "search.shift"
     COMMITS_SHUFFLE = "commits.shuffle"
+    LABELS_REMOVE = "labels.remove"
     CHECKS_SUPERSEDED = "checks.superseded"
     CHECKS_SAME_NAME = "checks.same_name"
     CHECKS_FLIP = "checks.flip"

@@ -221,6 +221,7 @@ def finish(answer: Response) -> Response:
     budget = g.get("budget") or here.rates.budget(who.payer, resource, now)
     skew: Fault | None = g.get("skew")
     faults = world().faults
+    faults.fires(FaultId.PROFILE_GHES, when=lambda fault: fault.hits > 0)  # once it is one, every answer shows it
     by_itself = "registration" in g  # an App that signs its requests, which has no installation's or user's limit
     if not by_itself and not faults.is_on(FaultId.LIMIT_NONE) and not faults.is_on(FaultId.PROFILE_GHES):
         answer.headers.update(budget.headers())

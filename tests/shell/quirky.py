@@ -1,4 +1,11 @@
-"""What the tests of quirks begin with: a pull request that is ready, work that is done, the status that is shown."""
+"""What the tests of quirks begin with: a pull request that is ready, work that is done, and what people are shown."""
+
+import re
+from collections.abc import Iterable, Mapping
+from html import unescape
+from typing import Any
+
+from werkzeug.test import TestResponse
 
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
@@ -26,3 +33,28 @@ def status_of(github: Sandbox, pull: Pull) -> str:
     """What our status says on the head; empty when there is none."""
     found = {s.context: s.description or "" for s in github.world.repo(pull.repo).latest_statuses(pull.head_sha)}
     return found.get("tide", "")
+
+
+def read(mergeq: Mergeq, path: str = "/tide") -> str:
+    """The text of a page, as it is read."""
+    answer = mergeq.web.get(path)
+    assert answer.status_code == 200, answer.text
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", answer.text.partition("<main")[2])).split())
+
+
+def reasons(mergeq: Mergeq, pull: Pull) -> list[str]:
+    """What the page of a pull request says keeps it from merging."""
+    page: dict[str, Any] = mergeq.web.get(f"/pr/{pull.repo}/{pull.number}.json").get_json()
+    return [f"needs {one['needed']}, but {one['observed']}" for one in page["reasons"]]
+
+
+def warned(log: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the log warns of, each in one line: what happened, and why."""
+    told = (entry for entry in log if entry["log_level"] != "info")
+    return [": ".join(filter(None, (entry["event"], entry.get("why"), entry.get("error")))) for entry in told]
+
+
+def foreign(github: Sandbox, path: str, *, body: object = None, headers: dict[str, str] | None = None) -> TestResponse:
+    """What somebody else is answered, to prove that a switch is on; with a `body` it is posted."""
+    sent = {"Authorization": f"Bearer {github.token}", "User-Agent": "somebody else", **(headers or {})}
+    return github.app.test_client().open(path, method="POST" if body else "GET", json=body, headers=sent)

@@ -5,24 +5,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mergeq.core.pull import Branch
+from mergeq.doctor import examine
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import ready
-from tests.shell.test_quirks_reading import error_of, look
+from tests.shell.quirky import read, ready, reasons, warned
+from tests.shell.test_quirks_reading import look
 
 MAIN = Branch("acme", "rocket", "main")
 MERGE = "PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge"
+SLOWER = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+USED_UP = "API rate limit exceeded for "
+ABUSE = "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again."
 LIMITS = [
-    pytest.param("limit.secondary", {"code": 403, "silent": True}, marks=pytest.mark.quirk("Q59"), id="without a hint"),
-    pytest.param("limit.secondary", {"code": 403, "retry_after": 60}, marks=pytest.mark.quirk("Q59"), id="retry-after"),
-    pytest.param("limit.secondary", {"code": 429}, marks=pytest.mark.quirk("Q60"), id="429"),
-    pytest.param("limit.primary", {}, marks=pytest.mark.quirk("Q61"), id="primary"),
-    pytest.param("limit.primary", {"skew": -7200}, marks=pytest.mark.quirk("Q61"), id="a reset in the past"),
-    pytest.param("limit.abuse", {}, marks=pytest.mark.quirk("Q62"), id="in the old words"),
+    pytest.param(
+        *("limit.secondary", {"code": 403, "silent": True}, SLOWER),
+        marks=pytest.mark.quirk("Q59"),
+        id="without a hint",
+    ),
+    pytest.param(
+        *("limit.secondary", {"code": 403, "retry_after": 60}, SLOWER), marks=pytest.mark.quirk("Q59"), id="retry-after"
+    ),
+    pytest.param("limit.secondary", {"code": 429}, SLOWER, marks=pytest.mark.quirk("Q60"), id="429"),
+    pytest.param("limit.primary", {}, USED_UP, marks=pytest.mark.quirk("Q61"), id="primary"),
+    pytest.param("limit.primary", {"skew": -7200}, USED_UP, marks=pytest.mark.quirk("Q61"), id="a reset in the past"),
+    pytest.param("limit.abuse", {}, ABUSE, marks=pytest.mark.quirk("Q62"), id="in the old words"),
 ]
 
 
@@ -59,36 +70,43 @@ _PERMISSIONS = {
 }
 
 
-@pytest.mark.parametrize(("switch", "args"), LIMITS)
+@pytest.mark.parametrize(("switch", "args", "words"), LIMITS)
 def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any]
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str
 ) -> None:
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
     quirk.on(switch, route="graphql:Branch", **args)
 
-    look(mergeq)
-    known = mergeq.store.pool(MAIN)
+    with capture_logs() as log:
+        look(mergeq)
+    known, page = mergeq.store.pool(MAIN), read(mergeq)
     waiting = pull.is_open and known is not None and len(known.pool.standings) == 1
     sweep_until(mergeq, pull, 65)
 
     assert waiting
+    assert "GitHub's limit makes everything wait until " in page
+    assert words in page
+    assert [(line.startswith("branch held back: "), words in line) for line in warned(log)] == [(True, True)]
     assert (pull.merged, quirk.requests("{pull_number}/merge")) == (True, 1)
 
 
-@pytest.mark.parametrize(("switch", "args"), LIMITS)
+@pytest.mark.parametrize(("switch", "args", "words"), LIMITS)
 def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any]
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str
 ) -> None:
     pull = ready(github)
     quirk.on(switch, route=MERGE, **args)
 
-    mergeq.sweep_and_work()
-    at_once = pull.is_open
+    with capture_logs() as log:
+        mergeq.sweep_and_work()
+    at_once, page = pull.is_open, read(mergeq)
     sweep_until(mergeq, pull, 65)
 
     assert (at_once, pull.merged, quirk.requests("{pull_number}/merge")) == (True, True, 2)
+    assert ("GitHub's limit makes everything wait until " in page, words in page) == (True, True)
+    assert [words in line for line in warned(log)] == [True]
     assert mergeq.history()[0].outcome.value == "LANDED"
 
 
@@ -101,9 +119,10 @@ def test_a_token_that_ends_too_early_is_replaced_and_the_call_made_once_more(
     quirk.on("auth.expire", route=route)
     pull = ready(github)
 
-    mergeq.sweep_and_work()
+    with capture_logs() as log:
+        mergeq.sweep_and_work()
 
-    assert (pull.merged, len(mergeq.history())) == (True, 1)
+    assert (pull.merged, len(mergeq.history()), warned(log)) == (True, 1, [])
 
 
 @pytest.mark.quirk("Q64")
@@ -115,9 +134,10 @@ def test_the_claim_of_an_app_is_dated_by_githubs_clock(
     quirk.on("clock.skew", seconds=seconds, times=None)
     pull = ready(github)
 
-    mergeq.sweep_and_work()
+    with capture_logs() as log:
+        mergeq.sweep_and_work()
 
-    assert pull.merged
+    assert (pull.merged, warned(log)) == (True, [])
 
 
 @pytest.mark.quirk("Q65")
@@ -127,11 +147,12 @@ def test_long_tokens_are_used_as_they_are_and_never_told(
     mergeq = as_app()
     pull = ready(github)
 
+    quirk.shown_by("/access_tokens")
+
     mergeq.sweep_and_work()
     token = mergeq.services.github._credentials.token("acme")
-    quirk.saw(int(token.startswith("ghs_") and len(token) > 300))
 
-    assert pull.merged
+    assert (pull.merged, token.startswith("ghs_"), len(token) > 300) == (True, True, True)
     assert token not in "".join(capsys.readouterr())
     connection: Any = mergeq.services.queue.connection
     assert not [key for key in connection.scan_iter() if token.encode() in connection.dump(key)]
@@ -145,12 +166,13 @@ def test_a_suspended_app_does_nothing_and_the_page_says_why(
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
-    quirk.on("auth.suspend")
+    quirk.on("auth.suspend", after=1)
 
+    look(mergeq)
     look(mergeq)
 
     assert (pull.is_open, quirk.requests("{pull_number}/merge")) == (True, 0)
-    assert error_of(mergeq)
+    assert "the GitHub App is suspended in acme; unsuspend its installation there" in read(mergeq)
 
 
 @pytest.mark.quirk("Q66")
@@ -159,10 +181,15 @@ def test_a_permission_that_was_not_accepted_is_named(
 ) -> None:
     mergeq = as_app()
     pull = ready(github)
-    quirk.on("auth.perms", remove=["contents"])
+    quirk.on("auth.perms", after=1, remove=["contents"])
 
     mergeq.sweep_and_work(2)
 
     assert pull.is_open
-    told = [record.err for record in mergeq.history()] + [error_of(mergeq)]
-    assert any("Resource not accessible by integration" in text for text in told)
+    refused = "GitHub answered: Resource not accessible by integration"
+    assert reasons(mergeq, pull) == [f"needs GitHub to accept the merge, but {refused}"]
+    assert mergeq.history()[0].err == "failed merging [1]: #1: Resource not accessible by integration"
+    findings = examine(mergeq.services.settings, "acme/rocket")["findings"]
+    assert [one["seen"] for one in findings if one["remedy"].startswith("give it to the App")] == [
+        "the GitHub App mergeq: the permission contents: write is missing; it is for merging, and staging refs"
+    ]

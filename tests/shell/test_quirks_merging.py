@@ -5,13 +5,13 @@ asked.
 from collections.abc import Callable
 
 import pytest
-import requests
+from structlog.testing import capture_logs
 
 from mergeq.core.history import Outcome
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, ready
+from tests.shell.quirky import STAGED, foreign, read, ready, reasons, status_of, warned
 
 
 def outcomes(mergeq: Mergeq) -> list[str]:
@@ -31,7 +31,8 @@ def test_base_was_modified_is_asked_again_after_a_pause(
 
     assert pull.merged
     assert clock.now() - before >= 60 + 4 + 8
-    assert (outcomes(mergeq), quirk.requests("/merge")) == (["LANDED"], 3)
+    assert (outcomes(mergeq), quirk.requests("/merge"), quirk.hits) == (["LANDED"], 3, 2)
+    assert "Landed as" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q6")
@@ -45,6 +46,9 @@ def test_base_was_modified_without_end_holds_up_that_pull_request_alone(
 
     assert (stuck.is_open, fine.merged) == (True, True)
     assert (outcomes(mergeq), quirk.requests("/merge")) == (["REFUSED", "LANDED"], 4)
+    said = "GitHub answered: Base branch was modified. Review and try the merge again."
+    assert reasons(mergeq, stuck) == [f"needs GitHub to accept the merge, but {said}"]
+    assert status_of(github, stuck) == f"Not mergeable. {said.replace('answered', 'refused')}"
 
 
 @pytest.mark.quirk("Q7")
@@ -80,6 +84,7 @@ def test_a_merge_that_failed_and_landed_counts_once_and_is_not_sent_again(
     assert pull.merged
     assert (outcomes(mergeq), mergeq.history()[0].landed_sha) == (["LANDED"], pull.merge_commit_sha)
     assert quirk.requests("/merge") == 1
+    assert f"Landed as {pull.merge_commit_sha[:7]}" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q9")
@@ -107,6 +112,7 @@ def test_a_merge_that_failed_and_did_nothing_is_sent_again_only_after_two_readin
     assert (outcomes(mergeq), quirk.requests("/merge")) == (["STALE", "LANDED"], 2)
     assert mergeq.history()[1].err.endswith("GitHub answered 502; GitHub did not merge it")
     assert quirk.requests("graphql:Landing") >= 2
+    assert "GitHub answered 502; GitHub did not merge it" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q11")
@@ -119,7 +125,9 @@ def test_a_connection_that_breaks_under_a_merge_says_nothing(
 
     mergeq.sweep_and_work(2)
 
+    page = read(mergeq, f"/pr/acme/rocket/{pull.number}")
     assert (pull.merged, outcomes(mergeq), quirk.requests("/merge")) == (True, ended, sent)
+    assert ("Landed as" in page, "the connection to GitHub broke" in page) == (True, not landed)
 
 
 @pytest.mark.quirk("Q12")
@@ -129,9 +137,11 @@ def test_a_merge_that_was_confirmed_is_believed_though_the_pull_request_still_re
     pull = ready(github)
     quirk.on("read.lag", pr=pull.number, delay=50_000)
 
-    mergeq.sweep_and_work(3)
+    with capture_logs() as log:
+        mergeq.sweep_and_work(3)
 
     assert (pull.merged, outcomes(mergeq), quirk.requests("/merge")) == (True, ["LANDED"], 1)
+    assert ("Landed as" in read(mergeq, f"/pr/acme/rocket/{pull.number}"), warned(log)) == (True, [])
     assert mergeq.history()[0].landed_sha == pull.merge_commit_sha
 
 
@@ -152,11 +162,12 @@ def test_a_push_right_before_the_merge_is_caught_by_the_sha(github: Sandbox, mer
 @pytest.mark.quirk("Q14")
 def test_mergeability_that_takes_its_time_holds_nothing_up(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     quirk.on("mergeable.lazy", reads=4, ms=5000)
-    pull = ready(github)
+    pull, other = ready(github), ready(github, "Other", labels=("lgtm",))
 
     mergeq.sweep_and_work()
 
     assert (pull.merged, outcomes(mergeq), quirk.requests("/merge")) == (True, ["LANDED"], 1)
+    assert status_of(github, other) == "Not mergeable. Needs approved label."
 
 
 @pytest.mark.quirk("Q14")
@@ -167,28 +178,33 @@ def test_a_conflict_that_is_known_late_is_told_once_it_is(github: Sandbox, merge
 
     mergeq.sweep_and_work(4)
 
-    said = {s.context: s.description for s in github.world.repo("acme/rocket").latest_statuses(pull.head_sha)}
-    assert (pull.is_open, said["tide"]) == (True, "Not mergeable. PR has a merge conflict.")
+    assert (pull.is_open, status_of(github, pull)) == (True, "Not mergeable. PR has a merge conflict.")
 
 
 @pytest.mark.quirk("Q15")
 def test_mergeability_that_is_never_known_holds_up_nobody(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     stuck, other = ready(github, "Stuck"), ready(github, "Other")
+    unlabelled = ready(github, "Unlabelled", labels=("lgtm",))
     quirk.on("mergeable.stuck", pr=stuck.number, times=None)
+    quirk.on("mergeable.stuck", pr=unlabelled.number, times=None)
 
     mergeq.sweep_and_work()
 
     assert (stuck.merged, other.merged, quirk.requests("/merge")) == (True, True, 2)
+    assert reasons(mergeq, unlabelled) == ["needs the label approved, but its labels are lgtm"]
 
 
 @pytest.mark.quirk("Q16")
 def test_a_state_that_says_blocked_for_no_reason_does_not_decide(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
-    pull = ready(github)
-    quirk.on("mergestate.wrong", pr=pull.number, times=None)
+    pull, other = ready(github), ready(github, "Other", labels=("lgtm",))
+    for one in (pull, other):
+        quirk.on("mergestate.wrong", pr=one.number, times=None)
 
     mergeq.sweep_and_work()
 
     assert (pull.merged, outcomes(mergeq), quirk.requests("/merge")) == (True, ["LANDED"], 1)
+    assert status_of(github, other) == "Not mergeable. Needs approved label."
+    assert reasons(mergeq, other) == ["needs the label approved, but its labels are lgtm"]
 
 
 @pytest.mark.quirk("Q17")
@@ -198,20 +214,21 @@ def test_what_is_staged_is_built_from_the_base_and_the_head_never_from_a_stale_t
     mergeq = start_mergeq(STAGED)
     pull = ready(github)
     for _ in range(2):
-        headers = {"Authorization": f"Bearer {github.token}"}
-        requests.get(f"{github.url}/repos/acme/rocket/pulls/1", headers=headers, timeout=30)
+        foreign(github, "/repos/acme/rocket/pulls/1")
     base = github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
     github.settle()
     stale, known = pull.merge_commit_sha, pull.mergeable
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
     git = github.world.repo("acme/rocket").git
     staged = next(sha for name, sha in git.branches().items() if name.startswith("mergeq/"))
-    quirk.saw(int(stale is not None and known is None))
 
+    assert (stale is not None, known) == (True, None)
     assert git.commit(staged).parents == (base, pull.head_sha)
     assert git.files_at(staged, ["moved.txt"]).keys() == {"moved.txt"}
     assert staged != stale
+    assert f"#1 Add fins as {staged[:7]}" in read(mergeq)
 
 
 @pytest.mark.quirk("Q78")

@@ -9,7 +9,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import CONFIG, READY, Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, UPDATED, ready, status_of, work
+from tests.shell.quirky import STAGED, UPDATED, read, ready, reasons, status_of, work
 
 _WRONG = {Outcome.RACED, Outcome.WRONG_TREE, Outcome.REFUSED}
 
@@ -17,27 +17,35 @@ _WRONG = {Outcome.RACED, Outcome.WRONG_TREE, Outcome.REFUSED}
 @pytest.mark.quirk("Q24")
 def test_a_pull_request_whose_fork_is_gone_lands_by_its_sha(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pull = ready(github, fork="zoe")
-    quirk.on("pr.delete_head_repo", pr=pull.number)
+    quirk.on("pr.delete_head_repo", after=1, pr=pull.number)
 
     mergeq.sweep_and_work()
 
     assert (pull.merged, mergeq.history()[0].outcome) == (True, Outcome.LANDED)
+    assert "Landed as" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q24", "Q25")
-@pytest.mark.parametrize("switch", ["pr.delete_head_repo", "pr.maintainer_can_modify"])
+@pytest.mark.parametrize(
+    ("switch", "why"),
+    [
+        ("pr.delete_head_repo", "the repository of its branch is gone"),
+        ("pr.maintainer_can_modify", "it comes from a fork that maintainers may not push to"),
+    ],
+)
 def test_a_fork_that_is_not_ours_to_update_is_not_pushed_to(
-    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk, switch: str
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk, switch: str, why: str
 ) -> None:
     mergeq = start_mergeq(UPDATED)
     pull = ready(github, fork="zoe")
-    quirk.on(switch, pr=pull.number)
+    quirk.on(switch, after=1, pr=pull.number)
     github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
 
     work(github, mergeq, 2)
 
     assert (pull.is_open, quirk.requests("update-branch")) == (True, 0)
     assert status_of(github, pull).startswith("Not mergeable. It is behind its base")
+    assert [one.endswith(f", and {why}") for one in reasons(mergeq, pull)] == [True]
 
 
 @pytest.mark.quirk("Q25")
@@ -46,12 +54,13 @@ def test_a_fork_that_nobody_may_push_to_is_staged(
 ) -> None:
     mergeq = start_mergeq(STAGED)
     pull = ready(github, fork="zoe")
-    quirk.on("pr.maintainer_can_modify", pr=pull.number)
+    quirk.on("pr.maintainer_can_modify", after=1, pr=pull.number)
     github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
 
     work(github, mergeq, 2)
 
     assert (pull.merged, quirk.requests("update-branch")) == (True, 0)
+    assert "landed as tested" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q26")
@@ -65,10 +74,11 @@ def test_an_update_that_comes_late_is_waited_for(
     github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
 
     work(github, mergeq)
-    waiting = (pull.head_sha, pull.is_open)
+    waiting, said = (pull.head_sha, pull.is_open), status_of(github, pull)
     work(github, mergeq, 4)
 
     assert waiting == (before, True)
+    assert said == "Not mergeable. Is brought up to date with main."
     assert (pull.merged, quirk.requests("update-branch")) == (True, 1)
 
 
@@ -87,16 +97,15 @@ def test_a_refused_update_lands_nothing_untested(
     git = github.world.repo("acme/rocket").git
     assert pull.merged == (kind != "conflict")
     assert not pull.merged or git.is_ancestor(base, pull.head_sha)
-    assert kind != "conflict" or "merge conflict between base and head" in str(
-        mergeq.web.get("/pr/acme/rocket/1.json").get_json()["reasons"]
-    )
+    if kind == "conflict":
+        assert [one.rpartition(": ")[2] for one in reasons(mergeq, pull)] == ["merge conflict between base and head"]
 
 
 @pytest.mark.quirk("Q31")
 def test_a_locked_conversation_is_no_obstacle(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pull, other = ready(github), ready(github, "Other", labels=("lgtm",))
-    quirk.on("pr.lock", pr=pull.number)
-    quirk.on("pr.lock", pr=other.number)
+    quirk.on("pr.lock", after=1, pr=pull.number)
+    quirk.on("pr.lock", after=1, pr=other.number)
 
     mergeq.sweep_and_work()
 
@@ -110,7 +119,7 @@ def test_a_pull_request_by_nobody_matches_no_author_and_stops_no_one(
 ) -> None:
     mergeq = start_mergeq(CONFIG.replace("      labels: [lgtm", "      author: ana\n      labels: [lgtm"))
     gone, other = ready(github, "Gone", author="zoe"), ready(github, "Other")
-    quirk.on("pr.ghost", pr=gone.number)
+    quirk.on("pr.ghost", after=1, pr=gone.number)
 
     mergeq.sweep_and_work()
 
@@ -121,7 +130,7 @@ def test_a_pull_request_by_nobody_matches_no_author_and_stops_no_one(
 @pytest.mark.quirk("Q32")
 def test_what_nobody_wrote_lands_where_no_author_is_asked_for(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pull = ready(github)
-    quirk.on("pr.ghost", pr=pull.number)
+    quirk.on("pr.ghost", after=1, pr=pull.number)
 
     mergeq.sweep_and_work()
 
@@ -135,7 +144,7 @@ def test_all_labels_are_read_before_the_lack_of_one_counts(
 ) -> None:
     many = (*READY, *(f"area/{n}" for n in range(128)), last)
     pull, other = ready(github, labels=many), ready(github, "Other")
-    quirk.saw(len(many))
+    quirk.shown_by("graphql:Labels")
 
     mergeq.sweep_and_work()
 
@@ -150,7 +159,7 @@ def test_all_results_are_read_before_they_are_green(github: Sandbox, mergeq: Mer
     for n in range(150):
         state = last if n == 149 else "success"
         github.world.set_status("acme/rocket", pull.head_sha, context=f"job/{n}", state=state)
-    quirk.saw(150)
+    quirk.shown_by("graphql:Contexts")
 
     mergeq.sweep_and_work()
 
@@ -169,7 +178,7 @@ def test_all_results_of_a_staged_commit_are_read_too(
     staged = next(sha for name, sha in git.branches().items() if name.startswith("mergeq/"))
     for n in range(150):
         github.world.set_status("acme/rocket", staged, context=f"job/{n}")
-    quirk.saw(150)
+    quirk.shown_by("graphql:Contexts")
 
     work(github, mergeq, 2)
 
@@ -180,17 +189,18 @@ def test_all_results_of_a_staged_commit_are_read_too(
 def test_a_superseded_red_run_does_not_count(github: Sandbox, mergeq: Mergeq, quirk: Quirk, clock: ManualClock) -> None:
     pull = ready(github)
     clock.advance(1)
-    quirk.on("checks.superseded", pr=pull.number)
+    quirk.on("checks.superseded", after=1, pr=pull.number)
 
     mergeq.sweep_and_work()
 
     assert pull.merged
+    assert "Landed as" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q36")
 def test_one_name_used_by_two_apps_is_green_only_when_both_are(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pull = ready(github)
-    quirk.on("checks.same_name", pr=pull.number)
+    quirk.on("checks.same_name", after=1, pr=pull.number)
 
     mergeq.sweep_and_work()
     red = (pull.merged, status_of(github, pull))
@@ -209,11 +219,12 @@ def test_a_status_and_a_check_of_one_name_must_both_pass(
     pull = ready(github)
     github.world.set_status("acme/rocket", pull.head_sha, context="e2e", state=status)
     github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion=run)
-    quirk.saw(2)
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
     assert pull.merged == (status == run == "success")
+    assert pull.merged or status_of(github, pull) == "Not mergeable. Job e2e has not succeeded."
 
 
 @pytest.mark.quirk("Q38")
@@ -236,18 +247,19 @@ def test_a_check_passes_only_by_the_conclusions_that_pass(
 ) -> None:
     pull = ready(github)
     github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion=conclusion)
-    quirk.saw(1)
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
     assert pull.merged == passes
+    assert pull.merged or status_of(github, pull) == "Not mergeable. Job e2e has not succeeded."
 
 
 @pytest.mark.quirk("Q38")
 def test_nothing_reported_is_not_green(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     github.world.create_repo("acme/paper", files={"README.md": "no CI here\n"}, ci=None)
     pull = github.world.open_pull("acme/paper", title="Words", files={"a.md": "x\n"}, labels=READY)
-    quirk.saw(1)
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
@@ -266,12 +278,12 @@ def test_labels_of_every_kind_are_asked_for_and_compared_without_case(
     config = f"tide: {{queries: [{{orgs: [acme], labels: [{named}], missingLabels: ['x,y', 'not:yet']}}]}}\n"
     mergeq = start_mergeq(config)
     pull = ready(github, labels=[name.upper() for name in ODD if name != missing])
-    quirk.saw(len(ODD))
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
     assert pull.merged == (missing == "")
-    assert pull.merged or "label" in status_of(github, pull)
+    assert pull.merged or status_of(github, pull) == f"Not mergeable. Needs {missing} label.".replace("🚀", "\ufffd")
 
 
 @pytest.mark.quirk("Q72")
@@ -280,7 +292,7 @@ def test_a_label_with_a_comma_in_its_name_is_not_read_as_two(
 ) -> None:
     mergeq = start_mergeq("tide: {queries: [{orgs: [acme], labels: [lgtm], missingLabels: [a, b]}]}\n")
     pull = ready(github, labels=("lgtm", "a,b"))
-    quirk.saw(1)
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
@@ -294,7 +306,7 @@ def test_a_status_is_cut_to_what_github_takes(
     long = [f"🚀 {n} " + "x" * 40 for n in range(5)]
     mergeq = start_mergeq(f"tide: {{queries: [{{orgs: [acme], labels: {long}}}]}}\n".replace("'", '"'))
     pull = ready(github)
-    quirk.saw(len(long))
+    quirk.shown_by("POST /repos/{owner}/{repo}/statuses")
 
     mergeq.sweep_and_work(3)
 
@@ -316,7 +328,7 @@ def test_a_change_too_big_to_be_listed_counts_as_one_of_everything(
     small = ready(github, "Small", fork="zoe", author="zoe")
     for pull in (big, small):
         github.world.review(pull, "ben")
-    quirk.saw(len(files))
+    quirk.shown_by("graphql:Branch")
 
     work(github, mergeq, 3)
 
@@ -332,7 +344,7 @@ def test_a_long_series_is_read_whole_and_in_order_before_and_after_it_has_landed
     steps = [{"count.txt": f"{n}\n"} for n in range(103)]
     pull = ready(github, files=None, commits=steps)
     base = github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
-    quirk.saw(len(steps))
+    quirk.shown_by("graphql:Commits")
 
     before = mergeq.services.github.commits(main, pull.number, pull.head_sha)
     github.world.merge_pull(pull, method="rebase")
@@ -349,10 +361,12 @@ def test_two_pull_requests_with_one_head_both_land(github: Sandbox, mergeq: Merg
     first = ready(github, "First", head="feature")
     second = github.world.open_pull("acme/rocket", title="Second", base="next", head="feature", labels=READY)
     github.settle()
-    quirk.saw(int(first.head_sha == second.head_sha))
+    quirk.shown_by("graphql:Branch")
 
     mergeq.sweep_and_work()
 
+    assert first.head_sha == second.head_sha
+    assert all("Landed as" in read(mergeq, f"/pr/acme/rocket/{number}") for number in (1, 2))
     assert (first.merged, second.merged) == (True, True)
     assert {str(record.targets[0].number) for record in (*mergeq.history(), *mergeq.history("acme/rocket:next"))} == {
         "1",
@@ -368,7 +382,7 @@ def test_a_pull_request_that_adds_nothing_any_more_holds_up_nobody(
     ready(github, files={"same.txt": "x\n"})
     other = ready(github, "Other")
     github.world.push("acme/rocket", "main", {"same.txt": "x\n"})
-    quirk.saw(1)
+    quirk.shown_by("graphql:Branch")
 
     work(github, mergeq, 4)
 
