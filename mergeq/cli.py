@@ -346,7 +346,9 @@ def doctor_command(repo: str, record: Path | None, paths: tuple[Path, ...], *, y
         if as_json:
             raise click.UsageError("--record writes its JSON into the file; leave out --json")
         if not yes:
-            what = f"--record makes branches, pull requests, protection and a ruleset on {repo}"
+            what = (
+                f"--record makes branches, pull requests, protection and rulesets on {repo}, archives it for a moment"
+            )
             raise click.UsageError(f"{what}, and removes them; add --yes if it is there to be spoiled")
         _record_differences(_repo(repo), _settings(paths), record)
         return
@@ -491,16 +493,22 @@ def _record_differences(repo: str, settings: Settings, file: Path) -> None:
     with ExitStack() as stack:
         theirs = stack.enter_context(closing(connect_github(settings)))
         github = stack.enter_context(_github(None))
-        github.world.create_repo(repo, files={"README.md": "To be spoiled.\n"}, ci=None)
+        simulated = github.world.create_repo(repo, files={"README.md": "To be spoiled.\n"}, ci=None)
         ours = Settings(github_token=github.token, github_api_url=f"{github.serve()}/api/v3")
         sandbox = stack.enter_context(closing(connect_github(ours)))
         found = []
         try:
-            for one in probes.compare(theirs, repo, sandbox, time.sleep):  # noqa: TID251 -- a real GitHub takes real time
-                found += [one]
-                click.echo(f"{'same' if one['same'] else 'differs':<7}  {one['probe']}: {json.dumps(one['seen'])}")
-                if not one["same"]:
-                    click.echo(f"sandbox  {one['probe']}: {json.dumps(one['sandbox'])}")
+            about = probes.circumstances(theirs, repo)
+            simulated.owner_is_user = about.is_personal
+            if about.lacks_workflows:
+                github.world.faults.add("policy.no_workflows", times=None)
+            both = [
+                probes.Scratch(client, repo, time.sleep, about)  # noqa: TID251 -- a real GitHub takes real time
+                for client in (theirs, sandbox)
+            ]
+            for probe in probes.PROBES:
+                found += [probes.compared(probe, *both)]
+                click.echo("\n".join(probes.lines(found[-1])))
         except Unreadable as error:
             raise click.ClickException(f"{error}; check the name and the credentials") from error
     _write_json(file, {"repo": repo, "github": settings.github_api_url, "probes": found})

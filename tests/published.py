@@ -82,6 +82,11 @@ ALLOWED = (
         "errors have a body everywhere; some are described by a sentence alone",
     ),
     Allowed(
+        r"DELETE /repos/\{\}/\{\}/issues/\{\}/labels/\{\} 204",
+        "no status 204",
+        "taking a label off is answered without a body at times (Q73); a fault does so",
+    ),
+    Allowed(
         r".*/protection(/restrictions)? 200",
         r"apps\[\]\.permissions\.\w+: GitHub knows no such key",
         "an app may have any permission; this one schema lists four",

@@ -1,8 +1,8 @@
 """GitHub's recorded quirks under their numbers: a test switches one on, says what mergeq must do, and is counted here.
 
 ``python -m tests.quirks`` runs those tests and prints how often each quirk happened and whether its tests passed; with
-``--json`` as ``[{q, hits, asserted}]``, else with what stands in place of a switch where there is none. What stands in no
-test yet has no hits and is not asserted.
+``--json`` as ``[{q, hits, asserted}]``, else with what stands in place of a switch where there is none. What
+stands in no test yet has no hits and is not asserted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = tuple(
         re.MULTILINE,
     )
 )
-"""Of each quirk: its number, its switches or ``data: WHY`` there is none, and the tests that show it and hold mergeq to it."""
+"""Of each quirk: its number, its switches or ``data: WHY`` there is none, the tests that show it, and mergeq's."""
 
 
 class Quirk:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from mergeq.sandbox import checks, installing, merging, moving
@@ -31,7 +33,7 @@ def carry_out_due(world: World, repo: str | None) -> None:
         act = _ACTS.get(one.id)
         if act is None or not one.after:
             continue
-        if world.faults.fires(one.id, repo or one.repo, one.pr, when=lambda fault, due=one: fault is due):
+        if world.faults.fires(one.id, repo or one.repo, one.pr, when=partial(is_, one)):
             act(world, one)
 
 

@@ -159,6 +159,19 @@ def test_github_may_be_asked_to_merge_when_it_can(
     assert (waited, pull.merged, pull.merged_by) == (True, True, "zoe")
 
 
+def test_a_label_may_be_taken_off_in_three_ways(sandbox: Sandbox, session: requests.Session, rest: Rest) -> None:
+    pull = sandbox.world.open_pull("acme/rocket", title="Add", files={"a.txt": "a\n"}, labels=("x", "y", "z"))
+    answers = [rest("DELETE", "/issues/1/labels/x")]
+    for code, label in ((204, "y"), (404, "z")):
+        switch_on(session, "labels.remove", args={"code": code})
+        answers.append(rest("DELETE", f"/issues/1/labels/{label}"))
+
+    assert [answer.status_code for answer in answers] == [200, 204, 404]
+    assert answers[0].json() != []
+    assert answers[2].json()["message"] == "Label does not exist"
+    assert (pull.labels, hits(session)) == ([], [1, 1])
+
+
 def test_an_older_server_knows_less_and_tells_no_limits(session: requests.Session, query: Query, pull: Pull) -> None:
     assert pull.is_open
     with_limits = session.get(f"{BASE}/repos/acme/rocket").headers

@@ -84,7 +84,7 @@ def test_a_merge_that_failed_and_landed_counts_once_and_is_not_sent_again(
     assert pull.merged
     assert (outcomes(mergeq), mergeq.history()[0].landed_sha) == (["LANDED"], pull.merge_commit_sha)
     assert quirk.requests("/merge") == 1
-    assert f"Landed as {pull.merge_commit_sha[:7]}" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
+    assert f"Landed as {str(pull.merge_commit_sha)[:7]}" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q9")
