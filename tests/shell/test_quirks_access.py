@@ -23,17 +23,21 @@ USED_UP = "API rate limit exceeded for "
 ABUSE = "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again."
 LIMITS = [
     pytest.param(
-        *("limit.secondary", {"code": 403, "silent": True}, SLOWER),
+        *("limit.secondary", {"code": 403, "silent": True}, SLOWER, 60),
         marks=pytest.mark.quirk("Q59"),
         id="without a hint",
     ),
     pytest.param(
-        *("limit.secondary", {"code": 403, "retry_after": 60}, SLOWER), marks=pytest.mark.quirk("Q59"), id="retry-after"
+        *("limit.secondary", {"code": 403, "retry_after": 90}, SLOWER, 90),
+        marks=pytest.mark.quirk("Q59"),
+        id="retry-after",
     ),
-    pytest.param("limit.secondary", {"code": 429}, SLOWER, marks=pytest.mark.quirk("Q60"), id="429"),
-    pytest.param("limit.primary", {}, USED_UP, marks=pytest.mark.quirk("Q61"), id="primary"),
-    pytest.param("limit.primary", {"skew": -7200}, USED_UP, marks=pytest.mark.quirk("Q61"), id="a reset in the past"),
-    pytest.param("limit.abuse", {}, ABUSE, marks=pytest.mark.quirk("Q62"), id="in the old words"),
+    pytest.param("limit.secondary", {"code": 429}, SLOWER, 60, marks=pytest.mark.quirk("Q60"), id="429"),
+    pytest.param("limit.primary", {}, USED_UP, 3601, marks=pytest.mark.quirk("Q61"), id="primary"),
+    pytest.param(
+        "limit.primary", {"skew": -7200}, USED_UP, 60, marks=pytest.mark.quirk("Q61"), id="a reset in the past"
+    ),
+    pytest.param("limit.abuse", {}, ABUSE, 60, marks=pytest.mark.quirk("Q62"), id="in the old words"),
 ]
 
 
@@ -70,9 +74,9 @@ _PERMISSIONS = {
 }
 
 
-@pytest.mark.parametrize(("switch", "args", "words"), LIMITS)
+@pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
 ) -> None:
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
@@ -89,12 +93,13 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
     assert "GitHub's limit makes everything wait until " in page
     assert words in page
     assert [(line.startswith("branch held back: "), words in line) for line in warned(log)] == [(True, True)]
+    assert [entry["seconds"] for entry in log] == [seconds]
     assert (pull.merged, quirk.requests("{pull_number}/merge")) == (True, 1)
 
 
-@pytest.mark.parametrize(("switch", "args", "words"), LIMITS)
+@pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
 ) -> None:
     pull = ready(github)
     quirk.on(switch, route=MERGE, **args)
@@ -107,6 +112,7 @@ def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
     assert (at_once, pull.merged, quirk.requests("{pull_number}/merge")) == (True, True, 2)
     assert ("GitHub's limit makes everything wait until " in page, words in page) == (True, True)
     assert [words in line for line in warned(log)] == [True]
+    assert [entry["seconds"] for entry in log if "seconds" in entry] == [seconds]
     assert mergeq.history()[0].outcome.value == "LANDED"
 
 
