@@ -161,8 +161,8 @@ class Scratch:
         """Report the context that probes require."""
         self.must("POST", f"/statuses/{sha}", {"state": "success", "context": _CONTEXT})
 
-    def know(self, number: int) -> None:
-        """Wait until GitHub knows whether a pull request can be merged, for it says so instead while it does not."""
+    def until_mergeable_is_known(self, number: int) -> None:
+        """Give GitHub time to find out whether a pull request can be merged, which is what it says until then."""
         self.waits(lambda: self.must("GET", f"/pulls/{number}")["mergeable"] is not None)
 
     def waits(self, what: Callable[[], bool]) -> float | None:
@@ -202,7 +202,7 @@ def head_out_of_date(scratch: Scratch) -> Observation:
     scratch.green(head)
     scratch.must("PATCH", f"/git/refs/heads/{base}", {"sha": scratch.commit(start, "Ahead")})
     scratch.protect(base, required_status_checks={"strict": True, "contexts": [_CONTEXT]})
-    scratch.know(number)
+    scratch.until_mergeable_is_known(number)
     return _said(scratch.ask("PUT", f"/pulls/{number}/merge", {"sha": head}))
 
 
@@ -265,21 +265,28 @@ def merged_by_hand(scratch: Scratch) -> Observation:
 
     The sandbox knows no such exception: it asks every pushed commit for results of its own.
     """
-    start, found = scratch.tip(), {}
+    found: dict[str, Any] = {}
     for key in ("same tree", "other tree", "by a ruleset"):
-        name = key.replace(" ", "-")
-        base, head = scratch.branch(f"{name}-base", start), scratch.commit(start, f"Head for {key}")
-        number = scratch.pull(base, scratch.branch(name, head))
-        scratch.green(head)
-        if key == "by a ruleset":
-            _require(scratch, base)
-        else:
-            scratch.protect(base, required_status_checks={"strict": True, "contexts": [_CONTEXT]})
-        scratch.know(number)
-        other = "mergeq-probe.txt" if key == "other tree" else ""
-        merge = scratch.commit(start, f"Merge for {key}", merges=head, adds=other)
-        found[key] = _said(scratch.ask("PATCH", f"/git/refs/heads/{base}", {"sha": merge}))
+        try:
+            found[key] = _pushed_by_hand(scratch, key)
+        except Unreadable as error:
+            found[key] = {"could not": str(error)}
     return found
+
+
+def _pushed_by_hand(scratch: Scratch, key: str) -> Observation:
+    start, name = scratch.tip(), key.replace(" ", "-")
+    base, head = scratch.branch(f"{name}-base", start), scratch.commit(start, f"Head for {key}")
+    number = scratch.pull(base, scratch.branch(name, head))
+    scratch.green(head)
+    if key == "by a ruleset":
+        _require(scratch, base)
+    else:
+        scratch.protect(base, required_status_checks={"strict": True, "contexts": [_CONTEXT]})
+    scratch.until_mergeable_is_known(number)
+    adds = "mergeq-probe.txt" if key == "other tree" else ""
+    merge = scratch.commit(start, f"Merge for {key}", merges=head, adds=adds)
+    return _said(scratch.ask("PATCH", f"/git/refs/heads/{base}", {"sha": merge}))
 
 
 def overlapping_wildcards(scratch: Scratch) -> Observation:
@@ -412,14 +419,11 @@ def workflow_by_app(scratch: Scratch) -> Observation:
         made = "it could be made"
     except Unreadable as error:
         made = str(error)
-        number = next((one for one in _open_pulls(scratch) if _changes_workflows(scratch, one)), 0)
+        listed = (pull["number"] for pull in scratch.must("GET", "/pulls?per_page=30"))
+        number = next((one for one in listed if _changes_workflows(scratch, one)), 0)
     if not number:
         return {"branch": made, "merge": "there is no pull request to merge"}
     return {"branch": made, "merge": _said(scratch.ask("PUT", f"/pulls/{number}/merge", {}))}
-
-
-def _open_pulls(scratch: Scratch) -> list[int]:
-    return [pull["number"] for pull in scratch.must("GET", "/pulls?per_page=30")]
 
 
 def _changes_workflows(scratch: Scratch, number: int) -> bool:
@@ -456,7 +460,7 @@ def _open_again(scratch: Scratch) -> None:
         return False
 
     if scratch.waits(is_open) is None:
-        raise Unreadable(f"{scratch.full_repo} IS STILL ARCHIVED; un-archive it in its settings")
+        raise Unreadable(f"{scratch.full_repo} is still archived; un-archive it in its settings")
 
 
 Probe = Callable[[Scratch], Observation]

@@ -197,7 +197,7 @@ def test_a_call_is_recorded_with_what_was_sent_and_answered(client: GitHub, cloc
     assert sent[0] == {"call": "GET /repos/acme/rocket", "body": None, "answer": "200"}
 
 
-def test_a_search_that_is_asked_again_and_again_is_recorded_once(
+def test_a_call_that_is_made_again_and_again_is_recorded_once(
     github: Sandbox, client: GitHub, clock: ManualClock
 ) -> None:
     github.world.faults.add("detect.merge_never", times=None)
@@ -238,12 +238,23 @@ def test_where_the_branch_is_refused_somebody_elses_pull_request_is_merged(
         assert found["merge"] == "there is no pull request to merge"
 
 
+def test_what_rulesets_cannot_be_asked_leaves_the_rest_of_a_probe(
+    github: Sandbox, client: GitHub, clock: ManualClock
+) -> None:
+    github.world.faults.add("http.5xx", route="POST /repos/{owner}/{repo}/rulesets", times=None)
+
+    found = observed(client, clock, "merged_by_hand")
+
+    refused = {"could not": "no ruleset could be made: GitHub answered 502"}
+    assert found == {"same tree": UNTESTED, "other tree": UNTESTED, "by a ruleset": refused}
+
+
 def test_a_repository_that_stays_archived_is_named(github: Sandbox, client: GitHub, clock: ManualClock) -> None:
     github.world.faults.add("http.5xx", route="PATCH /repos/{owner}/{repo}", times=None, after=1)
 
     found = observed(client, clock, "archived")
 
-    assert found == {"could not": "acme/rocket IS STILL ARCHIVED; un-archive it in its settings"}
+    assert found == {"could not": "acme/rocket is still archived; un-archive it in its settings"}
 
 
 def test_a_repository_is_opened_again_though_the_probe_breaks_off(

@@ -99,6 +99,8 @@ def test_a_refused_update_lands_nothing_untested(
     assert not pull.merged or git.is_ancestor(base, pull.head_sha)
     if kind == "conflict":
         assert [one.rpartition(": ")[2] for one in reasons(mergeq, pull)] == ["merge conflict between base and head"]
+    else:
+        assert "landed as tested" in read(mergeq, f"/pr/acme/rocket/{pull.number}")
 
 
 @pytest.mark.quirk("Q31")
