@@ -81,7 +81,7 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
-    quirk.on(switch, route="graphql:Branch", **args)
+    quirk.on(switch, route="graphql:Look", **args)
 
     with capture_logs() as log:
         look(mergeq)
@@ -117,7 +117,7 @@ def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
 
 
 @pytest.mark.quirk("Q63")
-@pytest.mark.parametrize("route", ["graphql:Branch", MERGE])
+@pytest.mark.parametrize("route", ["graphql:Look", MERGE])
 def test_a_token_that_ends_too_early_is_replaced_and_the_call_made_once_more(
     github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk, route: str
 ) -> None:

@@ -218,7 +218,7 @@ def test_what_is_staged_is_built_from_the_base_and_the_head_never_from_a_stale_t
     base = github.world.push("acme/rocket", "main", {"moved.txt": "on\n"})
     github.settle()
     stale, known = pull.merge_commit_sha, pull.mergeable
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
     git = github.world.repo("acme/rocket").git

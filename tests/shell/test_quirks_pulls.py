@@ -221,7 +221,7 @@ def test_a_status_and_a_check_of_one_name_must_both_pass(
     pull = ready(github)
     github.world.set_status("acme/rocket", pull.head_sha, context="e2e", state=status)
     github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion=run)
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -249,7 +249,7 @@ def test_a_check_passes_only_by_the_conclusions_that_pass(
 ) -> None:
     pull = ready(github)
     github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion=conclusion)
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -261,7 +261,7 @@ def test_a_check_passes_only_by_the_conclusions_that_pass(
 def test_nothing_reported_is_not_green(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     github.world.create_repo("acme/paper", files={"README.md": "no CI here\n"}, ci=None)
     pull = github.world.open_pull("acme/paper", title="Words", files={"a.md": "x\n"}, labels=READY)
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -280,7 +280,7 @@ def test_labels_of_every_kind_are_asked_for_and_compared_without_case(
     config = f"tide: {{queries: [{{orgs: [acme], labels: [{named}], missingLabels: ['x,y', 'not:yet']}}]}}\n"
     mergeq = start_mergeq(config)
     pull = ready(github, labels=[name.upper() for name in ODD if name != missing])
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -294,7 +294,7 @@ def test_a_label_with_a_comma_in_its_name_is_not_read_as_two(
 ) -> None:
     mergeq = start_mergeq("tide: {queries: [{orgs: [acme], labels: [lgtm], missingLabels: [a, b]}]}\n")
     pull = ready(github, labels=("lgtm", "a,b"))
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -330,7 +330,7 @@ def test_a_change_too_big_to_be_listed_counts_as_one_of_everything(
     small = ready(github, "Small", fork="zoe", author="zoe")
     for pull in (big, small):
         github.world.review(pull, "ben")
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     work(github, mergeq, 3)
 
@@ -363,7 +363,7 @@ def test_two_pull_requests_with_one_head_both_land(github: Sandbox, mergeq: Merg
     first = ready(github, "First", head="feature")
     second = github.world.open_pull("acme/rocket", title="Second", base="next", head="feature", labels=READY)
     github.settle()
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     mergeq.sweep_and_work()
 
@@ -384,7 +384,7 @@ def test_a_pull_request_that_adds_nothing_any_more_holds_up_nobody(
     ready(github, files={"same.txt": "x\n"})
     other = ready(github, "Other")
     github.world.push("acme/rocket", "main", {"same.txt": "x\n"})
-    quirk.shown_by("graphql:Branch")
+    quirk.shown_by("graphql:Pulls")
 
     work(github, mergeq, 4)
 

@@ -50,7 +50,7 @@ def test_a_branch_that_cannot_be_read_waits_and_says_so_until_it_can(
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
-    quirk.on(switch, route="graphql:Branch", times=6)
+    quirk.on(switch, route="graphql:Look", times=6)
 
     with capture_logs() as log:
         look(mergeq)
@@ -69,14 +69,13 @@ def test_results_that_are_missing_from_an_answer_are_not_taken_for_none(
     github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
 ) -> None:
     mergeq = start_mergeq(CONFIG + "mergeq: {queue: {empty_contexts: allow}}\n")
-    broken, fine = ready(github, "Broken"), ready(github, "Fine")
-    path = "repository.pullRequests.nodes.0.statusCheckRollup"
-    quirk.on("graphql.partial", route="graphql:Branch", path=path, times=None)
+    fine, broken = ready(github, "Fine"), ready(github, "Broken")  # a sweep reads the newest first
+    quirk.on("graphql.partial", route="graphql:Pulls", path="nodes.0.statusCheckRollup", times=None)
 
     mergeq.sweep_and_work()
 
     assert (broken.is_open, fine.merged) == (True, True)
-    assert "Not read from GitHub in full: #1. What is not read does not land." in read(mergeq)
+    assert "Not read from GitHub in full: #2. What is not read does not land." in read(mergeq)
 
 
 @pytest.mark.quirk("Q3")
@@ -88,7 +87,7 @@ def test_a_gap_that_could_hide_something_about_the_branch_stops_it(
     github: Sandbox, mergeq: Mergeq, quirk: Quirk, path: str, named: str
 ) -> None:
     pulls = [ready(github, "One"), ready(github, "Two")]
-    quirk.on("graphql.partial", route="graphql:Branch", path=path, times=None)
+    quirk.on("graphql.partial", route="graphql:Look", path=path, times=None)
 
     mergeq.sweep_and_work()
 
@@ -105,7 +104,7 @@ def test_a_used_up_budget_is_not_taken_for_an_empty_branch(
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
-    quirk.on("graphql.rate_limited", route="graphql:Branch", type=kind)
+    quirk.on("graphql.rate_limited", route="graphql:Look", type=kind)
 
     with capture_logs() as log:
         look(mergeq)
@@ -141,9 +140,9 @@ def test_an_error_without_a_type_that_stays_is_said_in_githubs_words(
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
     github.world.add_label(pull, "approved")
-    quirk.on("graphql.untyped", route="graphql:Branch", times=None)
+    quirk.on("graphql.untyped", route="graphql:Look", times=None)
 
-    mergeq.sweep_and_work()
+    look(mergeq)
 
     assert pull.is_open
     assert "acme/rocket:main could not be read: Something went wrong while executing your query." in read(mergeq)
@@ -200,7 +199,7 @@ def test_what_search_still_believes_is_read_again_before_it_counts(
 ) -> None:
     held, merged, opened = ready(github, "Held"), ready(github, "Merged"), ready(github, "Opened", labels=("lgtm",))
     quirk.on("search.lag", ms=600_000, times=None)
-    list(mergeq.services.github.nominate("is:pr"))
+    list(mergeq.services.github.open_pulls("is:pr"))
     github.world.add_label(held, "do-not-merge/hold")
     github.world.merge_pull(merged)
     github.world.add_label(opened, "approved")
@@ -217,11 +216,15 @@ def test_a_query_too_long_for_search_finds_its_branch_all_the_same(
 ) -> None:
     labels = [f"needs/{n}-{'x' * 30}" for n in range(10)]
     mergeq = start_mergeq(f"tide: {{queries: [{{orgs: [acme], labels: {labels}}}]}}\n".replace("'", '"'))
-    quirk.on("search.strict_2025", times=None)
     pull, lacking = ready(github, labels=labels), ready(github, "Lacking", labels=labels[1:])
+    quirk.on("search.strict_2025", times=None)
+    text = " ".join(["is:pr", "org:acme", *(f"label:{label}" for label in labels)])
+    asked = {"query": "query($q: String!) { search(type: ISSUE, first: 1, query: $q) { issueCount } }"}
+    long = foreign(github, "/graphql", body={**asked, "variables": {"q": text}}).get_json()
 
     mergeq.sweep_and_work()
 
+    assert (long["data"]["search"]["issueCount"], quirk.hits) == (0, 1)
     assert (pull.merged, lacking.is_open) == (True, True)
     assert status_of(github, lacking).startswith("Not mergeable. Needs needs/0-xxx")
 
@@ -265,7 +268,7 @@ def test_what_is_beyond_the_last_hit_that_github_shows_is_asked_for_by_its_age(
 def test_hits_that_move_from_page_to_page_are_found_by_the_next_sweep_at_the_latest(
     github: Sandbox, mergeq: Mergeq, quirk: Quirk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "NOMINATE", documents.NOMINATE.replace("first: 100", "first: 1"))
+    monkeypatch.setattr(documents, "OPEN_PULLS", documents.OPEN_PULLS.replace("first: 100", "first: 1"))
     for name in "abc":
         github.world.create_repo(f"acme/{name}", files=FILES)
     pulls = [ready(github, f"For {name}", f"acme/{name}") for name in "abc"]
@@ -464,6 +467,7 @@ def test_a_rule_that_nobody_knows_yet_holds(github: Sandbox, mergeq: Mergeq, qui
     pull = ready(github)
     github.world.add_ruleset("acme/rocket", rules=[{"type": "deletion"}])
     quirk.on("schema.future", field="type", times=None)
+    quirk.on("mergeable.stuck", pr=pull.number, times=None)
 
     mergeq.sweep_and_work()
 
