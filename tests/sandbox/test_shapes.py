@@ -278,6 +278,8 @@ WRITES: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", f"{REPO}/rulesets", {"name": "more", "enforcement": "disabled", "rules": PROOFS}, 201),
     ("POST", f"{ISSUE}/labels", {"labels": ["size/M"]}, 200),
     ("DELETE", f"{ISSUE}/labels/size%2FM", NOTHING, 200),
+    ("POST", f"{ISSUE}/labels", {"labels": ["odd"]}, 200),
+    ("DELETE", f"{ISSUE}/labels/odd", NOTHING, 204),
     ("POST", f"{ISSUE}/comments", {"body": "hi"}, 201),
     ("PUT", f"{PULL}/merge", {"sha": "1" * 40}, 409),
     ("PUT", f"{REPO}/pulls/1/merge", NOTHING, 405),
@@ -428,6 +430,8 @@ def test_every_answer_is_as_github_describes_it_and_every_exception_is_needed(bu
     for method, path, sent, who, code in tour:
         if code == 429:
             world.faults.add("limit.primary", args={"code": 429})
+        if (path, code) == (f"{ISSUE}/labels/odd", 204):
+            world.faults.add("labels.remove")
         body = json.loads(filled(json.dumps(sent), names))
         before = busy.hits
         answer = ask(busy, method, filled(path, names), body, filled(who, names))
