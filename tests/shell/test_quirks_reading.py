@@ -86,10 +86,13 @@ def test_results_that_are_missing_from_an_answer_are_not_taken_for_none(
 def test_a_gap_that_could_hide_something_about_the_branch_stops_it(
     github: Sandbox, mergeq: Mergeq, quirk: Quirk, path: str, named: str
 ) -> None:
-    pulls = [ready(github, "One"), ready(github, "Two")]
+    pulls = [ready(github, title, labels=("lgtm",)) for title in ("One", "Two")]
+    mergeq.sweep_and_work()
+    for pull in pulls:
+        github.world.add_label(pull, "approved")
     quirk.on("graphql.partial", route="graphql:Look", path=path, times=None)
 
-    mergeq.sweep_and_work()
+    look(mergeq)
 
     assert [pull.is_open for pull in pulls] == [True, True]
     assert quirk.requests("/merge") == 0
@@ -174,7 +177,7 @@ def test_what_search_misses_lands_with_what_it_finds(github: Sandbox, mergeq: Me
     missed, found = ready(github, "Missed"), ready(github, "Found")
     quirk.on("search.drop", prs=[missed.number], times=None)
 
-    mergeq.sweep_and_work()
+    mergeq.sweep_and_work(3)
 
     assert (missed.merged, found.merged) == (True, True)
     assert "Landed as" in read(mergeq, f"/pr/acme/rocket/{missed.number}")
