@@ -2,6 +2,7 @@
 concerned is then judged by what is known.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 
@@ -90,25 +91,28 @@ def sweep(services: Services, search: str) -> list[Branch]:
     """List what a search finds, and leave what of it is new to `read_on`; returns the branches for whom a job is to be
     enqueued already. Raises HeldBack and Unreadable.
 
-    What is known and not listed any more is to be read too, for a search may miss what is there (D11).
+    What is known and not listed any more is to be read too, and a branch on which GitHub counts others than were found
+    is to be listed itself, for a search may miss what is there (D11).
     """
     store, github = services.store, services.github.on(Purpose.SWEEP)
     scope, now, busy = scope_of(search), services.now(), services.store.all_marked()
     known = {name: row for name, row in store.rows(scope_owner(search)).items() if _is_in(row, scope)}
     found = {str(row): row for row in github.open_pulls(search) if is_served(services, row.branch)}
-    before = {branch: store.state(branch) for branch in {row.branch for row in found.values()}}
-    states = github.states(before, services.config.blocker_label)
-    touched = store.keep((), (state for state in states.values() if state is not None), now)
+    listed = Counter(row.branch for row in found.values())
+    before = {branch: store.state(branch) for branch in {*listed, *(row.branch for row in known.values())}}
+    looks = github.states(before, services.config.blocker_label)
+    states = {branch: look.state for branch, look in looks.items() if look is not None}
+    touched = store.keep((), states.values(), now)
     changed = [row for name, row in found.items() if row.differs_from(known.get(name))]
     gone = [row for name, row in known.items() if name not in found]
     opinions = [row for name, row in found.items() if name in known and row.thinks_otherwise(known[name])]
     store.keep_rows(opinions)
     store.set_unread(scope, [Mark(row.branch, row.number, row.node) for row in (*changed, *gone)])
     silent = [row for row in changed if str(row) in known]
-    moved = [one for one, state in states.items() if (was := before[one]) and state and was.base_sha != state.base_sha]
+    moved = [branch for branch, state in states.items() if (was := before[branch]) and was.base_sha != state.base_sha]
     _note_missed(services, scope, {*(row.branch for row in (*silent, *gone)), *moved} - busy)
     store.forget_states(scope, before)
-    lost = [Mark(branch) for branch, state in states.items() if state is None]
+    lost = [Mark(branch) for branch, look in looks.items() if look is None or look.count != listed[branch]]
     ready = {*touched, *(row.branch for row in opinions)} - {row.branch for row in changed}
     return [*store.mark(lost, now), *store.send(ready, now)]
 

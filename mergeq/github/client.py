@@ -133,12 +133,13 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Look:
     """A branch as it was just read: its own `state`, without pull requests; those that were asked for, by GraphQL id;
-    and who is open on it, None where that was not asked.
+    and who is open on it, or how many are, None where that was not asked.
     """
 
     state: BranchFacts
-    pulls: Mapping[str, Seen]
-    rows: tuple[Row, ...] | None
+    pulls: Mapping[str, Seen] = field(default_factory=dict)
+    rows: tuple[Row, ...] | None = None
+    count: int | None = None
 
 
 @dataclass(slots=True)
@@ -377,11 +378,12 @@ class GitHub:
             for found, sha in zip(objects, shas, strict=True)
         ]
 
-    def states(self, branches: Iterable[Branch], blocker_label: str = "") -> dict[Branch, BranchFacts | None]:
-        """The states of many branches, of whichever repositories, without their pull requests, a few dozen in a call
-        (P7.14). None where there is no such branch. Of Apps that rulesets name only the number is known.
+    def states(self, branches: Iterable[Branch], blocker_label: str = "") -> dict[Branch, Look | None]:
+        """The states of many branches, of whichever repositories, and how many pull requests are open on each, a few
+        dozen in a call (P7.14). None where there is no such branch. Of Apps that rulesets name only the number is
+        known.
         """
-        found: dict[Branch, BranchFacts | None] = {}
+        found: dict[Branch, Look | None] = {}
         for owner, theirs in groupby(sorted(branches), key=lambda branch: branch.org):
             left = list(theirs)
             while left:
@@ -389,24 +391,23 @@ class GitHub:
                 del left[:_STATES]
         return found
 
-    def _states_of(
-        self, owner: str, branches: Sequence[Branch], blocker_label: str
-    ) -> dict[Branch, BranchFacts | None]:
+    def _states_of(self, owner: str, branches: Sequence[Branch], blocker_label: str) -> dict[Branch, Look | None]:
         """The states of a few branches; what spoils the answer for all is found by halves."""
         variables = {"owner": owner} | _blocking(blocker_label)
         for index, branch in enumerate(branches):
-            variables |= {f"name{index}": branch.repo, f"ref{index}": f"refs/heads/{branch.name}"}
+            names = {"name": branch.repo, "base": branch.name, "ref": f"refs/heads/{branch.name}"}
+            variables |= {f"{name}{index}": value for name, value in names.items()}
         try:
             answer = self._read(documents.states_of(len(branches)), variables, f"{len(branches)} branches of {owner}")
         except Unreadable:
             if len(branches) == 1:
                 return {branches[0]: None}
             half = len(branches) // 2
-            found = (self._states_of(owner, part, blocker_label) for part in (branches[:half], branches[half:]))
-            return {branch: state for part in found for branch, state in part.items()}
+            parts = (self._states_of(owner, part, blocker_label) for part in (branches[:half], branches[half:]))
+            return {branch: state for part in parts for branch, state in part.items()}
         nodes = [answer[f"branch{index}"] for index in range(len(branches))]
         return {
-            branch: _state(branch, node) if _is_it(branch, node) else None
+            branch: Look(_state(branch, node), count=node["open"]["totalCount"]) if _is_it(branch, node) else None
             for branch, node in zip(branches, nodes, strict=True)
         }
 

@@ -346,14 +346,15 @@ def staged(count: int) -> str:
 @cache
 def states_of(count: int) -> str:
     """The query for the states of `count` branches of any repositories of one owner, given as the variables $name0,
-    $ref0 and so on.
+    $base0, $ref0 and so on.
     """
     wanted = range(count)
-    variables = "".join(f", $name{index}: String!, $ref{index}: String!" for index in wanted)
+    variables = "".join(f", $name{n}: String!, $base{n}: String!, $ref{n}: String!" for n in wanted)
     branches = "".join(
-        f"  branch{index}: repository(owner: $owner, name: $name{index}) {{\n"
-        f"    ...Settings\n    ref(qualifiedName: $ref{index}) {{ ...State }}\n  }}\n"
-        for index in wanted
+        f"  branch{n}: repository(owner: $owner, name: $name{n}) {{\n"
+        f"    ...Settings\n    ref(qualifiedName: $ref{n}) {{ ...State }}\n"
+        f"    open: pullRequests(states: [OPEN], baseRefName: $base{n}) {{ totalCount }}\n  }}\n"
+        for n in wanted
     )
     start = f"query States($owner: String!, $labels: [String!], $blockers: Boolean!{variables}) {{\n"
     return f"{start}  rateLimit {{ cost limit remaining resetAt }}\n{branches}}}\n{_REPOSITORY}{_RULES}"

@@ -134,7 +134,7 @@ def test_the_states_of_many_branches_are_read_in_one_call(github: Sandbox, merge
     )
 
     states = mergeq.services.github.states([tower, rocket, launchpad, gone])
-    read = {branch: state and state.protection for branch, state in states.items()}
+    read = {branch: look and look.state.protection for branch, look in states.items()}
 
     assert read == {
         rocket: Protection(required=(("lint", None), ("e2e", None)), reviews=True, up_to_date=True),
