@@ -676,6 +676,8 @@ class GitHub:
                 self._credentials.forget(owner, token)
                 return self._call(kind, verb, path, body, again=False)
             text = _message(error)
+            if "resource not accessible" in text.lower() and (needed := _needed(error.headers or {})):
+                text += f" (it asks for {needed})"
             if held := self._meter.hold_for(account, error.status, error.headers or {}, text):
                 raise held from None
             raise Refused(error.status, text) from None
@@ -945,6 +947,11 @@ def _is_turned_away(status: int | None, text: str) -> bool:
     whose installation was suspended meanwhile, which asking for another token tells in full.
     """
     return status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and "has been suspended" in text)
+
+
+def _needed(headers: Mapping[str, str]) -> str:
+    """The permissions that GitHub says a call needs (Q66); empty where it does not."""
+    return {name.lower(): value for name, value in headers.items()}.get("x-accepted-github-permissions", "")
 
 
 def _is_it(branch: Branch, node: dict[str, Any] | None) -> bool:

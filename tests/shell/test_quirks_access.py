@@ -192,9 +192,12 @@ def test_a_permission_that_was_not_accepted_is_named(
     mergeq.sweep_and_work(2)
 
     assert pull.is_open
-    refused = "GitHub answered: Resource not accessible by integration"
+    refused = "GitHub answered: Resource not accessible by integration (it asks for contents=write)"
     assert reasons(mergeq, pull) == [f"needs GitHub to accept the merge, but {refused}"]
-    assert mergeq.history()[0].err == "failed merging [1]: #1: Resource not accessible by integration"
+    assert (
+        mergeq.history()[0].err
+        == "failed merging [1]: #1: Resource not accessible by integration (it asks for contents=write)"
+    )
     findings = examine(mergeq.services.settings, "acme/rocket")["findings"]
     assert [one["seen"] for one in findings if one["remedy"].startswith("give it to the App")] == [
         "the GitHub App mergeq: the permission contents: write is missing; it is for merging, and staging refs"

@@ -177,7 +177,7 @@ def test_what_search_misses_lands_with_what_it_finds(github: Sandbox, mergeq: Me
     missed, found = ready(github, "Missed"), ready(github, "Found")
     quirk.on("search.drop", prs=[missed.number], times=None)
 
-    mergeq.sweep_and_work(3)
+    mergeq.sweep_and_work()
 
     assert (missed.merged, found.merged) == (True, True)
     assert "Landed as" in read(mergeq, f"/pr/acme/rocket/{missed.number}")
