@@ -67,7 +67,7 @@ def test_every_call_is_accounted_to_its_purpose_and_kind(github: Sandbox, mergeq
     swept = sum(counts[f"graphql:{name}"] for name in ("OpenPulls", "States", "Pulls"))
     assert points(mergeq, "mergeq_github_calls_total", purpose="sweep", kind="read") == swept == 3
     purposes = {labels["purpose"] for name, labels, _ in mergeq.store.metrics() if name == "mergeq_github_points_total"}
-    assert purposes == {"sweep", "look", "look_idle", "landing"}
+    assert purposes == {"sweep", "look", "landing"}
 
 
 def test_what_github_says_last_is_kept_for_each_limit_with_what_was_used(github: Sandbox, mergeq: Mergeq) -> None:
@@ -521,8 +521,9 @@ def test_a_pull_request_that_github_does_not_give_stays_out_and_the_others_land(
 def test_nothing_lands_while_blockers_or_rules_are_missing(github: Sandbox, mergeq: Mergeq, named: str) -> None:
     """D8, D11."""
     pull = ready(github)
-    path = ["repository", named, *(["rules"] if named == "ref" else [])]
-    fault(github, "graphql.partial", match=LOOK, times=None, args={"path": path})
+    below = [named, *(["rules"] if named == "ref" else [])]
+    fault(github, "graphql.partial", match=LOOK, times=None, args={"path": ["repository", *below]})
+    fault(github, "graphql.partial", match={"route": "graphql:States"}, times=None, args={"path": ["branch0", *below]})
 
     mergeq.sweep_and_work(2)
 
