@@ -33,7 +33,7 @@ def create_app(services: Services) -> Flask:
         static_folder=str(webui / "static"),
         static_url_path="/static",
     )
-    app.config.update(MAX_CONTENT_LENGTH=MAX_PAYLOAD, SERVICES=services)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_PAYLOAD, SERVICES=services, INTAKE=services.in_haste())
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["version"] = __version__
@@ -50,8 +50,10 @@ def create_app(services: Services) -> Flask:
 
 
 def _follow() -> None:
+    """Every request but a webhook, which looks for itself, and not each time."""
     services: Services = current_app.config["SERVICES"]
-    services.follow()
+    if request.blueprint != webhooks.name:
+        services.follow()
 
 
 def _harden(response: Response) -> Response:
