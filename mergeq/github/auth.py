@@ -128,7 +128,8 @@ class App:
             for one in answer.json():
                 if parse.seconds(one["delivered_at"]) < since:
                     return
-                yield one
+                if not HTTPStatus.OK <= one["status_code"] < HTTPStatus.MULTIPLE_CHOICES:
+                    yield one
             query = urlsplit(answer.links.get("next", {}).get("url", "")).query
 
     def redeliver(self, delivery: int) -> bool:
@@ -175,7 +176,9 @@ class App:
                 timeout=_TIMEOUT,
             )
         except requests.RequestException as error:
-            raise NoCredentials(f"GitHub gave no token: the connection broke ({type(error).__name__})") from None
+            raise NoCredentials(
+                f"GitHub does not serve the App: the connection broke ({type(error).__name__})"
+            ) from None
         if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
             self._skew = clock_of(answer.headers, self._now()) - self._now()
             return self._call(verb, path, absent=absent, again=False)
@@ -184,7 +187,7 @@ class App:
         if answer.status_code in absent and "rate limit" not in said.lower():
             return None
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            raise NoCredentials(f"GitHub gave no token: {answer.status_code} {said}".rstrip())
+            raise NoCredentials(f"GitHub does not serve the App: {answer.status_code} {said}".rstrip())
         return answer
 
     def _claim(self) -> str:
