@@ -51,13 +51,32 @@ class Received(StrEnum):
     UNKNOWN_REPOSITORY = "unknown-repository"
 
 
-def receive(services: Services, delivery: str, event: str, payload: Any) -> Received:
+def receive(services: Services, delivery: str, event: str, payload: Any, *, of_owner: bool = False) -> Received:
     """Mark what a genuine delivery touches and send for it, asking Redis once for what is marked already. The payload
-    itself goes no further. Raises Away; what was marked until then is sent for by the tick.
+    itself goes no further. `of_owner`: it came by a webhook that tells of all repositories of an owner.
+
+    Raises Away; what was marked until then is sent for by the tick.
     """
     config, store, began = services.config, services.store, time.monotonic()
     found = touched(event, payload, Watched(config.status_context, config.blocker_label))
     if found is None:
+        store.count_delivery(Received.UNREADABLE)
+        return Received.UNREADABLE
+    marks = [mark for mark in found.marks if sync.is_served(services, mark.branch)]
+    every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
+    otherwise = _of_no_use(services, event, found.repo)
+    done = store.deliver(
+        delivery,
+        marks if found.with_pulls else [*marks, *map(Mark, every)],
+        services.now(),
+        whole=every if found.with_pulls else (),
+        head=f"{found.repo}@{found.head}" if found.head else "",
+        hint=found.hint,
+        scope=found.owner if of_owner or not found.repo else found.repo,
+        arrival=(found.repo, *found.arrival) if found.arrival and marks else None,
+        sweep=found.sweep,
+        otherwise=otherwise,
+    )
     if done is None:
         return Received.DUPLICATE
     try:
@@ -259,8 +278,6 @@ def _judge_again(services: Services) -> None:
 def _send_for(services: Services, branches: Iterable[Branch]) -> None:
     for branch in branches:
         services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
-
-
 
 
 class _Worker(Worker):

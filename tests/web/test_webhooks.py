@@ -37,6 +37,7 @@ def send(mergeq: Mergeq, event: str, payload: Any, delivery: str = "guid-1", **h
         "X-GitHub-Event": event,
         "X-GitHub-Delivery": delivery,
         "X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
+        "X-GitHub-Hook-Installation-Target-Type": "organization",
         "Content-Type": "application/json",
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
@@ -114,12 +115,16 @@ def test_every_other_delivery_has_its_own_answer_and_count_and_marks_nothing(
 
 
 def test_more_than_github_sends_is_not_read(mergeq: Mergeq, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(mergeq.web.application.config, "MAX_CONTENT_LENGTH", 100)
+    monkeypatch.setattr(webhooks, "MAX_PAYLOAD", 100)
 
     answer = send(mergeq, "push", b"x" * 101)
 
     assert (answer.status_code, counted(mergeq)) == (413, {"too-large": 1})
-    assert webhooks.MAX_PAYLOAD == 25 * 1024 * 1024
+
+
+def test_as_much_as_github_sends_is_read(mergeq: Mergeq) -> None:
+    """Q69."""
+    assert send(mergeq, "star", json.dumps({**REPO, "x": "x" * 24_000_000}).encode()).status_code == 200
 
 
 def test_without_a_secret_no_webhook_is_believed(start_mergeq: Callable[..., Mergeq]) -> None:
@@ -141,6 +146,16 @@ def test_ours_and_strangers_are_heard_of_whatever_they_say(mergeq: Mergeq) -> No
     send(mergeq, "pull_request", LABELED, "3", secret="another")
 
     assert set(mergeq.store.heard()) == {"hooli", "umbrella"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [("organization", "acme"), ("integration", "acme"), ("repository", "acme/rocket"), ("", "acme/rocket")],
+)
+def test_the_webhook_of_one_repository_says_nothing_of_others(mergeq: Mergeq, kind: str, scope: str) -> None:
+    send(mergeq, "ping", REPO, X_GitHub_Hook_Installation_Target_Type=kind)
+
+    assert set(mergeq.store.heard()) == {scope}
 
 
 def test_a_push_marks_a_branch_on_which_something_is_open_and_no_other(busy: Mergeq) -> None:
@@ -209,12 +224,12 @@ def test_what_concerns_an_organization_marks_all_its_branches(busy: Mergeq, scop
 
 
 def test_where_the_app_comes_to_a_sweep_is_due_at_once(busy: Mergeq) -> None:
-    assert busy.store.begin_sweep(busy.services.now(), 3600) is None
+    assert all(at > busy.services.now() for at in busy.store.sweeps().values())
 
     answer = send(busy, "installation", {"action": "created", "installation": {"account": {"login": "hooli"}}})
 
     assert answer.status_code == 202
-    assert busy.store.begin_sweep(busy.services.now(), 3600) == 0.0
+    assert busy.store.sweeps() == {}
 
 
 def test_more_branches_than_can_be_sent_for_at_once_are_left_to_the_tick(
