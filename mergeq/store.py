@@ -310,7 +310,7 @@ _DELIVER = (
     _MARKING
     + """
 local deliveries, heads, working, pools = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local heard, counters, arrivals, sweeps, later = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local heard, counters, arrivals, swept, later = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local said = cjson.decode(ARGV[3])
 if said.scope ~= '' then redis.call('HSET', heard, said.scope, now) end
 redis.call('ZREMRANGEBYSCORE', deliveries, '-inf', now)
@@ -347,7 +347,7 @@ if said.arrival ~= cjson.null then
 end
 if said.sweep then
   found = found + 1
-  redis.call('DEL', sweeps)
+  redis.call('DEL', swept)
 end
 redis.call('HINCRBYFLOAT', counters, found > 0 and said.queued or said.otherwise, 1)
 return {found, fresh}
@@ -518,7 +518,7 @@ class Store:
             "duplicate": _result("duplicate"),
             "otherwise": _result(otherwise),
         }
-        keys = [DIRTY, MARK, DELIVERIES, HEADS, WORKING, POOLS, HEARD, COUNTERS, ARRIVALS + repo, SWEEPS, LATER]
+        keys = [DIRTY, MARK, DELIVERIES, HEADS, WORKING, POOLS, HEARD, COUNTERS, ARRIVALS + repo, SWEPT, LATER]
         args = [MARKS, now, msgspec.json.encode(said), delivery, now + _DELIVERY_SECONDS, _dump(came)]
         try:
             answer = self._deliver(keys=keys, args=args)

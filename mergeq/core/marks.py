@@ -23,7 +23,7 @@ class Hint:
     """What an event said. A reading that does not show it came too early; it is no fact by itself (D12).
 
     UPDATED: the pull request was changed at `at` (GitHub's clock, epoch seconds). LEFT: it is not open on this branch
-    any more. REPORTED: the context `name` has a result, `ended` or not: the status that was posted at `at`, or the
+    any more, or has come back after `at`. REPORTED: the context `name` has a result, `ended` or not: the status that was posted at `at`, or the
     check run `serial`. MOVED: the tip of the branch is not `name` any more.
     """
 
@@ -62,7 +62,7 @@ def is_shown(hint: Hint, facts: BranchFacts, pull: PullRequest | None) -> bool:
         case Announced.UPDATED:
             return pull is not None and pull.updated_at >= hint.at
         case Announced.LEFT:
-            return pull is None
+            return pull is None or 0.0 < hint.at < pull.updated_at
         case Announced.MOVED:
             return facts.base_sha != hint.name
         case Announced.REPORTED:

@@ -92,12 +92,10 @@ def _pull_request(where: Touched, payload: Any, _watched: Watched) -> Touched:
     if action in _IDLE_PULL_ACTIONS:
         return where
     mark = _mark_of(where, payload["pull_request"])
-    if action == "closed":
-        mark = replace(mark, hint=Hint(Announced.LEFT))
-    marks = [mark]
+    left = Hint(Announced.LEFT, at=mark.hint.at if mark.hint else 0.0)
+    marks = [replace(mark, hint=left) if action == "closed" else mark]
     if (changed := payload.get("changes") or {}).get("base"):
-        former = _branch(where.repo, changed["base"]["ref"]["from"])
-        marks.append(replace(mark, branch=former, hint=Hint(Announced.LEFT)))
+        marks.append(replace(mark, branch=_branch(where.repo, changed["base"]["ref"]["from"]), hint=left))
     return replace(where, marks=tuple(marks), arrival=_arrival(action, payload["pull_request"]))
 
 

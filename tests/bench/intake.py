@@ -109,9 +109,7 @@ def serving() -> Iterator[tuple[int, int, "redis.Redis"]]:
     with tempfile.TemporaryDirectory() as folder, EmbeddedRedis(Path(folder) / "redis") as server:
         config = Path(folder) / "config.yaml"
         config.write_text(json.dumps({"tide": {"queries": [{"orgs": sorted(owners), "labels": ["lgtm"]}]}}))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         environment = {
             **os.environ,
             "GITHUB_TOKEN": "none",
@@ -131,6 +129,13 @@ def serving() -> Iterator[tuple[int, int, "redis.Redis"]]:
                 yield port, web.pid, connection
         finally:
             stop([web])
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
@@ -234,6 +239,9 @@ def send(port: int, run: int, count: int, rate: int) -> _Told:
             refused += answer[9:10] != b"2"
             idle.append(connection)
     seconds = time.perf_counter() - start
+    for connection in idle:
+        connection.close()
+    selector.close()
     took.sort()
     return _Told(names, refused, seconds, took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
 

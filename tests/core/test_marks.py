@@ -2,7 +2,7 @@
 
 import pytest
 
-from mergeq.core.marks import Announced, Hint, is_shown
+from mergeq.core.marks import Announced, Hint, are_shown, is_shown
 from mergeq.core.pull import Result
 from tests.builders import BASE, context, facts, green, pr
 
@@ -22,6 +22,21 @@ def test_a_change_is_not_shown_while_the_pull_request_is_not_to_be_seen() -> Non
 def test_who_has_left_is_not_to_be_seen_any_more() -> None:
     assert is_shown(Hint(Announced.LEFT), facts(), None)
     assert not is_shown(Hint(Announced.LEFT), facts(), pr())
+
+
+def test_who_has_left_and_come_back_since_may_be_there() -> None:
+    left = Hint(Announced.LEFT, at=5.0)
+
+    assert [is_shown(left, facts(), pr(updated_at=at)) for at in (4.0, 5.0, 6.0)] == [False, False, True]
+
+
+def test_who_has_left_need_not_show_what_happened_before() -> None:
+    changed, left = Hint(Announced.UPDATED, at=5.0), Hint(Announced.LEFT)
+
+    assert are_shown([changed, left], facts(), None)
+    assert not are_shown([changed], facts(), None)
+    assert not are_shown([changed, left], facts(), pr(updated_at=5.0))
+    assert are_shown([changed], facts(), pr(updated_at=5.0))
 
 
 def test_a_push_is_shown_by_another_tip() -> None:

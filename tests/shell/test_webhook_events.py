@@ -23,7 +23,7 @@ MAIN, NEXT = Branch("acme", "rocket", "main"), Branch("acme", "rocket", "release
 BODY = '{"zen": "ü"}'.encode()
 WATCHED = Watched("tide", "Tide/Merge-Blocker")
 AT, NOON = 1767323045.0, "2026-01-02T03:04:05Z"
-UPDATED, LEFT = Hint(Announced.UPDATED, at=AT), Hint(Announced.LEFT)
+UPDATED, LEFT = Hint(Announced.UPDATED, at=AT), Hint(Announced.LEFT, at=AT)
 NOTHING = Touched("acme", "acme/rocket")
 EVERYTHING_KNOWN = Touched("acme", "acme/rocket", scopes=("acme/rocket",))
 WITH_PULLS = Touched("acme", "acme/rocket", scopes=("acme/rocket",), with_pulls=True)
