@@ -23,8 +23,8 @@ class Hint:
     """What an event said. A reading that does not show it came too early; it is no fact by itself (D12).
 
     UPDATED: the pull request was changed at `at` (GitHub's clock, epoch seconds). LEFT: it is not open on this branch
-    any more, or has come back after `at`. REPORTED: the context `name` has a result, `ended` or not: the status that was posted at `at`, or the
-    check run `serial`. MOVED: the tip of the branch is not `name` any more.
+    any more, or has come back after `at`. REPORTED: the context `name` has a result, `ended` or not: the status that
+    was posted at `at`, or the check run `serial`. MOVED: the tip of the branch is not `name` any more.
     """
 
     what: Announced

@@ -49,6 +49,7 @@ class GitHub:
         return answer.json() if answer.content else None
 
     def switch(self, fault: str, **args: Any) -> None:
+        self.ask("POST", f"{self.where['control']}/reset")
         body = {"id": fault, "match": {"repo": "acme/rocket"}, "times": 5, "args": args}
         self.ask("POST", f"{self.where['control']}/faults", **body)
 
