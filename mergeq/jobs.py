@@ -54,13 +54,11 @@ class Received(StrEnum):
 def receive(services: Services, delivery: str, event: str, payload: Any, *, of_owner: bool = False) -> Received:
     """Mark what a genuine delivery touches and send for it, asking Redis once for what is marked already. The payload
     itself goes no further. `of_owner`: it came by a webhook that tells of all repositories of an owner.
-
-    Raises Away; what was marked until then is sent for by the tick.
     """
     config, store, began = services.config, services.store, time.monotonic()
     found = touched(event, payload, Watched(config.status_context, config.blocker_label))
     if found is None:
-        store.count_delivery(Received.UNREADABLE)
+        store.count("mergeq_webhooks_total", result=Received.UNREADABLE)
         return Received.UNREADABLE
     marks = [mark for mark in found.marks if sync.is_served(services, mark.branch)]
     every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []

@@ -497,7 +497,7 @@ class Store:
         otherwise: str = "ignored",
     ) -> "Delivered | None":
         """Remember a webhook delivery, mark what it touches, and count what became of it (`otherwise` where it touches
-        nothing), in one step; None when it was delivered before (Q67). Raises Away.
+        nothing), in one step; None when it was delivered before (Q67).
 
         `whole` branches are marked with all that is on them. `head`, as ``ORG/REPO@SHA``, stands for everything that is
         known to have this commit (Q81). The state of a branch on which nothing is known to be open is not marked: who
@@ -520,20 +520,10 @@ class Store:
         }
         keys = [DIRTY, MARK, DELIVERIES, HEADS, WORKING, POOLS, HEARD, COUNTERS, ARRIVALS + repo, SWEPT, LATER]
         args = [MARKS, now, msgspec.json.encode(said), delivery, now + _DELIVERY_SECONDS, _dump(came)]
-        try:
-            answer = self._deliver(keys=keys, args=args)
-        except redis.RedisError as error:
-            raise Away(type(error).__name__) from None
+        answer = self._deliver(keys=keys, args=args)
         if answer is None:
             return None
         return Delivered(answer[0], tuple(Branch.parse(name) for name in _texts(answer[1])))
-
-    def count_delivery(self, result: str) -> None:
-        """Count a delivery that was not taken. Raises Away."""
-        try:
-            self._redis.hincrbyfloat(COUNTERS, _result(result), 1)
-        except redis.RedisError as error:
-            raise Away(type(error).__name__) from None
 
     def is_missed(self, delivery: str) -> bool:
         """Whether a delivery neither came in the last days nor was asked for again."""
@@ -1032,6 +1022,15 @@ class Store:
         args = [str(lease.branch), lease.token, msgspec.json.encode(commands)]
         if not self._write(keys=[TOKENS], args=args):
             raise LeaseLost(str(lease.branch))
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """A block of work in which whatever Redis does not answer raises Away."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise Away(type(error).__name__) from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from mergeq import jobs
 from mergeq.bootstrap import Services
 from mergeq.github.webhooks import is_genuine
 from mergeq.jobs import Received
-from mergeq.store import Away
+from mergeq.store import Away, reaching
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -71,10 +71,11 @@ class Intake:
             payload = msgspec.json.decode(body)
         except (ValueError, msgspec.DecodeError, RecursionError):
             return self._refuse("not-json", 400, "the body is not JSON")
-        self._services.follow(_LOOK_SECONDS)
         of_owner = headers.get("X-GitHub-Hook-Installation-Target-Type") in _OF_OWNER
         try:
-            received = jobs.receive(self._services, delivery, event, payload, of_owner=of_owner)
+            with reaching():
+                self._services.follow(_LOOK_SECONDS)
+                received = jobs.receive(self._services, delivery, event, payload, of_owner=of_owner)
         except Away as error:
             self._services.log.error("webhook not taken", about=event, delivery=delivery, error=str(error))
             return 503, "Redis does not answer; deliver it again later"
@@ -83,7 +84,8 @@ class Intake:
     def _refuse(self, result: str, code: int, message: str) -> tuple[int, str]:
         """Count it; the answer is the same where that cannot be done."""
         try:
-            self._services.store.count_delivery(result)
+            with reaching():
+                self._services.store.count("mergeq_webhooks_total", result=result)
         except Away as error:
             self._services.log.error("webhook not counted", result=result, error=str(error))
         return code, message
