@@ -78,7 +78,7 @@ def intake_rate(share: float) -> Measured:
         f"which had a load of {load:.0f} besides, wall clock from when each was due: median "
         f"{steady[best].p50 * 1e3:.1f} ms, most {steady[best].most * 1e3:.0f} ms, 99 % in all runs "
         f"{', '.join(f'{one.p99 * 1e3:.1f}' for one in steady)} ms; the workers were busy {workers}. Back to back "
-        f"{burst / whole.seconds:.0f} a second; of all {len(wanted)} none was lost or refused, by their ids in the store.",
+        f"{burst / whole.seconds:.0f} a second; of all {len(wanted)} none was lost or refused, going by the store.",
     )
 
 
