@@ -5,6 +5,7 @@ events come before its API shows what they are about.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from mergeq.core.pull import Branch, BranchFacts, Context, PullRequest, Result
 
@@ -69,6 +70,8 @@ def is_shown(hint: Hint, facts: BranchFacts, pull: PullRequest | None) -> bool:
             if pull is None or pull.contexts is None:
                 return True
             return any(_is_reported(hint, one) for one in pull.contexts if one.name == hint.name)
+        case _:
+            assert_never(hint.what)
 
 
 def _is_reported(hint: Hint, context: Context) -> bool:

@@ -340,6 +340,25 @@ def test_a_redis_that_says_nothing_is_not_waited_for_and_the_delivery_can_come_a
         assert "7" in mergeq.store.marks(MAIN)
 
 
+def test_whatever_else_goes_wrong_is_said_in_a_sentence_and_logged(
+    mergeq: Mergeq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mergeq.services.followed, "_in_force", None)
+
+    with capture_logs() as log:
+        answer = send(mergeq, "push", PUSH)
+
+    assert answer.status_code == 503
+    assert answer.get_json() == {"message": "mergeq could not answer; its log says why. Deliver it again later"}
+    assert [(line["event"], line["error"]) for line in log] == [("webhook failed", "AttributeError")]
+
+
+def test_nobody_reads_where_github_delivers(mergeq: Mergeq) -> None:
+    answer = mergeq.web.get("/webhooks/github")
+
+    assert (answer.status_code, answer.get_json()) == (405, {"message": "GitHub delivers here, by POST"})
+
+
 def test_what_was_marked_is_taken_even_if_it_could_not_be_sent_for(mergeq: Mergeq) -> None:
     mergeq.services.queue.connection.set("rq:queues", "not a set")  # RQ cannot note its queue
 
