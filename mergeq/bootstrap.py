@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 import structlog
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -26,7 +26,18 @@ from mergeq.processes import EmbeddedRedis
 from mergeq.store import Store
 
 QUEUE = "mergeq"
-_REDIS_RETRIES = 4
+_PATIENCE = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 4),
+}
+_HASTE = {
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
+    "retry": Retry(NoBackoff(), 0),
+    "protocol": 2,  # as it begins, without a word before the first command
+    "driver_info": None,
+}
 _SECRET_LENGTH = 8  # a shorter secret would redact half of every word
 
 
@@ -50,14 +61,15 @@ class Services:
         """The configuration in force; another one after a `follow` that found one."""
         return self.followed.current
 
-    def follow(self) -> bool:
-        """Take up configuration files that changed on disk; True when another configuration is in force now.
+    def follow(self, max_age: float = 0.0) -> bool:
+        """Take up configuration files that changed on disk; True when another configuration is in force now. Where
+        they were looked at less than `max_age` seconds ago they are not again.
 
         Called where work begins (a beat, a job, a round of it, a request) and right before a pull request lands (D23),
         and nowhere between. Each process logs a change once, also one that is not taken up because it is invalid.
         """
         before = self.config.digest
-        if not self.followed.refresh():
+        if not self.followed.refresh(max_age):
             return False
         if self.followed.problem:
             self.log.error("configuration not taken up", problem=self.followed.problem, in_force=before)
@@ -71,6 +83,13 @@ class Services:
     def on(self, purpose: Purpose) -> "Services":
         """The same services, whose calls to GitHub are for that purpose (D12)."""
         return replace(self, github=self.github.on(purpose))
+
+    def in_haste(self) -> "Services":
+        """The same services, whose Redis answers within a fraction of a second or counts as away: for whoever is
+        waited for. Nothing is asked here.
+        """
+        connection = _redis(self.settings.redis_url, **_HASTE)
+        return replace(self, store=Store(connection), queue=_queue(connection))
 
     def meet_server(self) -> None:
         """Find out what this GitHub does not know, and say it in the log; once, where a process starts. One that does
@@ -109,7 +128,7 @@ def services(
         followed=followed,
         github=connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep),
         store=store,
-        queue=Queue(QUEUE, connection=connection, serializer=JSONSerializer),
+        queue=_queue(connection),
         now=now,
         sleep=sleep,
         log=log,
@@ -164,14 +183,21 @@ def connect(url: str) -> "redis.Redis":
     by waiting for a lease to run out.
     """
     try:
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), _REDIS_RETRIES)
-        connection = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3, retry=retry)
+        connection = _redis(url, **_PATIENCE)
         connection.ping()
     except (redis.RedisError, ValueError) as error:
         raise ConfigError(
             f"MERGEQ_REDIS_URL: Redis does not answer there ({type(error).__name__}); start it, or mend the URL"
         ) from None
     return connection
+
+
+def _redis(url: str, **options: Any) -> "redis.Redis":
+    return redis.Redis.from_url(url, **options)
+
+
+def _queue(connection: "redis.Redis") -> Queue:
+    return Queue(QUEUE, connection=connection, serializer=JSONSerializer)
 
 
 def embedded_redis(settings: Settings) -> EmbeddedRedis:

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import StrEnum
@@ -22,7 +23,7 @@ from mergeq.core.pull import Branch
 from mergeq.core.query import scope_of
 from mergeq.core.queue import Retest
 from mergeq.github import HeldBack, Refused, Unreadable
-from mergeq.github.webhooks import Touched, arrival, touched
+from mergeq.github.webhooks import EVENTS, Watched, touched
 from mergeq.processes import die_with_parent
 from mergeq.store import Lease, LeaseLost, SavedPool, held
 
@@ -32,6 +33,8 @@ _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
 _TICK_SECONDS = 1.0
+_AT_ONCE = 20  # branches that a webhook sends for itself, and only
+_HASTE = 0.5  # while it has taken fewer seconds; the tick does the rest
 
 _bound: list[Services] = []  # the services of this worker process; forked jobs inherit them
 
@@ -42,24 +45,54 @@ class Received(StrEnum):
     QUEUED = "queued"
     DUPLICATE = "duplicate"
     IGNORED = "ignored"
+    PING = "ping"
+    UNREADABLE = "unreadable"
+    UNKNOWN_EVENT = "unknown-event"
+    UNKNOWN_REPOSITORY = "unknown-repository"
 
 
-def receive(services: Services, delivery: str, event: str, payload: Any) -> Received:
-    """Mark what a genuine delivery touches and send for it. The payload itself goes no further."""
-    found = touched(event, payload, services.config.status_context)
+def receive(services: Services, delivery: str, event: str, payload: Any, *, of_owner: bool = False) -> Received:
+    """Mark what a genuine delivery touches and send for it, asking Redis once for what is marked already. The payload
+    itself goes no further. `of_owner`: it came by a webhook that tells of all repositories of an owner.
+    """
+    config, store, began = services.config, services.store, time.monotonic()
+    found = touched(event, payload, Watched(config.status_context, config.blocker_label))
     if found is None:
-        return Received.IGNORED
-    branches = [branch for branch in _resolve(services, found) if sync.is_served(services, branch)]
-    if branches and (head := arrival(event, payload)):
-        known = services.store.arrivals(branches[0].full_repo).get(head[0])
-        if known is None or known.head_sha != head[1].head_sha:
-            services.store.note_arrivals(branches[0].full_repo, dict([head]))
-    head_key = f"{found.repo}@{found.head}" if found.head else ""
-    done = services.store.deliver(delivery, map(Mark, branches), services.now(), head=head_key)
+        store.count("mergeq_webhooks_total", result=Received.UNREADABLE)
+        return Received.UNREADABLE
+    marks = [mark for mark in found.marks if sync.is_served(services, mark.branch)]
+    every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
+    otherwise = _of_no_use(services, event, found.repo)
+    done = store.deliver(
+        delivery,
+        marks if found.with_pulls else [*marks, *map(Mark, every)],
+        services.now(),
+        whole=every if found.with_pulls else (),
+        head=f"{found.repo}@{found.head}" if found.head else "",
+        hint=found.hint,
+        scope=found.owner if of_owner or not found.repo else found.repo,
+        arrival=(found.repo, *found.arrival) if found.arrival and marks else None,
+        sweep=found.sweep,
+        otherwise=otherwise,
+    )
     if done is None:
         return Received.DUPLICATE
-    _send_for(services, done.fresh)
-    return Received.QUEUED if done.touched else Received.IGNORED
+    try:
+        for branch in done.fresh[:_AT_ONCE]:
+            if time.monotonic() - began < _HASTE:
+                _send_for(services, [branch])
+    except Exception as error:  # noqa: BLE001 -- whatever RQ meets: the marks are set, and the tick sends for them
+        services.log.warning("webhook not sent for yet", about=event, error=type(error).__name__)
+    return Received.QUEUED if done.touched else otherwise
+
+
+def _of_no_use(services: Services, event: str, repo: str) -> Received:
+    """Why a delivery touches nothing, if it touches nothing."""
+    if event not in EVENTS:
+        return Received.UNKNOWN_EVENT
+    if repo and not services.config.covers(Branch.parse(f"{repo}:-")):
+        return Received.UNKNOWN_REPOSITORY
+    return Received.PING if event == "ping" else Received.IGNORED
 
 
 def look_at(services: Services, branches: Iterable[Branch]) -> None:
@@ -243,12 +276,6 @@ def _judge_again(services: Services) -> None:
 def _send_for(services: Services, branches: Iterable[Branch]) -> None:
     for branch in branches:
         services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
-
-
-def _resolve(services: Services, found: Touched) -> Iterable[Branch]:
-    if found.whole_repo:
-        return [branch for branch in services.store.branches() if branch.full_repo == found.repo]
-    return found.branches
 
 
 class _Worker(Worker):

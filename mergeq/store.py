@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -53,6 +54,8 @@ INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is n
 RECORDS = _P + "records"  # hash: record id -> HistoryRecord
 HISTORY = _P + "history"  # sorted set: record id by time
 DELIVERIES = _P + "deliveries"  # sorted set: delivery id -> when it may be forgotten
+ASKED = _P + "asked"  # sorted set: delivery id that GitHub was asked to send again -> when it may be forgotten
+ASKED_UNTIL = _P + "asked-until"  # the time until which every delivery that failed was asked for again
 COUNTERS = _P + "counters"  # hash: metric name and labels as JSON -> number
 LATER = _P + "later"  # sorted set: branch -> when it is marked again, because something holds it back until then
 SURE = _P + "sure"  # sorted set: branch, a blank, a field of its MARKS or - -> when that is marked, to be sure
@@ -73,6 +76,10 @@ LIST = "list"  # the same: its own state once more, whatever events say of it
 LEASE_SECONDS = 120.0
 _DELIVERY_SECONDS = 4 * 86400.0
 _HISTORY_LIMIT = 100_000
+
+
+class Away(Exception):
+    """Redis does not answer, or not in time; the text is the kind of failure."""
 
 
 class LeaseLost(Exception):
@@ -302,21 +309,47 @@ return '0'
 _DELIVER = (
     _MARKING
     + """
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
-if redis.call('ZADD', KEYS[3], 'NX', ARGV[5], ARGV[4]) == 0 then return false end
-local fresh, found = {}, 0
+local deliveries, heads, working, pools = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local heard, counters, arrivals, swept, later = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local said = cjson.decode(ARGV[3])
+if said.scope ~= '' then redis.call('HSET', heard, said.scope, now) end
+redis.call('ZREMRANGEBYSCORE', deliveries, '-inf', now)
+if redis.call('ZADD', deliveries, 'NX', ARGV[5], ARGV[4]) == 0 then
+  redis.call('HINCRBYFLOAT', counters, said.duplicate, 1)
+  return false
+end
+local fresh, found, noted = {}, 0, {}
 local function note(branch, field, node, hint)
-  found = found + 1
+  local subject = branch .. ' ' .. field
+  if noted[subject] then return end
+  noted[subject], found = true, found + 1
   if mark(branch, field, node, hint) then table.insert(fresh, branch) end
 end
-for _, one in ipairs(cjson.decode(ARGV[3])) do note(one[1], one[2], one[3], one[4]) end
-if ARGV[6] ~= '' then
-  local hint = cjson.decode(ARGV[7])
-  for line in (redis.call('HGET', KEYS[4], ARGV[6]) or ''):gmatch('[^\\n]+') do
+local function is_known(branch)
+  return redis.call('HEXISTS', pools, branch) == 1 or redis.call('ZSCORE', KEYS[1], branch)
+    or redis.call('ZSCORE', working, branch) or redis.call('ZSCORE', later, branch)
+end
+for _, one in ipairs(said.fields) do
+  if one[2] ~= 'tip' or is_known(one[1]) then note(one[1], one[2], one[3], one[4]) end
+end
+if said.head ~= '' then
+  for line in (redis.call('HGET', heads, said.head) or ''):gmatch('[^\\n]+') do
     local branch, field = line:match('^(%S+) (%S+)$')
-    note(branch, field, '', field ~= 'runs' and hint or nil)
+    note(branch, field, '', field ~= 'runs' and said.hint or nil)
   end
 end
+if said.arrival ~= cjson.null then
+  local number, known = said.arrival[1], redis.call('HGET', arrivals, said.arrival[1])
+  known = known and cjson.decode(known)
+  if not known or (known.head_sha ~= said.arrival[2] and known.not_after <= said.arrival[3]) then
+    redis.call('HSET', arrivals, number, ARGV[6])
+  end
+end
+if said.sweep then
+  found = found + 1
+  redis.call('DEL', swept)
+end
+redis.call('HINCRBYFLOAT', counters, found > 0 and said.queued or said.otherwise, 1)
 return {found, fresh}
 """
 )
@@ -450,19 +483,64 @@ class Store:
         self._redis.zadd(LATER, {str(branch): until}, lt=True)
 
     def deliver(
-        self, delivery: str, marks: Iterable[Mark], now: float, *, head: str = "", hint: Hint | None = None
+        self,
+        delivery: str,
+        marks: Iterable[Mark],
+        now: float,
+        *,
+        whole: Iterable[Branch] = (),
+        head: str = "",
+        hint: Hint | None = None,
+        scope: str = "",
+        arrival: tuple[str, int, Arrival] | None = None,
+        sweep: bool = False,
+        otherwise: str = "ignored",
     ) -> "Delivered | None":
-        """Remember a webhook delivery and mark what it touches, in one step; None when it was delivered before (Q67).
+        """Remember a webhook delivery, mark what it touches, and count what became of it (`otherwise` where it touches
+        nothing), in one step; None when it was delivered before (Q67).
 
-        `head`, as ``ORG/REPO@SHA``, stands for everything that is known to have this commit (Q81).
+        `whole` branches are marked with all that is on them. `head`, as ``ORG/REPO@SHA``, stands for everything that is
+        known to have this commit (Q81). The state of a branch on which nothing is known to be open is not marked: who
+        opens something there is announced as well. `scope` is what the webhook is about, ``ORG`` or ``ORG/REPO``, of
+        which something was heard now. An `arrival` (``ORG/REPO``, number) replaces one that is older and of another
+        head (Q68). `sweep` has every sweep be due at once.
         """
-        fields = msgspec.json.encode([_field(mark) for mark in marks])
-        keys = [DIRTY, MARK, DELIVERIES, HEADS]
-        args = [MARKS, now, fields, delivery, now + _DELIVERY_SECONDS, head, msgspec.json.encode(hint)]
+        fields = [*map(_field, marks), *((str(branch), ALL, "", None) for branch in whole)]
+        repo, number, came = arrival or ("", 0, None)
+        said = {
+            "fields": fields,
+            "head": head,
+            "hint": hint,
+            "scope": scope,
+            "arrival": (str(number), came.head_sha, came.not_after) if came else None,
+            "sweep": sweep,
+            "queued": _result("queued"),
+            "duplicate": _result("duplicate"),
+            "otherwise": _result(otherwise),
+        }
+        keys = [DIRTY, MARK, DELIVERIES, HEADS, WORKING, POOLS, HEARD, COUNTERS, ARRIVALS + repo, SWEPT, LATER]
+        args = [MARKS, now, msgspec.json.encode(said), delivery, now + _DELIVERY_SECONDS, _dump(came)]
         answer = self._deliver(keys=keys, args=args)
         if answer is None:
             return None
         return Delivered(answer[0], tuple(Branch.parse(name) for name in _texts(answer[1])))
+
+    def is_missed(self, delivery: str) -> bool:
+        """Whether a delivery neither came in the last days nor was asked for again."""
+        return all(self._redis.zscore(key, delivery) is None for key in (DELIVERIES, ASKED))
+
+    def note_asked(self, delivery: str, now: float) -> None:
+        """Remember that GitHub was asked to send a delivery again."""
+        self._redis.zremrangebyscore(ASKED, "-inf", now)
+        self._redis.zadd(ASKED, {delivery: now + _DELIVERY_SECONDS})
+
+    def asked_until(self) -> float:
+        """The time until which everything that failed was asked for again; 0.0 where nothing ever was."""
+        return float(self._redis.get(ASKED_UNTIL) or 0.0)
+
+    def set_asked_until(self, at: float) -> None:
+        """Remember until when everything that failed was asked for again."""
+        self._redis.set(ASKED_UNTIL, at)
 
     def overdue(self, now: float, patience: float) -> list[Branch]:
         """Branches marked for longer than `patience` seconds, after marking again those whose lease has run out, and
@@ -947,6 +1025,15 @@ class Store:
 
 
 @contextmanager
+def reaching() -> Iterator[None]:
+    """A block of work in which whatever Redis does not answer raises Away."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise Away(type(error).__name__) from None
+
+
+@contextmanager
 def held(store: Store, branch: Branch, now: float) -> Iterator[Lease | None]:
     """The lease of a branch for a block of work, given back at its end; None when there is nothing to do."""
     lease = store.claim(branch, now)
@@ -1013,6 +1100,11 @@ def _position(cursor: str) -> tuple[float, bytes]:
     if not name or not isfinite(float(at)):
         raise ValueError(cursor)
     return float(at), name
+
+
+@cache
+def _result(what: str) -> str:
+    return _series("mergeq_webhooks_total", {"result": what}).decode()
 
 
 def _series(name: str, labels: Mapping[str, str]) -> bytes:

@@ -324,7 +324,7 @@ def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: 
 
 def is_served(services: Services, branch: Branch) -> bool:
     """Whether a branch is one that pull requests are landed on: configured, and not a staging ref of our own."""
-    staging = services.config.for_branch(branch).queue.staging
+    staging = services.config.queue_values(branch).staging
     return services.config.covers(branch) and not branch.name.startswith((staging.prefix, staging.scratch_prefix))
 
 

@@ -42,6 +42,7 @@ class Followed:
         self._now = now
         self._lock = threading.Lock()
         self._forced = False
+        self._looked_at = 0.0
         before = self._stats()
         self._in_force = _InForce(loader(self._paths), now(), "")
         self._seen = before if self._stats() == before else None
@@ -65,17 +66,23 @@ class Followed:
         """Have the next `refresh` read the files even if they look as they did."""
         self._forced = True  # no lock: a signal handler may run while this very thread holds it
 
-    def refresh(self) -> bool:
+    def refresh(self, max_age: float = 0.0) -> bool:
         """Look whether the files changed, and read them if so; True when `current.digest` or `problem` is now another.
 
-        Costs a stat per file while nothing changes. Files that change while they are read are left for the next call,
-        so that a file caught half-written says nothing; one that is replaced in place and looks finished and valid
-        halfway is taken at its word, which is why files should be replaced by renaming. A file rewritten within the
-        clock tick of its file system, at the same length, needs `force`.
+        Costs a stat per file while nothing changes, and nothing where the last look is less than `max_age` seconds old.
+        Files that change while they are read are left for the next call, so that a file caught half-written says
+        nothing; one that is replaced in place and looks finished and valid halfway is taken at its word, which is why
+        files should be replaced by renaming. A file rewritten within the clock tick of its file system, at the same
+        length, needs `force`.
         """
         with self._lock:
             if self._forced:
                 self._forced, self._seen = False, None
+            elif max_age:
+                age = self._now() - self._looked_at
+                if 0 <= age < max_age:
+                    return False
+                self._looked_at += age
             before = self._stats()
             if before == self._seen:
                 return False

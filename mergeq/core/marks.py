@@ -5,8 +5,9 @@ events come before its API shows what they are about.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
-from mergeq.core.pull import Branch, BranchFacts, PullRequest, Result
+from mergeq.core.pull import Branch, BranchFacts, Context, PullRequest, Result
 
 
 class Announced(StrEnum):
@@ -23,8 +24,8 @@ class Hint:
     """What an event said. A reading that does not show it came too early; it is no fact by itself (D12).
 
     UPDATED: the pull request was changed at `at` (GitHub's clock, epoch seconds). LEFT: it is not open on this branch
-    any more. REPORTED: the context `name` was posted at `at`, or is the check run `serial`, `ended` or not. MOVED: the
-    tip of the branch is not `name` any more.
+    any more, or has come back after `at`. REPORTED: the context `name` has a result, `ended` or not: the status that
+    was posted at `at`, or the check run `serial`. MOVED: the tip of the branch is not `name` any more.
     """
 
     what: Announced
@@ -62,18 +63,22 @@ def is_shown(hint: Hint, facts: BranchFacts, pull: PullRequest | None) -> bool:
         case Announced.UPDATED:
             return pull is not None and pull.updated_at >= hint.at
         case Announced.LEFT:
-            return pull is None
+            return pull is None or 0.0 < hint.at < pull.updated_at
         case Announced.MOVED:
             return facts.base_sha != hint.name
         case Announced.REPORTED:
             if pull is None or pull.contexts is None:
                 return True
-            return any(
-                (one.serial > hint.serial)
-                or (one.serial == hint.serial and one.at >= hint.at and not (hint.ended and one.result is _UNENDED))
-                for one in pull.contexts
-                if one.name == hint.name
-            )
+            return any(_is_reported(hint, one) for one in pull.contexts if one.name == hint.name)
+        case _:
+            assert_never(hint.what)
 
 
-_UNENDED = Result.PENDING
+def _is_reported(hint: Hint, context: Context) -> bool:
+    """Whether a context is what was announced or came after it: statuses by their time, check runs by their ids, for
+    a run that ends keeps its own. Where two came within a second, the one that has ended is the later.
+    """
+    if bool(context.serial) != bool(hint.serial):
+        return False
+    shown, announced = (context.serial, hint.serial) if hint.serial else (context.at, hint.at)
+    return shown > announced or (shown == announced and not (hint.ended and context.result is Result.PENDING))

@@ -2,12 +2,12 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import jwt
 import requests
@@ -19,6 +19,7 @@ _LIFE = 540  # seconds a signed claim may live: GitHub takes up to 600 by its ow
 _EARLY = 60  # seconds it is dated back, for a clock of ours that is fast
 _RENEW = 300.0  # seconds before its end from which a token is not used any more
 _TIMEOUT = 30
+_ABSENT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})
 
 TOKENS = re.compile(r"\b(gh[opsur]_[A-Za-z0-9._-]{20,}|github_pat_\w{20,})")
 """What looks like a token of GitHub's, in any text (spec of token formats: "About authentication to GitHub")."""
@@ -115,6 +116,29 @@ class App:
         """The newest deliveries of its own webhook, to any organization. Raises NoCredentials."""
         return list(self._ask("GET", "/app/hook/deliveries?per_page=30") or ())
 
+    def failed_deliveries(self, since: float) -> Iterator[Mapping[str, Any]]:
+        """The attempts since a time to deliver something of its own webhook that failed, newest first ("List deliveries
+        for an app webhook"). One page of a hundred at a time is asked for. Raises NoCredentials.
+        """
+        query = "per_page=100&status=failure"
+        while query:
+            answer = self._call("GET", f"/app/hook/deliveries?{query}")
+            if answer is None:
+                return
+            for one in answer.json():
+                if parse.seconds(one["delivered_at"]) < since:
+                    return
+                if not HTTPStatus.OK <= one["status_code"] < HTTPStatus.MULTIPLE_CHOICES:
+                    yield one
+            query = urlsplit(answer.links.get("next", {}).get("url", "")).query
+
+    def redeliver(self, delivery: int) -> bool:
+        """Have an attempt made again under its id; False where GitHub does not have it any more. Raises
+        NoCredentials.
+        """
+        path = f"/app/hook/deliveries/{delivery}/attempts"
+        return self._call("POST", path, absent=_ABSENT | {HTTPStatus.UNPROCESSABLE_ENTITY}) is not None
+
     def _installation(self, owner: str) -> dict[str, Any]:
         if not owner:
             raise NoCredentials("a GitHub App speaks for one organization at a time, and none is named")
@@ -133,9 +157,15 @@ class App:
         ends = parse.seconds(str(made["expires_at"]))
         return _Minted(str(made["token"]), ends - _RENEW)
 
-    def _ask(self, verb: str, path: str, *, again: bool = True) -> Any:
-        """One call as the App itself; None for what GitHub says is not there. A claim that GitHub's clock does not take
-        is signed once more, by that clock.
+    def _ask(self, verb: str, path: str) -> Any:
+        answer = self._call(verb, path)
+        return None if answer is None else answer.json()
+
+    def _call(
+        self, verb: str, path: str, *, absent: Collection[int] = _ABSENT, again: bool = True
+    ) -> requests.Response | None:
+        """One call as the App itself; None for an answer that says that something is not there. A claim that GitHub's
+        clock does not take is signed once more, by that clock. Raises NoCredentials.
         """
         claim = self._claim()
         try:
@@ -146,18 +176,19 @@ class App:
                 timeout=_TIMEOUT,
             )
         except requests.RequestException as error:
-            raise NoCredentials(f"GitHub gave no token: the connection broke ({type(error).__name__})") from None
+            raise NoCredentials(
+                f"GitHub does not serve the App: the connection broke ({type(error).__name__})"
+            ) from None
         if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
             self._skew = clock_of(answer.headers, self._now()) - self._now()
-            return self._ask(verb, path, again=False)
+            return self._call(verb, path, absent=absent, again=False)
         found = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
         said = str(found.get("message", "")) if isinstance(found, dict) else ""
-        is_there = answer.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
-        if not is_there and "rate limit" not in said.lower():
+        if answer.status_code in absent and "rate limit" not in said.lower():
             return None
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            raise NoCredentials(f"GitHub gave no token: {answer.status_code} {said}".rstrip())
-        return answer.json()
+            raise NoCredentials(f"GitHub does not serve the App: {answer.status_code} {said}".rstrip())
+        return answer
 
     def _claim(self) -> str:
         at = int(self._now() + self._skew)

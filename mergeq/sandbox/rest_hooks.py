@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import jsonify
 
@@ -203,5 +204,7 @@ def _listed(hook: Hook) -> Answer:
     page: list[Any] = matching[:size]
     answer = jsonify([delivery_summary(one) for one in page])
     if len(matching) > size:
-        answer.headers["Link"] = f'<{page_base()}?per_page={size}&cursor=v1_{page[-1].id}>; rel="next"'
+        kept = {name: value for name, value in asked.items() if name in {"redelivery", "status"}}
+        query = urlencode({**kept, "per_page": size, "cursor": f"v1_{page[-1].id}"})
+        answer.headers["Link"] = f'<{page_base()}?{query}>; rel="next"'
     return answer

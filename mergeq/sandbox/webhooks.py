@@ -263,10 +263,13 @@ def _headers(parcel: _Parcel, body: bytes, wrong: Fault | None) -> dict[str, str
         "X-GitHub-Delivery": parcel.guid,
         "X-GitHub-Hook-ID": str(hook.id),
     }
-    target = hook.app_id or parcel.payload.get("repository", {}).get("id")
+    repository: Payload = parcel.payload.get("repository") or {}
+    owners = hook.app_id is None and hook.repo is None
+    target = hook.app_id or (repository.get("owner", {}) if owners else repository).get("id")
     if target is not None:
+        kind = "organization" if owners else "repository" if hook.app_id is None else "integration"
         headers["X-GitHub-Hook-Installation-Target-ID"] = str(target)
-        headers["X-GitHub-Hook-Installation-Target-Type"] = "repository" if hook.app_id is None else "integration"
+        headers["X-GitHub-Hook-Installation-Target-Type"] = kind
     if hook.secret and not (wrong is not None and wrong.args.get("missing")):
         secret = hook.secret if wrong is None or form else f"not {hook.secret}"
         headers["X-Hub-Signature"] = "sha1=" + hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()

@@ -11,8 +11,9 @@ from mergeq import __version__, shipped
 from mergeq.bootstrap import Services
 from mergeq.web.live import live, prepare
 from mergeq.web.pages import pages
-from mergeq.web.webhooks import MAX_PAYLOAD, webhooks
+from mergeq.web.webhooks import Intake
 
+_MAX_FORM = 64 * 1024  # bytes that a request for a page may have
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -33,7 +34,7 @@ def create_app(services: Services) -> Flask:
         static_folder=str(webui / "static"),
         static_url_path="/static",
     )
-    app.config.update(MAX_CONTENT_LENGTH=MAX_PAYLOAD, SERVICES=services)
+    app.config.update(MAX_CONTENT_LENGTH=_MAX_FORM, SERVICES=services)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["version"] = __version__
@@ -41,11 +42,11 @@ def create_app(services: Services) -> Flask:
     prepare(app)
     app.register_blueprint(pages)
     app.register_blueprint(live)
-    app.register_blueprint(webhooks)
     app.before_request(_follow)
     app.after_request(_harden)
     app.register_error_handler(HTTPException, _explain)
     app.register_error_handler(Exception, _admit)
+    app.wsgi_app = Intake(services, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -65,7 +66,7 @@ def _harden(response: Response) -> Response:
 def _explain(error: HTTPException) -> tuple[Any, int]:
     """An error page in words, or the same as JSON where a program asked."""
     code = error.code or 500
-    if request.path.endswith((".json", ".js")) or request.path.startswith(("/api/", "/webhooks/", "/events")):
+    if request.path.endswith((".json", ".js")) or request.path.startswith(("/api/", "/events")):
         return jsonify(error=error.description), code
     return render_template("error.html", code=code, name=error.name, description=error.description), code
 

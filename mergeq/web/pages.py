@@ -37,6 +37,7 @@ _HELP = {
     "mergeq_github_retries_total": "Reads that were asked again.",
     "mergeq_webhooks_total": "Webhook deliveries by what became of them.",
     "mergeq_sweep_missed_total": "Branches of which a sweep found what no webhook had told.",
+    "mergeq_webhooks_redelivered_total": "Webhook deliveries that GitHub was asked to make again.",
 }
 _GAUGES = frozenset({"pooledprs", "updatetime", "syncdur"})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from mergeq.sandbox import Sandbox
+from mergeq.sandbox import Sandbox, WsgiAdapter
 from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
 
@@ -58,3 +58,14 @@ def foreign(github: Sandbox, path: str, *, body: object = None, headers: dict[st
     """What somebody else is answered, to prove that a switch is on; with a `body` it is posted."""
     sent = {"Authorization": f"Bearer {github.token}", "User-Agent": "somebody else", **(headers or {})}
     return github.app.test_client().open(path, method="POST" if body else "GET", json=body, headers=sent)
+
+
+def deliver_to(github: Sandbox, mergeq: Mergeq) -> str:
+    """Have GitHub's events come to mergeq, in this process; the address that a hook is to have."""
+    github.world.webhooks.session.mount("http://mergeq.test", WsgiAdapter(mergeq.web.application))
+    return "http://mergeq.test/webhooks/github"
+
+
+def listen(github: Sandbox, mergeq: Mergeq) -> None:
+    """Have every event of every repository come to mergeq."""
+    github.world.add_hook(deliver_to(github, mergeq), github.webhook_secret)

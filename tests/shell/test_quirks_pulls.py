@@ -9,7 +9,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import CONFIG, READY, Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, UPDATED, read, ready, reasons, status_of, work
+from tests.shell.quirky import STAGED, UPDATED, listen, read, ready, reasons, status_of, work
 
 _WRONG = {Outcome.RACED, Outcome.WRONG_TREE, Outcome.REFUSED}
 
@@ -359,7 +359,7 @@ def test_a_long_series_is_read_whole_and_in_order_before_and_after_it_has_landed
 @pytest.mark.quirk("Q81")
 def test_two_pull_requests_with_one_head_both_land(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     github.world.create_ref("acme/rocket", "refs/heads/next", str(github.world.repo("acme/rocket").git.tip("main")))
-    github.world.add_hook("http://mergeq.test/webhooks/github", github.webhook_secret)
+    listen(github, mergeq)
     first = ready(github, "First", head="feature")
     second = github.world.open_pull("acme/rocket", title="Second", base="next", head="feature", labels=READY)
     github.settle()

@@ -16,7 +16,7 @@ from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Method
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, foreign, read, ready, reasons, status_of, warned
+from tests.shell.quirky import STAGED, foreign, listen, read, ready, reasons, status_of, warned
 
 MAIN = Branch("acme", "rocket", "main")
 ONE_REPO = CONFIG.replace("orgs: [acme]", "repos: [acme/rocket]")
@@ -384,7 +384,7 @@ def test_an_archived_repository_is_left_alone_and_the_page_says_so(
 def test_an_event_that_comes_before_what_it_tells_of_is_made_up_for(
     github: Sandbox, mergeq: Mergeq, quirk: Quirk
 ) -> None:
-    github.world.add_hook("http://mergeq.test/webhooks/github", github.webhook_secret)
+    listen(github, mergeq)
     quirk.on("read.not_yet", ms=30_000, times=None)
     pull = ready(github)
 

@@ -313,10 +313,10 @@ def test_history_is_newest_first_and_can_be_narrowed(store: Store) -> None:
 
 
 def test_a_delivery_counts_once_and_is_remembered_for_days(store: Store) -> None:
-    assert store.deliver("guid", [Mark(MAIN)], 1.0) == Delivered(1, (MAIN,))
-    assert store.deliver("guid", [Mark(MAIN)], 2.0) is None
-    assert store.deliver("other", [Mark(MAIN)], 3.0) == Delivered(1, ())
-    assert store.deliver("guid", [Mark(MAIN)], 3 * 86400.0) is None
+    assert store.deliver("guid", [Mark(MAIN, 7)], 1.0) == Delivered(1, (MAIN,))
+    assert store.deliver("guid", [Mark(MAIN, 7)], 2.0) is None
+    assert store.deliver("other", [Mark(MAIN, 7)], 3.0) == Delivered(1, ())
+    assert store.deliver("guid", [Mark(MAIN, 7)], 3 * 86400.0) is None
 
 
 def test_a_mark_set_again_while_its_subject_was_read_stays(store: Store) -> None:

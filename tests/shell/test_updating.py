@@ -9,6 +9,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import CiConfig, ManualClock, Sandbox
 from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
+from tests.shell.quirky import listen
 
 MAIN = Branch("acme", "rocket", "main")
 UPDATED = (
@@ -120,7 +121,7 @@ def test_an_approval_by_label_is_good_for_the_plain_merge_with_the_base(github: 
     """D17: with webhooks the new head is known to be younger than the label; it is the approved content all the
     same.
     """
-    github.world.add_hook("http://mergeq.test/webhooks/github", github.webhook_secret)
+    listen(github, mergeq)
     pull = ready(github, "Add fins", {"fins.txt": "four\n"})
     let_the_base_move(github)
     github.settle()
