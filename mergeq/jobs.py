@@ -25,6 +25,7 @@ from mergeq.core.queue import Retest
 from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import EVENTS, Watched, touched
 from mergeq.processes import die_with_parent
+from mergeq.redeliver import redeliver_missed
 from mergeq.store import Lease, LeaseLost, SavedPool, held
 
 _TURN_SECONDS = 600
@@ -33,6 +34,8 @@ _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
 _TICK_SECONDS = 1.0
+_DELIVERIES = "deliveries"
+_DELIVERIES_SECONDS = 600.0  # between two looks for deliveries that failed
 _AT_ONCE = 20  # branches that a webhook sends for itself, and only
 _HASTE = 0.5  # while it has taken fewer seconds; the tick does the rest
 
@@ -236,7 +239,10 @@ def work_off(services: Services) -> None:
 
 
 def tick(services: Services, stopping: threading.Event) -> None:
-    """Keep sweeps and overdue branches coming, until `stopping` is set."""
+    """Keep sweeps and overdue branches coming, until `stopping` is set. Nobody knows for how long nothing was heard:
+    everything is looked at first.
+    """
+    services.store.sweep_afresh()
     _judge_again(services)
     while not stopping.is_set():
         tick_once(services)
@@ -251,7 +257,14 @@ def tick_once(services: Services) -> None:
     for search in sweeping.due(services):
         if not _enqueue(services, sweep, search):
             services.log.info("the sweep before is still running", search=search)
+    if services.store.begin_sweep(_DELIVERIES, services.now(), _DELIVERIES_SECONDS):
+        _enqueue(services, ask_again, _DELIVERIES)
     _send_for(services, services.store.overdue(services.now(), _PATIENCE))
+
+
+def ask_again(_about: str) -> None:
+    """Have GitHub deliver once more what it could not."""
+    redeliver_missed(_bound[-1])
 
 
 def _enqueue(services: Services, job: Callable[[str], None], search: str) -> bool:

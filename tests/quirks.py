@@ -55,7 +55,8 @@ class Quirk:
         **args: Any,
     ) -> None:
         """Switch it on, for one pull request or route if given. It must happen before the test ends, and what people
-        do at once counts only if something is asked of GitHub afterwards; with `after` they do it in the midst.
+        do at once counts only if something is asked of GitHub afterwards; with `after` they do it in the midst. What
+        happens to deliveries is told by them.
         """
         bound = not switch.startswith(_EVERYWHERE)
         match = {"repo": repo if bound else None, "pr": pr, "route": route}
@@ -84,7 +85,8 @@ class Quirk:
         """What the sandbox has counted of all that was switched on and of all that shows what stands in the data."""
         asked, switched = self.requests(), self._faults()
         for index, before in self._watched.items():
-            yield switched[index]["id"], int(switched[index]["hits"]) if asked > before else 0
+            name, hits = str(switched[index]["id"]), int(switched[index]["hits"])
+            yield name, hits if asked > before or name.startswith("hook.") else 0
         for route, before in self._shown.items():
             yield route, self.requests(route) - before
 
