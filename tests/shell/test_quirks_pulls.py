@@ -363,7 +363,7 @@ def test_two_pull_requests_with_one_head_both_land(github: Sandbox, mergeq: Merg
     first = ready(github, "First", head="feature")
     second = github.world.open_pull("acme/rocket", title="Second", base="next", head="feature", labels=READY)
     github.settle()
-    quirk.shown_by("graphql:Pulls")
+    quirk.shown_by("graphql:LastLook")
 
     mergeq.sweep_and_work()
 
