@@ -239,13 +239,19 @@ def work_off(services: Services) -> None:
 
 
 def tick(services: Services, stopping: threading.Event) -> None:
-    """Keep sweeps and overdue branches coming, until `stopping` is set. Nobody knows for how long nothing was heard:
-    everything is looked at first.
+    """Keep sweeps and overdue branches coming, until `stopping` is set, whatever goes wrong. Nobody knows for how long
+    nothing was heard: everything is looked at first.
     """
-    services.store.sweep_afresh()
-    _judge_again(services)
+    is_new = True
     while not stopping.is_set():
-        tick_once(services)
+        try:
+            if is_new:
+                services.store.sweep_afresh()
+                _judge_again(services)
+                is_new = False
+            tick_once(services)
+        except Exception as error:  # noqa: BLE001 -- as when Redis is away: what was not done is done by a later beat
+            services.log.error("a beat failed", error=f"{type(error).__name__}: {error}")
         stopping.wait(_TICK_SECONDS)
 
 

@@ -51,6 +51,7 @@ def mergeq(github: Sandbox, app: Registration, start_mergeq: Callable[..., Merge
     made.sweep_and_work()
     github.world.webhooks.deliveries.clear()
     deliver_to(github, made)
+    made.store.set_swept("deliveries", made.services.now() + 86400.0)  # by the tick none is asked for on that day
     return made
 
 
@@ -82,6 +83,22 @@ def test_what_was_lost_on_its_way_is_asked_for_and_acted_on(github: Sandbox, mer
     assert (untold, pull.merged) == (True, True)
     assert redelivered(mergeq) == 2
     assert asked(github, AGAIN) == 2
+
+
+def test_the_tick_asks_every_ten_minutes(github: Sandbox, mergeq: Mergeq) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "x\n"})
+    announce(github, mergeq)
+    github.world.faults.add("hook.drop", times=None)
+    label(github, "lgtm", "approved")
+    announce(github, mergeq)
+    github.world.faults.clear()
+    mergeq.store.set_swept("deliveries", mergeq.services.now() - 540.0)
+
+    mergeq.sweep_and_work()
+    announce(github, mergeq)
+
+    assert pull.merged
+    assert (redelivered(mergeq), asked(github, LISTED)) == (2, 1)
 
 
 def test_nothing_is_asked_for_twice_and_where_nothing_failed_one_page_is_read(
