@@ -47,11 +47,11 @@ def mergeq(github: Sandbox, app: Registration, start_mergeq: Callable[..., Merge
         github_app_key_file=str(key),
         webhook_secrets=(app.webhook_secret,),
     )
+    made.store.set_swept("deliveries", made.services.now() + 86400.0)  # by the tick none is asked for on that day
     github.settle()
     made.sweep_and_work()
     github.world.webhooks.deliveries.clear()
     deliver_to(github, made)
-    made.store.set_swept("deliveries", made.services.now() + 86400.0)  # by the tick none is asked for on that day
     return made
 
 
