@@ -13,7 +13,7 @@ from mergeq.core.pool import Refusal, Standing, assess
 from mergeq.core.pull import Branch, Method, PullRequest, Repository
 from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
-from mergeq.github import HeldBack, Landing, MergeAnswer, MergeVerdict, Unreadable
+from mergeq.github import HeldBack, Landing, LastLook, MergeAnswer, MergeVerdict, Unreadable
 from mergeq.store import Intent, Lease, SavedPool
 from mergeq.sync import remember, set_status, squashed_commits, target_of
 
@@ -194,26 +194,28 @@ def _objection(
 
     `base`, where tested content lands, is where the tip of the base must be.
     """
-    looks: list[_Seen] = []
-    for standing in remaining:
-        look = _last_look(services, branch, saved, standing)
-        if isinstance(look, str):
-            return look if len(remaining) == 1 else f"#{standing.pull.number}: {look}"
-        looks.append(look)
+    services.follow()
+    numbers = [standing.pull.number for standing in remaining]
+    try:
+        looks = services.github.last_looks(branch, numbers, services.config.blocker_label)
+    except Unreadable as error:
+        return str(error)
+    seen: list[_Seen] = []
+    for standing, look in zip(remaining, looks, strict=True):
+        said = _judged_again(services, branch, saved, standing, look)
+        if isinstance(said, str):
+            return said if len(remaining) == 1 else f"#{standing.pull.number}: {said}"
+        seen.append(said)
     tip = looks[-1].base_sha
     if base is not None and tip != base:
         return f"the base is at {tip[:7]}, not at the tested {base[:7]}"
-    return replace(looks[0], base_sha=tip)
+    return replace(seen[0], base_sha=tip)
 
 
-def _last_look(services: Services, branch: Branch, saved: SavedPool, chosen: Standing) -> str | _Seen:
+def _judged_again(
+    services: Services, branch: Branch, saved: SavedPool, chosen: Standing, look: LastLook
+) -> str | _Seen:
     """Why one pull request must not land after all, else what was seen of it."""
-    services.follow()
-    number = chosen.pull.number
-    try:
-        look = services.github.last_look(branch, number, services.config.blocker_label)
-    except Unreadable as error:
-        return str(error)
     if halted := services.store.halted(branch):
         return f"the branch is halted: {halted}"
     if look.pull is None or look.blockers is None:

@@ -288,7 +288,7 @@ def _enqueue(services: Services, job: Callable[[str], None], search: str) -> boo
 def _judge_again(services: Services) -> None:
     """Send for every branch that was last judged by another configuration than the one in force."""
     digest = services.config.digest
-    others = [saved.pool.branch for saved in services.store.pools() if saved.config != digest]
+    others = [branch for branch, judged in services.store.judged().items() if judged.config != digest]
     _send_for(services, services.store.send(others, services.now()))
 
 

@@ -33,6 +33,7 @@ WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
 TOKEN = _P + "token"  # counter of fencing tokens
 POOLS = _P + "pools"  # hash: branch -> SavedPool
+JUDGED = _P + "judged"  # hash: branch with a pool -> Judged
 PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch and head SHA, a blank between
 READ = _P + "read:"  # hash per branch: number -> when it was read, a blank, PullRequest or nothing if it was unreadable
 ROWS = _P + "rows:"  # hash per owner: ORG/REPO#N -> Row of that reading
@@ -112,6 +113,16 @@ class SavedPool:
     abandon: tuple[tuple[str, str], ...] = ()
     runs: tuple[Run, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """By which configuration a branch was judged last, and whether something goes on there: in its pool, under test, or
+    an error that is to end.
+    """
+
+    config: str
+    is_busy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -600,9 +611,11 @@ class Store:
     def save_pool(self, lease: Lease, saved: SavedPool) -> None:
         """Replace what was decided about a branch; one without pull requests is forgotten. Raises LeaseLost."""
         branch = str(lease.branch)
-        is_there = bool(saved.pool.standings or saved.pool.unread or saved.error)
-        forget = [["HDEL", POOLS, branch], ["HDEL", AGAIN, branch]]
-        self._commit(lease, [*([["HSET", POOLS, branch, _dump(saved)]] if is_there else forget), ["INCR", VERSION]])
+        commands = [["HDEL", POOLS, branch], ["HDEL", JUDGED, branch], ["HDEL", AGAIN, branch]]
+        if saved.pool.standings or saved.pool.unread or saved.error:
+            judged = Judged(saved.config, bool(saved.pool.members or saved.runs or saved.error))
+            commands = [["HSET", POOLS, branch, _dump(saved)], ["HSET", JUDGED, branch, _dump(judged)]]
+        self._commit(lease, [*commands, ["INCR", VERSION]])
 
     def pool(self, branch: Branch) -> SavedPool | None:
         """The newest saved pool of a branch."""
@@ -616,6 +629,11 @@ class Store:
     def branches(self) -> list[Branch]:
         """Every branch that has a saved pool."""
         return sorted(Branch.parse(name) for name in _texts(self._redis.hkeys(POOLS)))
+
+    def judged(self) -> dict[Branch, Judged]:
+        """What there is to know of every saved pool without reading it."""
+        found = self._redis.hgetall(JUDGED).items()
+        return {Branch.parse(name.decode()): msgspec.json.decode(raw, type=Judged) for name, raw in found}
 
     def branch_of(self, full_repo: str, number: int) -> Branch | None:
         """The base branch on which a pull request was last seen."""

@@ -82,8 +82,8 @@ def watch(services: Services, search: str) -> list[Branch]:
     scope, store = scope_of(search), services.store
     if works(store.heard(), store.missed(), scope):
         return []
-    found = (saved for saved in store.pools() if scope in {saved.pool.branch.org, saved.pool.branch.full_repo})
-    busy = (saved.pool.branch for saved in found if saved.pool.members or saved.runs or saved.error)
+    found = store.judged().items()
+    busy = [branch for branch, one in found if one.is_busy and scope in {branch.org, branch.full_repo}]
     return store.mark_fields(busy, (TIP, RUNS), services.now())
 
 

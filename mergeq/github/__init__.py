@@ -4,7 +4,7 @@ here.
 
 from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.budget import HeldBack, Meter
-from mergeq.github.client import GitHub, Landing, Look, Refused, Reply, Seen, Unreadable
+from mergeq.github.client import GitHub, Landing, LastLook, Look, Refused, Reply, Seen, Unreadable
 from mergeq.github.merging import MergeAnswer, MergeVerdict
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "GitHub",
     "HeldBack",
     "Landing",
+    "LastLook",
     "Look",
     "MergeAnswer",
     "MergeVerdict",

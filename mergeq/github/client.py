@@ -318,18 +318,30 @@ class GitHub:
 
     def last_look(self, branch: Branch, number: int, blocker_label: str) -> LastLook:
         """One pull request, its repository, its blockers and the tip of `branch`, in one read (D23)."""
-        variables = self._variables(branch, blocker_label) | {"number": number}
-        node = _of(branch, self._read(documents.PULL, variables, f"{branch.full_repo}#{number}"))
-        item = node["pullRequest"]
-        self._complete(branch.org, branch.repo, item)
-        protection = parse.protection(node, parse.app_slugs([item]))
-        return LastLook(
-            pull=parse.pull(item) if item and protection else None,
-            repository=parse.repository(node),
-            protection=protection or Protection(),
-            base_sha=node["ref"]["target"]["oid"],
-            blockers=parse.blockers(node),
-        )
+        return self.last_looks(branch, [number], blocker_label)[0]
+
+    def last_looks(self, branch: Branch, numbers: Sequence[int], blocker_label: str) -> list[LastLook]:
+        """The same of several, in the order given, a few dozen at one moment. Raises Unreadable."""
+        if len(numbers) > _PAGE:
+            rest = self.last_looks(branch, numbers[_PAGE:], blocker_label)
+            return [*self.last_looks(branch, numbers[:_PAGE], blocker_label), *rest]
+        variables = self._variables(branch, blocker_label) | {f"number{n}": number for n, number in enumerate(numbers)}
+        what = ", ".join(f"{branch.full_repo}#{number}" for number in numbers)
+        node = _of(branch, self._read(documents.last_look(len(numbers)), variables, what))
+        items = [node[f"pull{n}"] for n in range(len(numbers))]
+        for item in items:
+            self._complete(branch.org, branch.repo, item)
+        protection, blockers = parse.protection(node, parse.app_slugs(items)), parse.blockers(node)
+        return [
+            LastLook(
+                pull=parse.pull(item) if item and protection else None,
+                repository=parse.repository(node),
+                protection=protection or Protection(),
+                base_sha=node["ref"]["target"]["oid"],
+                blockers=blockers,
+            )
+            for item in items
+        ]
 
     def branch_of(self, full_repo: str, number: int) -> Branch:
         """The base branch of a pull request. Raises Unreadable."""

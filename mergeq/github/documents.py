@@ -239,24 +239,6 @@ query Pulls($ids: [ID!]!) {
     + _ROLLUP
 )
 
-PULL = (
-    """
-query LastLook($owner: String!, $name: String!, $number: Int!, $ref: String!, $labels: [String!], $blockers: Boolean!) {
-  rateLimit { cost limit remaining resetAt }
-  repository(owner: $owner, name: $name) {
-    ...Settings
-    ref(qualifiedName: $ref) { ...State }
-    pullRequest(number: $number) { ...Pull body }
-  }
-}
-"""
-    + _PULL
-    + _LABELS
-    + _ROLLUP
-    + _REPOSITORY
-    + _RULES
-)
-
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
   rateLimit { cost limit remaining resetAt }
@@ -329,6 +311,21 @@ query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: Str
 )
 
 
+@cache
+def last_look(count: int) -> str:
+    """The query for a branch and `count` of its pull requests, given as the variables $number0, $number1 and so on."""
+    numbers = "".join(f", $number{n}: Int!" for n in range(count))
+    pulls = "".join(f"    pull{n}: pullRequest(number: $number{n}) {{ ...Pull body }}\n" for n in range(count))
+    variables = f"$owner: String!, $name: String!, $ref: String!, $labels: [String!], $blockers: Boolean!{numbers}"
+    return (
+        f"query LastLook({variables}) {{\n"
+        "  rateLimit { cost limit remaining resetAt }\n  repository(owner: $owner, name: $name) {\n"
+        f"    ...Settings\n    ref(qualifiedName: $ref) {{ ...State }}\n{pulls}  }}\n}}\n"
+        f"{_PULL}{_LABELS}{_ROLLUP}{_REPOSITORY}{_RULES}"
+    )
+
+
+@cache
 def staged(count: int) -> str:
     """The query for the contexts of `count` staged commits, given as the variables $sha0, $sha1 and so on."""
     wanted = range(count)

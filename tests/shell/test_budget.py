@@ -544,7 +544,7 @@ def test_a_query_that_is_too_large_is_made_smaller(github: Sandbox, mergeq: Merg
 
 def test_a_query_that_stays_too_large_is_named(github: Sandbox, mergeq: Mergeq) -> None:
     pull = ready(github)
-    path = ["repository", "pullRequest"]
+    path = ["repository", "pull0"]
     fault(
         github,
         "graphql.partial",

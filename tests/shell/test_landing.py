@@ -404,6 +404,7 @@ def test_nothing_in_redis_is_pickled_and_no_job_carries_more_than_a_name(github:
     jobs_seen = [connection.hgetall(f"rq:job:{job_id}") for job_id in mergeq.services.queue.job_ids]
 
     assert {json.loads(zlib.decompress(job[b"data"]))[0] for job in jobs_seen} == {
+        "mergeq.jobs.ask_again",
         "mergeq.jobs.sweep",
         "mergeq.jobs.turn",
     }
