@@ -1,6 +1,6 @@
 """Every bench, in the order of the table."""
 
-from tests.bench import core, intake, sandbox
+from tests.bench import core, economy, intake, sandbox
 from tests.bench.frame import Bench
 
-BENCHES: tuple[Bench, ...] = (*core.BENCHES, *sandbox.BENCHES, *intake.BENCHES)
+BENCHES: tuple[Bench, ...] = (*core.BENCHES, *sandbox.BENCHES, *intake.BENCHES, *economy.BENCHES)
