@@ -93,7 +93,7 @@ class GitRepo:
 
     @classmethod
     def create(cls, git_dir: Path, default_branch: str) -> GitRepo:
-        """An empty repository, as ``git init --bare`` makes one; where there is one it is begun anew."""
+        """An empty repository, as ``git init --bare`` makes one; what is there already stays."""
         for folder in ("objects/info", "refs/heads"):
             (git_dir / folder).mkdir(parents=True, exist_ok=True)
         (git_dir / "HEAD").write_text(f"ref: {HEADS}{default_branch}\n")
@@ -107,7 +107,7 @@ class GitRepo:
         refs = dict(sorted(self.refs().items()))
         lines = "".join(f"{sha} {name}\n" for name, sha in refs.items())
         (git_dir / "packed-refs").write_text(f"# pack-refs with: sorted\n{lines}")
-        made._refs = refs
+        made._refs = refs  # noqa: SLF001 - one of this class
         for known in ("_commits", "_ancestry", "_merges", "_texts", "_changes"):
             setattr(made, known, dict(getattr(self, known)))
         return made

@@ -36,9 +36,8 @@ class Kind:
 
 
 _PLAIN = Kind()
-_ALMOST = Kind(("size/S", *READY), {LAST: "pending"})
-READY_BUT_FOR_LAST = _ALMOST
-_KINDS = (
+READY_BUT_FOR_LAST = Kind(("size/S", *READY), {LAST: "pending"})
+KINDS = (
     *(_PLAIN,) * 6,
     *(Kind(("size/L", "approved")),) * 4,
     *(Kind(("size/L", "approved"), {LAST: "failure"}),) * 2,
@@ -51,11 +50,17 @@ _KINDS = (
 
 
 def found(
-    github: Sandbox, repos: int, pulls: int, kinds: tuple[Kind, ...] = _KINDS, *, prefix: str = "acme/part"
+    github: Sandbox,
+    repos: int,
+    pulls: int,
+    kinds: tuple[Kind, ...] = KINDS,
+    *,
+    prefix: str = "acme/part",
+    frozen: bool = True,
 ) -> list[Pull]:
     """Make so many repositories with so many open pull requests in all, oldest first; nothing is announced.
 
-    One repository in fifty is frozen by an issue. `main` is protected by what most protect it with.
+    Unless they shall not be `frozen`, one repository in fifty is, by an issue. `main` is protected as it is by most.
     """
     world = github.world
     made: list[Pull] = []
@@ -65,7 +70,7 @@ def found(
             sources[count] = _source(github, f"quarry/{prefix.partition('/')[2]}-{count}", count)
         repo = world.copy_repo(sources[count], f"{prefix}-{index}")
         world.protect(repo, "main", [LAST])
-        if index % 50 == 49:
+        if frozen and index % 50 == 49:
             world.open_issue(repo, "Wait for the release", [BLOCKER])
         for pull in repo.pulls.values():
             _make(github, repo, pull, kinds[len(made) % len(kinds)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from tests.bench import reaction
 from tests.bench.areas import BENCHES
 from tests.bench.frame import Bench, Figure, Measured, results, table, take
 
@@ -15,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 def grouped(bench: Bench) -> ParameterSet:
     """Figures that one run gives are taken in one process."""
-    return pytest.param(bench, id=bench.id, marks=pytest.mark.xdist_group(bench.measure.__module__))
+    return pytest.param(bench, id=bench.id, marks=pytest.mark.xdist_group(f"bench {bench in reaction.BENCHES}"))
 
 
 @pytest.mark.parametrize("bench", map(grouped, BENCHES))
