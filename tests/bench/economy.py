@@ -25,7 +25,7 @@ def _organization(share: float) -> tuple[str, Cost, float, Cost]:
     """What is there; the cost of a cold start, its seconds of work here, and the cost of two idle hours after it."""
     repos, pulls = max(2, round(1000 * share)), max(10, round(5000 * share))
     with github_and_clock() as (github, clock):
-        found(github, repos, pulls)
+        made = found(github, repos, pulls)
         tell(f"{repos} repositories with {pulls} open pull requests are there")
         with queue(github, clock, CONFIG) as queued:
             started = time.perf_counter()
@@ -33,7 +33,7 @@ def _organization(share: float) -> tuple[str, Cost, float, Cost]:
             _until_right(queued)
             cold, seconds = queued.cost(), time.perf_counter() - started
             tell(f"a cold start: {cold}, {seconds:.0f} s")
-            queued.fall_silent()
+            queued.fall_silent(made[0])
             before = queued.cost()
             queued.pass_time(2 * _HOUR)
             idle = queued.cost() - before
@@ -142,7 +142,7 @@ def _eventful(repos: int, active: int) -> tuple[Cost, Cost]:
         mine = found(github, repos, repos, (READY_BUT_FOR_LAST,))[:active]
         with queue(github, clock, CONFIG) as queued:
             queued.pass_time(1)
-            queued.fall_silent()
+            queued.fall_silent(mine[0])
             before = queued.cost()
             act = partial(queued.github.world.set_status, context=LAST)
             for pull in mine:

@@ -17,12 +17,12 @@ from tests.bench.worlds import ROOT
 from tests.journeys.test_processes_together import MERGEQ, children_of
 
 _LOOK = threading.Event()
-_PATIENCE = 600.0  # seconds
+_PATIENCE = 300.0  # seconds
 _PAGE = re.compile(r"mergeq: (http://\S+)/tide")
 
 
 def until(true: Callable[[], bool], every: float = 0.1) -> None:
-    """Look until something is true. Raises AssertionError after ten minutes."""
+    """Look until something is true. Raises AssertionError after five minutes."""
     for _ in range(int(_PATIENCE / every)):
         if true():
             return

@@ -151,9 +151,9 @@ def scale_workers(share: float) -> Measured:
         ready = services(Settings.from_environment({**environment(folder, where), "MERGEQ_REDIS_URL": redis_url}))
         stack.callback(ready.queue.connection.close)
         for crew in _CREWS:
-            while len(Worker.all(ready.queue.connection)) < crew:
+            for _ in range(crew - len(Worker.all(ready.queue.connection))):
                 stack.enter_context(worker(folder, where, redis_url))
-                until(partial(_are_idle, ready, crew))
+            until(partial(_are_idle, ready, crew))
             started = ready.now()
             jobs.look_at(ready, [Branch("acme", f"for-{crew}-{index}", "main") for index in range(branches)])
             seconds.append(github.ask("landed_at", prefix=f"acme/for-{crew}") - started)
