@@ -7,8 +7,8 @@ from functools import cache, partial
 from mergeq.sandbox import CiConfig
 from mergeq.sandbox.records import Pull
 from tests.bench.frame import Bench, Measured, tell
-from tests.bench.organization import LAST, READY_BUT_FOR_LAST, found, misjudged
-from tests.bench.virtual import Cost, Queue, github_and_clock, queue
+from tests.bench.organization import KINDS, LAST, READY_BUT_FOR_LAST, found, misjudged
+from tests.bench.virtual import Cost, Queue, github_and_clock, queue, told
 from tests.conftest import CONFIG, READY
 
 _HOUR = 3600.0
@@ -25,7 +25,7 @@ def _organization(share: float) -> tuple[str, Cost, float, Cost]:
     """What is there; the cost of a cold start, its seconds of work here, and the cost of two idle hours after it."""
     repos, pulls = max(2, round(1000 * share)), max(10, round(5000 * share))
     with github_and_clock() as (github, clock):
-        made = found(github, repos, pulls)
+        made = found(github, repos, pulls, told(KINDS))
         tell(f"{repos} repositories with {pulls} open pull requests are there")
         with queue(github, clock, CONFIG) as queued:
             started = time.perf_counter()
@@ -55,7 +55,7 @@ def cold_points(share: float) -> Measured:
     """An organization that nothing is known of, until every pool is right."""
     what, cold, seconds, _ = _organization(share)
     said = f"{what}, each judged as its facts say by an independent reckoning: {cold}. {seconds:.0f} s of work here"
-    return Measured(cold.points, f"{said}, GitHub's own included.")
+    return Measured(cold.points, f"{said}, GitHub's own included; most have a status from an earlier time.")
 
 
 def idle_points(share: float) -> Measured:
@@ -139,7 +139,7 @@ def slope(share: float) -> Measured:
 def _eventful(repos: int, active: int) -> tuple[Cost, Cost]:
     """What an hour with events costs, and the one after it, in which nothing happens."""
     with github_and_clock() as (github, clock):
-        mine = found(github, repos, repos, (READY_BUT_FOR_LAST,))[:active]
+        mine = found(github, repos, repos, told([READY_BUT_FOR_LAST]))[:active]
         with queue(github, clock, CONFIG) as queued:
             queued.pass_time(1)
             queued.fall_silent(mine[0])

@@ -12,8 +12,7 @@ from typing import Any
 
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
-from tests.bench.organization import KINDS, LAST, READY_BUT_FOR_LAST, Kind, found
-from tests.conftest import READY
+from tests.bench.organization import LAST, Kind, found
 
 _PATIENCE = 300.0  # seconds until a landing counts as lost
 _LOOK = threading.Event()
@@ -23,10 +22,9 @@ def where(github: Sandbox) -> dict[str, str]:
     return {"api": f"{github.url}/api/v3", "token": github.token, "secret": github.webhook_secret}
 
 
-def plant(github: Sandbox, repos: int, pulls: int, prefix: str, kind: str) -> int:
-    """Make repositories and pull requests, of ``any`` kind, or all ``ready``, or all but for their ``last`` context."""
-    kinds = {"any": KINDS, "ready": (Kind(READY),), "last": (READY_BUT_FOR_LAST,)}[kind]
-    return len(found(github, repos, pulls, kinds, prefix=prefix, frozen=kind == "any"))
+def plant(github: Sandbox, repos: int, pulls: int, prefix: str, kinds: list[dict[str, Any]]) -> int:
+    """Make repositories and pull requests, none of which is frozen."""
+    return len(found(github, repos, pulls, [Kind(**kind) for kind in kinds], prefix=prefix, frozen=False))
 
 
 def deliver(github: Sandbox, url: str) -> None:
@@ -37,13 +35,6 @@ def deliver(github: Sandbox, url: str) -> None:
 def answer_after(github: Sandbox, milliseconds: float) -> None:
     """Let every answer of the API take that long."""
     github.world.faults.add("http.slow", times=None, args={"ms": milliseconds})
-
-
-def told(github: Sandbox, prefix: str) -> int:
-    """How many pull requests have a status of mergeq's."""
-    with github.world.lock:
-        some = _pulls(github, prefix)
-        return sum(any(one.context == "tide" for one in _statuses(github, pull)) for pull in some)
 
 
 def end(github: Sandbox, prefix: str, *, over: float = 0.0) -> list[list[float]]:
@@ -74,10 +65,6 @@ def _pulls(github: Sandbox, prefix: str) -> list[Pull]:
     return sorted(pulls, key=lambda pull: (pull.number, pull.id))
 
 
-def _statuses(github: Sandbox, pull: Pull) -> Any:
-    return github.world.repo(pull.repo).statuses.get(pull.head_sha, ())
-
-
 def _landed(pull: Pull) -> float | None:
     """When it landed; None if it did not in all that time."""
     for _ in range(int(_PATIENCE / 0.05)):
@@ -99,7 +86,7 @@ def _span(github: Sandbox, pull: Pull, posted: float) -> list[float]:
 
 
 _DO: dict[str, Callable[..., Any]] = {
-    one.__name__: one for one in (where, plant, deliver, answer_after, told, end, landed_at, hits)
+    one.__name__: one for one in (where, plant, deliver, answer_after, end, landed_at, hits)
 }
 
 

@@ -3,7 +3,7 @@
 Of twenty pull requests two are ready but for something, which nobody mends; most of the others lack `lgtm`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mergeq.bootstrap import Services
@@ -15,8 +15,8 @@ from tests.conftest import READY
 
 HOLD = "do-not-merge/hold"
 BLOCKER = "tide/merge-blocker"
-LAST = "ci/test"
-"""The context that everybody waits for."""
+LAST, OURS = "ci/test", "tide"
+"""The context that everybody waits for, and mergeq's own."""
 
 _FILES = {"README.md": "# A part\n", "ci.sh": "! grep -q BROKEN *.txt\n"}
 _STATUSES = (LAST, "ci/lint", "dco")
@@ -28,11 +28,14 @@ _AGE = 431.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What makes a pull request differ from one that nobody has labelled and all contexts of which are green."""
+    """What makes a pull request differ from one that nobody has labelled and all contexts of which are green; and the
+    state and description of mergeq's own status, where it has one.
+    """
 
     labels: tuple[str, ...] = ("size/M", "kind/bug")
     reported: Mapping[str, str] = field(default_factory=dict)
     draft: bool = False
+    told: Sequence[str] = ()
 
 
 _PLAIN = Kind()
@@ -53,7 +56,7 @@ def found(
     github: Sandbox,
     repos: int,
     pulls: int,
-    kinds: tuple[Kind, ...] = KINDS,
+    kinds: Sequence[Kind] = KINDS,
     *,
     prefix: str = "acme/part",
     frozen: bool = True,
@@ -110,6 +113,9 @@ def _make(github: Sandbox, repo: Repo, pull: Pull, kind: Kind) -> None:
         github.world.add_label(pull, label)
     for context, state in kind.reported.items():
         github.world.set_status(repo, pull.head_sha, context=context, state=state)
+    if kind.told:
+        state, description = kind.told
+        github.world.set_status(repo, pull.head_sha, context=OURS, state=state, description=description)
 
 
 def lacking(repo: Repo, pull: Pull) -> frozenset[str]:
@@ -121,7 +127,7 @@ def lacking(repo: Repo, pull: Pull) -> frozenset[str]:
         for one in repo.latest_runs(pull.head_sha)
         if one.status is not CheckStatus.COMPLETED or one.conclusion not in PASSING
     }
-    return frozenset(wanted | (statuses - {"tide"}) | runs | ({Clause.DRAFT.value} if pull.draft else set()))
+    return frozenset(wanted | (statuses - {OURS}) | runs | ({Clause.DRAFT.value} if pull.draft else set()))
 
 
 def misjudged(github: Sandbox, services: Services) -> list[str]:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import redis
+
 from mergeq.processes import start, stop
+from mergeq.store import Store
 from tests.bench.worlds import ROOT
 from tests.journeys.test_processes_together import MERGEQ, children_of
 
@@ -59,6 +62,17 @@ class Parts:
     pid: int
     page: str
     redis_url: str
+
+    def until_known(self, branches: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until so many branches are judged."""
+
+        def are_known() -> bool:
+            meanwhile()
+            return len(store.branches()) == branches
+
+        with redis.Redis.from_url(self.redis_url) as connection:
+            store = Store(connection)
+            until(are_known, every=0.5)
 
     def memory(self) -> dict[str, float]:
         """Megabytes of memory that web, worker, tick and redis hold, what several processes share counted once."""

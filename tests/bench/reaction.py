@@ -1,14 +1,16 @@
 """How soon, how small and how broad: real processes of mergeq, with a sandbox in another."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import redis
 import requests
 from rq import Worker
 
@@ -17,10 +19,11 @@ from mergeq.bootstrap import Services, services
 from mergeq.config import Settings
 from mergeq.core.pull import Branch
 from mergeq.processes import EmbeddedRedis
-from mergeq.store import Store
 from tests.bench.frame import Bench, Measured, tell
+from tests.bench.organization import KINDS, READY_BUT_FOR_LAST, Kind
 from tests.bench.processes import GitHub, environment, run, until, worker
-from tests.conftest import CONFIG
+from tests.bench.virtual import told
+from tests.conftest import CONFIG, READY
 
 _PULLS, _REPOS = 200, 50
 _OVER = 120.0  # seconds over which they are spread
@@ -34,15 +37,15 @@ def _reactions(share: float) -> tuple[list[list[float]], list[list[float]]]:
     with TemporaryDirectory(prefix="mergeq-bench-") as folder, GitHub() as github:
         where = github.ask("where")
         for prefix in ("acme/spread", "acme/burst"):
-            github.ask("plant", repos=repos, pulls=pulls, prefix=prefix, kind="last")
+            github.ask("plant", repos=repos, pulls=pulls, prefix=prefix, kinds=_as_json(told([READY_BUT_FOR_LAST])))
         with run(Path(folder) / "mergeq", where, CONFIG) as parts:
             github.ask("deliver", url=f"{parts.page}/webhooks/github")
-            until(lambda: github.ask("told", prefix="acme/") == 2 * pulls)
+            parts.until_known(2 * repos)
             tell(f"{2 * pulls} pull requests wait for their last context")
             spread = github.ask("end", prefix="acme/spread", over=_OVER * share)
-            tell(f"one after another: {_told(spread)}")
+            tell(f"one after another: {_in_words(spread)}")
             burst = github.ask("end", prefix="acme/burst")
-            tell(f"all at once: {_told(burst)}")
+            tell(f"all at once: {_in_words(burst)}")
     assert len(spread) == len(burst) == pulls
     return spread, burst
 
@@ -50,18 +53,23 @@ def _reactions(share: float) -> tuple[list[list[float]], list[list[float]]]:
 @cache
 def _polled(share: float) -> list[list[float]]:
     """The same without webhooks, of fewer pull requests."""
-    pulls, period = max(1, round(_PULLS * share / 5)), max(1, round(60 * share))
+    pulls, repos, period = (max(1, round(whole * share)) for whole in (_PULLS / 5, _REPOS / 5, 60))
     config = CONFIG.replace("tide:", f"tide:\n  sync_period: {period}s", 1)
     with TemporaryDirectory(prefix="mergeq-bench-") as folder, GitHub() as github:
-        github.ask("plant", repos=max(1, pulls // 4), pulls=pulls, prefix="acme/polled", kind="last")
-        with run(Path(folder) / "mergeq", github.ask("where"), config):
-            until(lambda: github.ask("told", prefix="acme/") == pulls)
+        kinds = _as_json(told([READY_BUT_FOR_LAST]))
+        github.ask("plant", repos=repos, pulls=pulls, prefix="acme/polled", kinds=kinds)
+        with run(Path(folder) / "mergeq", github.ask("where"), config) as parts:
+            parts.until_known(repos)
             spans: list[list[float]] = github.ask("end", prefix="acme/polled", over=_OVER * share / 2)
-    tell(f"without webhooks: {_told(spans)}")
+    tell(f"without webhooks: {_in_words(spans)}")
     return spans
 
 
-def _told(spans: list[list[float]]) -> str:
+def _as_json(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
+    return [asdict(kind) for kind in kinds]
+
+
+def _in_words(spans: list[list[float]]) -> str:
     posted, sent = ([span[which] for span in spans] for which in (0, 1))
     return (
         f"{len(spans)} landed, half within {median(posted):.2f} s, 95 % within {_p95(posted):.2f} s, all within "
@@ -77,9 +85,9 @@ def _p95(values: list[float]) -> float:
 def react_p95(share: float) -> Measured:
     """Pull requests become green one after another: from the webhook to the landing."""
     spread, _ = _reactions(share)
-    said = f"In {_REPOS * share:g} repositories, over {_OVER * share:g} s: {_told(spread)}"
+    said = f"In {_REPOS * share:g} repositories, over {_OVER * share:g} s: {_in_words(spread)}"
     return Measured(
-        _p95([sent for _, sent in spread]), f"{said}. Polling every minute instead: {_told(_polled(share))}."
+        _p95([sent for _, sent in spread]), f"{said}. Polling every minute instead: {_in_words(_polled(share))}."
     )
 
 
@@ -87,7 +95,7 @@ def react_burst_p95(share: float) -> Measured:
     """All pull requests become green at once: from the moment that they are to the landing."""
     _, burst = _reactions(share)
     return Measured(
-        _p95([posted for posted, _ in burst]), f"In {_REPOS * share:g} repositories at once: {_told(burst)}."
+        _p95([posted for posted, _ in burst]), f"In {_REPOS * share:g} repositories at once: {_in_words(burst)}."
     )
 
 
@@ -97,7 +105,7 @@ def _memory(share: float) -> tuple[str, dict[str, float]]:
     repos, pulls = max(1, round(1000 * share)), max(1, round(5000 * share))
     peaks: dict[str, float] = {}
     with TemporaryDirectory(prefix="mergeq-bench-") as folder, GitHub() as github:
-        github.ask("plant", repos=repos, pulls=pulls, prefix="acme/part", kind="any")
+        github.ask("plant", repos=repos, pulls=pulls, prefix="acme/part", kinds=_as_json(told(KINDS)))
         with run(Path(folder) / "mergeq", github.ask("where"), CONFIG) as parts:
             github.ask("deliver", url=f"{parts.page}/webhooks/github")
 
@@ -105,15 +113,9 @@ def _memory(share: float) -> tuple[str, dict[str, float]]:
                 for part, taken in parts.memory().items():
                     peaks[part] = max(peaks.get(part, 0.0), taken)
 
-            with redis.Redis.from_url(parts.redis_url) as connection:
-                store, started = Store(connection), time.monotonic()
-
-                def is_known() -> bool:
-                    look()
-                    return len(store.branches()) == repos
-
-                until(is_known, every=1.0)
-                seconds = time.monotonic() - started
+            started = time.monotonic()
+            parts.until_known(repos, look)
+            seconds = time.monotonic() - started
             for page in _PAGES:
                 assert requests.get(f"{parts.page}/{page}", timeout=60).status_code == 200
                 look()
@@ -146,7 +148,9 @@ def scale_workers(share: float) -> Measured:
         github = stack.enter_context(GitHub())
         where = github.ask("where")
         for crew in _CREWS:
-            github.ask("plant", repos=branches, pulls=branches, prefix=f"acme/for-{crew}", kind="ready")
+            github.ask(
+                "plant", repos=branches, pulls=branches, prefix=f"acme/for-{crew}", kinds=_as_json([Kind(READY)])
+            )
         github.ask("answer_after", milliseconds=100)
         ready = services(Settings.from_environment({**environment(folder, where), "MERGEQ_REDIS_URL": redis_url}))
         stack.callback(ready.queue.connection.close)

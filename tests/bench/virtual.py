@@ -2,9 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,8 @@ from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter
 from mergeq.sandbox.records import Pull
 from mergeq.web import create_app
+from tests.bench.organization import OURS, Kind, found
+from tests.conftest import CONFIG
 
 HOOK = "http://mergeq.test"
 STATUS = "POST /repos/{owner}/{repo}/statuses/{sha}"
@@ -66,6 +68,11 @@ class Queue:
     github: Sandbox
     clock: ManualClock
 
+    def listen(self) -> None:
+        """Take the webhooks of everything that happens from here on."""
+        self.github.world.webhooks.session.mount(HOOK, WsgiAdapter(create_app(self.services)))
+        self.github.world.add_hook(f"{HOOK}/webhooks/github", self.github.webhook_secret)
+
     def pass_time(self, seconds: float) -> None:
         """Let virtual time go by, and do all that falls due."""
         end = self.clock.now() + seconds
@@ -106,6 +113,17 @@ def github_and_clock() -> Iterator[tuple[Sandbox, ManualClock]]:
         yield github, clock
 
 
+def told(kinds: Sequence[Kind]) -> list[Kind]:
+    """The kinds as they are where mergeq has been before: each with the status that it gets."""
+    with github_and_clock() as (github, clock):
+        pulls = found(github, 1, len(kinds), kinds)
+        with queue(github, clock, CONFIG) as queued:
+            queued.pass_time(120)
+        statuses = [github.world.repo(pull.repo).latest_statuses(pull.head_sha) for pull in pulls]
+    ours = [next(one for one in some if one.context == OURS) for some in statuses]
+    return [replace(kind, told=(one.state.value, one.description or "")) for kind, one in zip(kinds, ours, strict=True)]
+
+
 @contextmanager
 def queue(github: Sandbox, clock: ManualClock, config: str) -> Iterator[Queue]:
     """mergeq with a configuration and nothing in its Redis, told of all that happens from here on."""
@@ -123,10 +141,10 @@ def queue(github: Sandbox, clock: ManualClock, config: str) -> Iterator[Queue]:
         )
         made = services(settings, now=clock.now, sleep=clock.advance)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-        github.world.webhooks.session.mount(HOOK, WsgiAdapter(create_app(made)))
-        github.world.add_hook(f"{HOOK}/webhooks/github", github.webhook_secret)
+        queued = Queue(made, github, clock)
+        queued.listen()
         try:
-            yield Queue(made, github, clock)
+            yield queued
         finally:
             made.github.close()
             made.queue.connection.close()
