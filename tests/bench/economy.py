@@ -139,7 +139,7 @@ def slope(share: float) -> Measured:
 def _eventful(repos: int, active: int) -> tuple[Cost, Cost]:
     """What an hour with events costs, and the one after it, in which nothing happens."""
     with github_and_clock() as (github, clock):
-        mine = found(github, repos, repos, told([READY_BUT_FOR_LAST]))[:active]
+        mine = found(github, repos, repos, told([READY_BUT_FOR_LAST]), even=True)[:active]
         with queue(github, clock, CONFIG) as queued:
             queued.pass_time(1)
             queued.fall_silent(mine[0])

@@ -23,8 +23,8 @@ def where(github: Sandbox) -> dict[str, str]:
 
 
 def plant(github: Sandbox, repos: int, pulls: int, prefix: str, kinds: list[dict[str, Any]]) -> int:
-    """Make repositories and pull requests, none of which is frozen."""
-    return len(found(github, repos, pulls, [Kind(**kind) for kind in kinds], prefix=prefix, frozen=False))
+    """Make repositories and pull requests, as many in each."""
+    return len(found(github, repos, pulls, [Kind(**kind) for kind in kinds], prefix=prefix, even=True))
 
 
 def deliver(github: Sandbox, url: str) -> None:

@@ -59,21 +59,22 @@ def found(
     kinds: Sequence[Kind] = KINDS,
     *,
     prefix: str = "acme/part",
-    frozen: bool = True,
+    even: bool = False,
 ) -> list[Pull]:
     """Make so many repositories with so many open pull requests in all, oldest first; nothing is announced.
 
-    Unless they shall not be `frozen`, one repository in fifty is, by an issue. `main` is protected as it is by most.
+    Unless they shall be `even`, some have many pull requests, and one in fifty is frozen by an issue. `main` is
+    protected as it is by most.
     """
     world = github.world
     made: list[Pull] = []
     sources: dict[int, Repo] = {}
-    for index, count in enumerate(_counts(repos, pulls)):
+    for index, count in enumerate(_counts(repos, pulls, (1,) if even else _SHAPE)):
         if count not in sources:
             sources[count] = _source(github, f"quarry/{prefix.partition('/')[2]}-{count}", count)
         repo = world.copy_repo(sources[count], f"{prefix}-{index}")
         world.protect(repo, "main", [LAST])
-        if frozen and index % 50 == 49:
+        if not even and index % 50 == 49:
             world.open_issue(repo, "Wait for the release", [BLOCKER])
         for pull in repo.pulls.values():
             _make(github, repo, pull, kinds[len(made) % len(kinds)])
@@ -82,9 +83,9 @@ def found(
     return made
 
 
-def _counts(repos: int, pulls: int) -> Iterator[int]:
+def _counts(repos: int, pulls: int, shape: Sequence[int]) -> Iterator[int]:
     """How many pull requests each repository has."""
-    weights = [_SHAPE[index % len(_SHAPE)] for index in range(repos)]
+    weights = [shape[index % len(shape)] for index in range(repos)]
     total, so_far, given = sum(weights), 0, 0
     for weight in weights:
         so_far += weight
