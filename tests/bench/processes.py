@@ -48,6 +48,10 @@ class GitHub:
     def __exit__(self, *_: object) -> None:
         self._child.communicate(timeout=60)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def ask(self, do: str, **arguments: Any) -> Any:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -76,13 +80,27 @@ class Parts:
 
     def memory(self) -> dict[str, float]:
         """Megabytes of memory that web, worker, tick and redis hold, what several processes share counted once."""
-        taken = {}
+        return {name: sum(map(_resident, family)) for name, family in self._families()}
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds that each has used, by itself and by processes of its own."""
+        return {name: sum(map(cpu_of, family)) for name, family in self._families()}
+
+    def _families(self) -> Iterator[tuple[str, set[int]]]:
         for child in children_of(self.pid):
             line = _read(child, "cmdline").replace("\0", " ").split()
-            if line and int(_read(child, "stat").rpartition(")")[2].split()[1]) == self.pid:
-                name = "redis" if "unixsocket" in line[1] else line[-1]
-                taken[name] = sum(map(_resident, {child} | children_of(child)))
-        return taken
+            if line and _fields(child)[1] == str(self.pid):
+                yield "redis" if "unixsocket" in line[1] else line[-1], {child} | children_of(child)
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended."""
+    return sum(map(int, _fields(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(pid: int) -> list[str]:
+    """What /proc/PID/stat says after the name; as many noughts where there is no such process any more."""
+    return _read(pid, "stat").rpartition(")")[2].split() or ["0"] * 50
 
 
 def _resident(pid: int) -> float:

@@ -21,7 +21,7 @@ from mergeq.core.pull import Branch
 from mergeq.processes import EmbeddedRedis
 from tests.bench.frame import Bench, Measured, tell
 from tests.bench.organization import KINDS, READY_BUT_FOR_LAST, Kind
-from tests.bench.processes import GitHub, environment, run, until, worker
+from tests.bench.processes import GitHub, cpu_of, environment, run, until, worker
 from tests.bench.virtual import told
 from tests.conftest import CONFIG, READY
 
@@ -31,8 +31,8 @@ _PAGES = ("tide", "tide.json", "api/pools", "metrics", "tide-history")
 
 
 @cache
-def _reactions(share: float) -> tuple[list[list[float]], list[list[float]]]:
-    """Pull requests that become green one after another, and all at once; then the spans of each."""
+def _reactions(share: float) -> tuple[list[list[float]], list[list[float]], str]:
+    """The spans of pull requests that become green one after another, and all at once; what these took of the CPU."""
     pulls, repos = max(2, round(_PULLS * share)), max(1, round(_REPOS * share))
     with TemporaryDirectory(prefix="mergeq-bench-") as folder, GitHub() as github:
         where = github.ask("where")
@@ -44,10 +44,13 @@ def _reactions(share: float) -> tuple[list[list[float]], list[list[float]]]:
             tell(f"{2 * pulls} pull requests wait for their last context")
             spread = github.ask("end", prefix="acme/spread", over=_OVER * share)
             tell(f"one after another: {_in_words(spread)}")
+            before = {**parts.cpu(), "GitHub": cpu_of(github.pid)}
             burst = github.ask("end", prefix="acme/burst")
-            tell(f"all at once: {_in_words(burst)}")
+            after = {**parts.cpu(), "GitHub": cpu_of(github.pid)}
+            used = ", ".join(f"{name} {after[name] - before[name]:.1f}" for name in sorted(after))
+            tell(f"all at once: {_in_words(burst)}; CPU seconds: {used}")
     assert len(spread) == len(burst) == pulls
-    return spread, burst
+    return spread, burst, used
 
 
 @cache
@@ -84,7 +87,7 @@ def _p95(values: list[float]) -> float:
 
 def react_p95(share: float) -> Measured:
     """Pull requests become green one after another: from the webhook to the landing."""
-    spread, _ = _reactions(share)
+    spread, *_ = _reactions(share)
     said = f"In {_REPOS * share:g} repositories, over {_OVER * share:g} s: {_in_words(spread)}"
     return Measured(
         _p95([sent for _, sent in spread]), f"{said}. Polling every minute instead: {_in_words(_polled(share))}."
@@ -93,9 +96,10 @@ def react_p95(share: float) -> Measured:
 
 def react_burst_p95(share: float) -> Measured:
     """All pull requests become green at once: from the moment that they are to the landing."""
-    _, burst = _reactions(share)
+    _, burst, used = _reactions(share)
     return Measured(
-        _p95([posted for posted, _ in burst]), f"In {_REPOS * share:g} repositories at once: {_in_words(burst)}."
+        _p95([posted for posted, _ in burst]),
+        f"In {_REPOS * share:g} repositories at once: {_in_words(burst)}. CPU seconds: {used}.",
     )
 
 
