@@ -32,7 +32,12 @@ from mergeq.sandbox.git_objects import (
 ZERO = "0" * 40
 HEADS = "refs/heads/"
 _FULL_SHA = re.compile(r"[0-9a-f]{40}")
-_CONFIG = """
+_ALTERNATES = "objects/info/alternates"
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tlogAllRefUpdates = false
 [http]
 \treceivepack = true
 [uploadpack]
@@ -42,8 +47,6 @@ _CONFIG = """
 \thideRefs = refs/pull
 [gc]
 \tauto = 0
-[core]
-\tlogAllRefUpdates = false
 """
 
 
@@ -83,18 +86,31 @@ class GitRepo:
         self._refs: dict[str, str] | None = None
         self._commits: dict[str, CommitInfo] = {}
         self._ancestry: dict[tuple[str, str], bool] = {}
+        self._merges: dict[tuple[str, str], str | None] = {}
         self._texts: dict[tuple[str, str], str | None] = {}
         self._changes: dict[tuple[str, str], tuple[FileChange, ...]] = {}
         self._environment = clean_environment()
 
     @classmethod
     def create(cls, git_dir: Path, default_branch: str) -> GitRepo:
-        git_dir.parent.mkdir(parents=True, exist_ok=True)
-        command = ("git", "init", "--quiet", "--bare", "--template=", "-b", default_branch, str(git_dir))
-        subprocess.run(command, check=True, env=clean_environment(), capture_output=True)
-        with (git_dir / "config").open("a", encoding="utf-8") as config:
-            config.write(_CONFIG)
+        """An empty repository, as ``git init --bare`` makes one; what is there already stays."""
+        for folder in ("objects/info", "refs/heads"):
+            (git_dir / folder).mkdir(parents=True, exist_ok=True)
+        (git_dir / "HEAD").write_text(f"ref: {HEADS}{default_branch}\n")
+        (git_dir / "config").write_text(_CONFIG)
         return cls(git_dir)
+
+    def share(self, git_dir: Path, default_branch: str) -> GitRepo:
+        """Another repository with the same refs, which finds the objects of this one here and writes its own."""
+        made = GitRepo.create(git_dir, default_branch)
+        (git_dir / _ALTERNATES).write_text(f"{self.git_dir.absolute() / 'objects'}\n")
+        refs = dict(sorted(self.refs().items()))
+        lines = "".join(f"{sha} {name}\n" for name, sha in refs.items())
+        (git_dir / "packed-refs").write_text(f"# pack-refs with: sorted\n{lines}")
+        made._refs = refs  # noqa: SLF001 - one of this class
+        for known in ("_commits", "_ancestry", "_merges", "_texts", "_changes"):
+            setattr(made, known, dict(getattr(self, known)))
+        return made
 
     def git(
         self, *args: str, stdin: bytes = b"", ok: tuple[int, ...] = (0,), index: str | None = None
@@ -304,9 +320,12 @@ class GitRepo:
         return shas
 
     def merge_tree(self, ours: str, theirs: str) -> str | None:
-        """The tree of a merge of two commits, or None where they conflict."""
-        done = self.git("merge-tree", "--write-tree", "--no-messages", ours, theirs, ok=(0, 1))
-        return done.stdout.decode().split("\n", 1)[0] if done.returncode == 0 else None
+        """The tree of a merge of two commits, or None where they conflict; each pair is merged once."""
+        pair = (ours, theirs)
+        if pair not in self._merges:
+            done = self.git("merge-tree", "--write-tree", "--no-messages", *pair, ok=(0, 1))
+            self._merges[pair] = done.stdout.decode().split("\n", 1)[0] if done.returncode == 0 else None
+        return self._merges[pair]
 
     def commit_tree(
         self,

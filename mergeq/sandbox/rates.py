@@ -49,13 +49,15 @@ class Budget:
 class Rates:
     """The primary limit: ``limit`` points an hour for each payer, ``anonymous_limit`` for who does not sign in.
 
-    Search has its own: ``search_limit`` a minute, a third of it without signing in. Thread-safe.
+    Search has its own: ``search_limit`` a minute, a third of it without signing in. ``taken`` is all that was ever
+    taken of each resource, by whomever. Thread-safe.
     """
 
     def __init__(self) -> None:
         self.limit = 5000
         self.anonymous_limit = 60
         self.search_limit = 30
+        self.taken: Counter[Resource] = Counter()
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, Resource], tuple[float, int]] = {}
 
@@ -85,6 +87,7 @@ class Rates:
     def _take(self, payer: Payer, resource: Resource, points: int, now: float) -> None:
         start, used = self._window(payer, resource, now)
         self._windows[payer.name, resource] = (start, used + points)
+        self.taken[resource] += points
 
     def _window(self, payer: Payer, resource: Resource, now: float) -> tuple[float, int]:
         start, used = self._windows.get((payer.name, resource), (now, 0))

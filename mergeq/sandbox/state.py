@@ -183,13 +183,16 @@ class WorldState:
         """Add to the timeline."""
         pull.timeline.append(TimelineEvent(self.next_id(), kind, self.now(), by, label, before, after))
 
-    def register(self, full_name: str, default_branch: str) -> Repo:
-        """An empty repository; raises ValueError for a name that is none or is taken."""
+    def register(self, full_name: str, default_branch: str, like: Repo | None = None) -> Repo:
+        """A repository, empty or with the refs and objects of another; raises ValueError for a name that is none or is
+        taken.
+        """
         if full_name.count("/") != 1 or not all(full_name.split("/")):
             raise ValueError(f"{full_name!r} is not ORG/REPO")
         if self.find_repo(full_name):
             raise ValueError(f"{full_name} exists")
-        git = GitRepo.create(self.root / f"{full_name}.git", default_branch)
+        git_dir = self.root / f"{full_name}.git"
+        git = like.git.share(git_dir, default_branch) if like else GitRepo.create(git_dir, default_branch)
         now = self.now()
         people = People(self.users, full_name.partition("/")[0], lambda login: self.registry.bot_role(login, repo))
         repo = Repo(self.next_id(), full_name, git, people, default_branch, created_at=now, pushed_at=now)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mergeq.sandbox import checks, installing, merging, moving, pulls, refs
+from mergeq.sandbox import checks, copying, installing, merging, moving, pulls, refs
 from mergeq.sandbox.apps import Installation, Registration
 from mergeq.sandbox.ci import Ci
 from mergeq.sandbox.clock import Clock
@@ -96,6 +96,11 @@ class World(WorldState):
             for label in labels:
                 self.ensure_label(repo, label)
             return repo
+
+    def copy_repo(self, source: Repo, full_name: str) -> Repo:
+        """The same repository once more, sharing its objects; raises ValueError for a name that is none or is taken."""
+        with self.lock:
+            return copying.copy(self, source, full_name)
 
     def fork(self, parent: Repo, owner: str) -> Repo:
         """The user's fork, made now if there is none yet."""

@@ -1,6 +1,12 @@
 """Every bench, in the order of the table."""
 
-from tests.bench import core, intake, sandbox
+from tests.bench import core, economy, intake, reaction, sandbox
 from tests.bench.frame import Bench
 
-BENCHES: tuple[Bench, ...] = (*core.BENCHES, *sandbox.BENCHES, *intake.BENCHES)
+BENCHES: tuple[Bench, ...] = (
+    *core.BENCHES,
+    *sandbox.BENCHES,
+    *intake.BENCHES,
+    *economy.BENCHES,
+    *reaction.BENCHES,
+)

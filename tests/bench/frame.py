@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import click
+
 REFERENCE_SECONDS = 0.1
 """What `reference` takes on the machine that limits in seconds are meant for, with nothing else on it."""
 
@@ -25,7 +27,8 @@ class Measured:
 class Bench:
     """One figure. `measure` is given the share of the whole workload to take, 1.0 being what the figure is about.
 
-    `limit` is the most that the value may be, None where nothing is promised. `tide` is the same by Tide's Go code.
+    `limit` is the most that the value may be, `least` the least; None and None where nothing is promised. `tide` is the
+    same by Tide's Go code.
     """
 
     id: str
@@ -33,11 +36,21 @@ class Bench:
     measure: Callable[[float], Measured]
     limit: float | None = None
     tide: float | None = None
+    least: float | None = None
+
+    def keeps(self, value: float) -> bool:
+        """Whether a value is what was promised."""
+        return (self.limit is None or value <= self.limit) and (self.least is None or value >= self.least)
+
+    @property
+    def bound(self) -> float | None:
+        """The one figure that was promised, whichever way it binds."""
+        return self.limit if self.least is None else self.least
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One entry of `results.json`."""
+    """One entry of `results.json`; `limit` is what was promised, the most or the least."""
 
     id: str
     value: float
@@ -51,7 +64,12 @@ def take(bench: Bench, share: float = 1.0) -> Figure:
     """Measure once. A value is written with three significant digits."""
     found = bench.measure(share)
     value = float(f"{found.value:.3g}")
-    return Figure(bench.id, value, bench.unit, bench.limit, bench.limit is None or value <= bench.limit, found.how)
+    return Figure(bench.id, value, bench.unit, bench.bound, bench.keeps(value), found.how)
+
+
+def tell(text: str) -> None:
+    """Say how far a long figure has come."""
+    click.echo(f"    … {text}", err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +127,10 @@ def results(figures: Iterable[Figure], kept: Iterable[Mapping[str, Any]]) -> lis
 def table(entries: Iterable[Mapping[str, Any]], benches: Sequence[Bench]) -> str:
     """The results as Markdown, Tide's own figures beside them."""
     tide = {bench.id: bench.tide for bench in benches}
+    way = {bench.id: "≥ " for bench in benches if bench.least is not None}
     rows = [
-        f"| `{one['id']}` | {one['value']:g} {one['unit']} | {_or_dash(one['limit'])} | {_OK[one['ok']]} "
-        f"| {_or_dash(tide.get(one['id']))} | {one['how']} |"
+        f"| `{one['id']}` | {one['value']:g} {one['unit']} | {way.get(one['id'], '')}{_or_dash(one['limit'])} "
+        f"| {_OK[one['ok']]} | {_or_dash(tide.get(one['id']))} | {one['how']} |"
         for one in entries
     ]
     return "\n".join([_HEAD, *rows, ""])

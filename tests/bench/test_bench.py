@@ -5,16 +5,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
+from tests.bench import reaction
 from tests.bench.areas import BENCHES
 from tests.bench.frame import Bench, Figure, Measured, results, table, take
 
 FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.id)
+def grouped(bench: Bench) -> ParameterSet:
+    """Figures that one run gives are taken in one process."""
+    return pytest.param(bench, id=bench.id, marks=pytest.mark.xdist_group(f"bench {bench in reaction.BENCHES}"))
+
+
+@pytest.mark.parametrize("bench", map(grouped, BENCHES))
 def test_every_figure_can_be_taken(bench: Bench) -> None:
-    figure = take(replace(bench, limit=None), share=0.002)
+    figure = take(replace(bench, limit=None, least=None), share=0.002)
 
     assert figure.value > 0
     assert figure.ok
@@ -32,6 +39,14 @@ def test_a_figure_above_its_limit_is_not_ok() -> None:
     assert take(replace(bench, limit=2.0)).ok
 
 
+def test_a_figure_below_the_least_is_not_ok() -> None:
+    bench = Bench("x", "-fold", lambda _: Measured(1.5, "counted"), least=1.8)
+
+    assert not take(bench).ok
+    assert take(replace(bench, least=1.5)).ok
+    assert "| `x` | 1.5 -fold | ≥ 1.8 | **no** |" in table([asdict(take(bench))], [bench])
+
+
 def test_figures_that_were_not_taken_again_are_kept() -> None:
     old, new = Figure("a", 1.0, "s", None, ok=True, how="once"), Figure("b", 2.0, "s", 1.0, ok=False, how="now")
 
@@ -47,6 +62,6 @@ def test_what_is_written_down_has_every_figure_in_the_shape_that_readers_expect(
     assert [entry["id"] for entry in written] == [bench.id for bench in BENCHES]
     for entry, bench in zip(written, BENCHES, strict=True):
         assert set(entry) == {"id", "value", "unit", "limit", "ok", "how"}
-        assert (entry["unit"], entry["limit"]) == (bench.unit, bench.limit)
-        assert entry["ok"] == (entry["limit"] is None or entry["value"] <= entry["limit"])
+        assert (entry["unit"], entry["limit"]) == (bench.unit, bench.bound)
+        assert entry["ok"] == bench.keeps(entry["value"])
     assert (FOLDER / "RESULTS.md").read_text() == table(written, BENCHES)
