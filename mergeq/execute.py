@@ -14,7 +14,7 @@ from mergeq.core.pull import Branch, Method, PullRequest, Repository
 from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
 from mergeq.github import HeldBack, Landing, LastLook, MergeAnswer, MergeVerdict, Unreadable
-from mergeq.store import Intent, Lease, SavedPool
+from mergeq.store import Intent, Lease, Reading, SavedPool
 from mergeq.sync import remember, set_status, squashed_commits, target_of
 
 _PARKED_SECONDS = 300.0
@@ -282,17 +282,21 @@ def _compare(services: Services, lease: Lease, landing: Landing, run: Run | None
 def _landed(services: Services, lease: Lease, chosen: Standing, sha: str | None, depth: int) -> Landing:
     """What landed, read back; GitHub may lag behind its own answer, which is believed (Q12).
 
-    A pull request that still reads as open after all is kept from being landed once more.
+    A pull request that still reads as open after all is kept from being landed once more. What of the branch is so by
+    this landing is known then, and need not be read again.
     """
     number, lagging = chosen.pull.number, Landing(merged=True, is_open=False, head_sha="", base_sha="", landed_sha=sha)
     for wait in (*_DOUBT_WAITS, None):
+        at = services.now()
         try:
-            landing = services.github.landing(lease.branch, number, depth, sha)
+            landing = services.github.landing(lease.branch, number, depth, sha, services.config.blocker_label)
         except Unreadable:
             landing = None
         if landing and landing.landed_sha == sha:
             lagging = replace(landing, merged=True)
             if landing.merged:
+                if landing.state is not None and landing.state.base_sha == sha:
+                    services.store.keep([Reading(lease.branch.full_repo, number, None)], [landing.state], at)
                 return landing
         if wait is not None:
             services.sleep(wait)

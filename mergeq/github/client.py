@@ -93,7 +93,7 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Landing:
     """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where
-    the base is now.
+    the base is now; and all of the branch's own state, where that was asked for and could be read.
     """
 
     merged: bool
@@ -103,6 +103,7 @@ class Landing:
     landed_sha: str | None = None
     landed_tree: str | None = None
     line: tuple[str, ...] = ()
+    state: BranchFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,15 +353,24 @@ class GitHub:
             raise Unreadable(f"{what} does not exist on GitHub, or the token may not see it")
         return Branch(owner, name, node["pullRequest"]["baseRefName"])
 
-    def landing(self, branch: Branch, number: int, depth: int = 1, sha: str | None = None) -> Landing:
+    def landing(
+        self, branch: Branch, number: int, depth: int = 1, sha: str | None = None, blocker_label: str | None = None
+    ) -> Landing:
         """What became of a pull request; `line` holds the first parents of the newest `depth` commits of the landing.
 
         A merge commit may be missing for a moment after a merge, and the pull request still read as open (Q12): where
-        GitHub has told its `sha`, its tree and line are read from that commit itself.
+        GitHub has told its `sha`, its tree and line are read from that commit itself. With a `blocker_label`, which may
+        be empty, the `state` of the branch is read with it if it can be.
         """
-        first = min(depth, _LIST)
-        variables = self._ref(branch) | {"number": number, "depth": first, "sha": sha, "known": sha is not None}
-        node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
+        first, is_state = min(depth, _LIST), blocker_label is not None
+        variables = self._variables(branch, blocker_label or "") | {"number": number, "depth": first, "state": is_state}
+        variables |= {"sha": sha, "known": sha is not None}
+        try:
+            node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
+        except Unreadable:
+            if is_state:
+                return self.landing(branch, number, depth, sha)
+            raise
         if node is None or node["ref"] is None or node["pullRequest"] is None:
             raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
         pull = node["pullRequest"]
@@ -376,6 +386,7 @@ class GitHub:
             landed_sha=commit.get("oid"),
             landed_tree=commit["tree"]["oid"] if commit else None,
             line=line,
+            state=_state(branch, node) if is_state and _is_it(branch, node) else None,
         )
 
     def staged(self, branch: Branch, shas: Sequence[str]) -> list[tuple[Context, ...] | None]:

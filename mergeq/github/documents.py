@@ -246,13 +246,16 @@ query Base($owner: String!, $name: String!, $number: Int!) {
 }
 """
 
-LANDING = """
+LANDING = (
+    """
 query Landing(
-  $owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!, $sha: GitObjectID, $known: Boolean!
+  $owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!, $sha: GitObjectID, $known: Boolean!,
+  $labels: [String!], $blockers: Boolean!, $state: Boolean!
 ) {
   rateLimit { cost limit remaining resetAt }
   repository(owner: $owner, name: $name) {
-    ref(qualifiedName: $ref) { target { oid } }
+    ...Settings @include(if: $state)
+    ref(qualifiedName: $ref) { target { oid } ...State @include(if: $state) }
     object(oid: $sha) @include(if: $known) { ...Landed }
     pullRequest(number: $number) {
       state merged headRefOid
@@ -267,6 +270,9 @@ fragment Landed on Commit {
   history(first: $depth) { nodes { oid parents(first: 1) { nodes { oid } } } }
 }
 """
+    + _REPOSITORY
+    + _RULES
+)
 
 COMMITS = """
 query Commits($owner: String!, $name: String!, $number: Int!, $cursor: String) {

@@ -67,7 +67,7 @@ def test_every_call_is_accounted_to_its_purpose_and_kind(github: Sandbox, mergeq
     swept = sum(counts[f"graphql:{name}"] for name in ("OpenPulls", "States", "Pulls"))
     assert points(mergeq, "mergeq_github_calls_total", purpose="sweep", kind="read") == swept == 3
     purposes = {labels["purpose"] for name, labels, _ in mergeq.store.metrics() if name == "mergeq_github_points_total"}
-    assert purposes == {"sweep", "look", "landing"}
+    assert purposes == {"sweep", "landing"}
 
 
 def test_what_github_says_last_is_kept_for_each_limit_with_what_was_used(github: Sandbox, mergeq: Mergeq) -> None:
