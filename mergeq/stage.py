@@ -14,7 +14,7 @@ from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import neutral, to_write
 from mergeq.core.pool import Standing
 from mergeq.core.pull import Branch, Method
-from mergeq.github import HeldBack, Refused, Unreadable
+from mergeq.github import HeldBack, LastLook, Refused, Unreadable
 from mergeq.store import Lease, SavedPool
 from mergeq.sync import note_run, squashed_commits, target_of
 
@@ -41,9 +41,11 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     members: list[Member] = []
     series: list[tuple[Standing, list[tuple[str, str]]]] = []
     facts: list[Conflict] = []
+    looked_at = [one.pull.number for one in chosen if one.method is not Method.REBASE]
+    looks = dict(zip(looked_at, github.last_looks(branch, looked_at, "") if looked_at else (), strict=True))
     with _scratch(services, branch, base, name) as (scratch, tip):
         for standing in chosen:
-            shas, messages = _to_stage(services, branch, standing)
+            shas, messages = _to_stage(services, branch, standing, looks.get(standing.pull.number))
             try:
                 tip, steps = _merge(services, branch, scratch, tip, shas)  # noqa: PLW2901 -- as far as it is built
             except _Conflicts:
@@ -245,15 +247,16 @@ def _scratch(services: Services, branch: Branch, base: str, name: str) -> Iterat
     github.delete_ref(branch, scratch)
 
 
-def _to_stage(services: Services, branch: Branch, standing: Standing) -> tuple[list[str], list[str]]:
-    """The commits by which one pull request is staged, and the message that each will have: those of a rebase keep
-    theirs, else it is the one of its landing (D4). Raises Unreadable.
+def _to_stage(
+    services: Services, branch: Branch, standing: Standing, look: LastLook | None
+) -> tuple[list[str], list[str]]:
+    """The commits by which one pull request is staged, and the message that each will have: those of a rebase, which is
+    not looked at, keep theirs, else it is the one of its landing (D4). Raises Unreadable.
     """
     number, head = standing.pull.number, standing.pull.head_sha
-    if standing.method is Method.REBASE:
+    if look is None:
         commits = services.github.commits(branch, number, head)
         return [commit.sha for commit in commits], [neutral(commit.message) for commit in commits]
-    look = services.github.last_look(branch, number, "")
     if look.pull is None or look.pull.head_sha != head:
         raise Unreadable(f"{standing.pull} is another by now, or could not be read in full, right before it was staged")
     method = standing.method or Method.MERGE

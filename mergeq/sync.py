@@ -268,10 +268,12 @@ def _runs(
     branch, base_sha, now = facts.branch, facts.base_sha, services.now()
     runs = [run for run in services.store.runs(branch) if run.ended is None or run.base_sha == base_sha]
     last = {run.id: run.contexts for run in before.runs} if before else {}
+    last = {run.id: last.get(run.id, run.contexts) for run in runs}
     open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
-    if is_read or any(run.id not in last or deadline(run, settings) <= now for run in open_runs):
+    unheard = (run for run in open_runs if last[run.id] is None and not run.ref)  # whose own head may long be tested
+    if is_read or any(unheard) or any(deadline(run, settings) <= now for run in open_runs):
         read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
-        last = {run.id: contexts for run, contexts in zip(open_runs, read, strict=True)}
+        last |= {run.id: contexts for run, contexts in zip(open_runs, read, strict=True)}
     found = []
     for run in (replace(run, contexts=last[run.id]) if run in open_runs else run for run in runs):
         said = verdict(run, settings, now)
