@@ -86,6 +86,7 @@ class GitRepo:
         self._refs: dict[str, str] | None = None
         self._commits: dict[str, CommitInfo] = {}
         self._ancestry: dict[tuple[str, str], bool] = {}
+        self._spans: dict[tuple[str, str], tuple[tuple[str, tuple[str, ...]], ...]] = {}
         self._merges: dict[tuple[str, str], str | None] = {}
         self._texts: dict[tuple[str, str], str | None] = {}
         self._changes: dict[tuple[str, str], tuple[FileChange, ...]] = {}
@@ -108,7 +109,7 @@ class GitRepo:
         lines = "".join(f"{sha} {name}\n" for name, sha in refs.items())
         (git_dir / "packed-refs").write_text(f"# pack-refs with: sorted\n{lines}")
         made._refs = refs  # noqa: SLF001 - one of this class
-        for known in ("_commits", "_ancestry", "_merges", "_texts", "_changes"):
+        for known in ("_commits", "_ancestry", "_spans", "_merges", "_texts", "_changes"):
             setattr(made, known, dict(getattr(self, known)))
         return made
 
@@ -198,10 +199,13 @@ class GitRepo:
             raise GitError(f"git index-pack: {done.stderr.decode(errors='replace').strip()}")
 
     def new_commits(self, since: str, until: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Commits of ``until`` not in ``since`` with their parents, parents first."""
-        span = (until,) if since == ZERO else (until, f"^{since}")
-        lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", *span).splitlines()
-        return tuple((words[0], tuple(words[1:])) for words in map(str.split, lines))
+        """Commits of ``until`` not in ``since`` with their parents, parents first; each pair is asked about once."""
+        pair = (since, until)
+        if pair not in self._spans:
+            span = (until,) if since == ZERO else (until, f"^{since}")
+            lines = self._text("rev-list", "--parents", "--topo-order", "--reverse", *span).splitlines()
+            self._spans[pair] = tuple((words[0], tuple(words[1:])) for words in map(str.split, lines))
+        return self._spans[pair]
 
     def unseen_commits(self, tip: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Commits of ``tip`` that no branch has yet, with their parents, parents first."""

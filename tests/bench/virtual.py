@@ -22,7 +22,7 @@ from tests.conftest import CONFIG
 
 HOOK = "http://mergeq.test"
 STATUS = "POST /repos/{owner}/{repo}/statuses/{sha}"
-_BEAT = 30.0  # seconds of virtual time between two beats of the timer
+_BEAT = 60.0  # seconds of virtual time between two beats of the timer
 
 
 @dataclass(frozen=True, slots=True)
