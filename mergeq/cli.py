@@ -37,7 +37,7 @@ from mergeq.sandbox.rehearsal import Rehearsal
 from mergeq.sandbox.stories import Demo
 from mergeq.web.documents import explanation_json
 
-_PARTS = ("web", "worker", "tick")
+_PARTS = {"web": "web", "worker": "worker", "second worker": "worker", "tick": "tick"}
 _UP_SECONDS = 120.0
 _SETTLE_SECONDS = 300.0
 _LAST_WORDS = 10  # lines of a log
@@ -80,7 +80,7 @@ def cli() -> None:
 @cli.command()
 @_config_option
 def run(paths: tuple[Path, ...]) -> None:
-    """Run everything: pages, webhooks, a worker, the timer, a Redis."""
+    """Run everything: pages, webhooks, two workers, the timer, a Redis."""
     with _stopping() as (stopping, caught), ExitStack() as stack:
         settings = _bindable(_settings(paths))
         env = dict(os.environ)
@@ -579,7 +579,7 @@ def _bindable(settings: Settings) -> Settings:
 
 
 def _start_parts(settings: Settings, env: Mapping[str, str], *, log: int | None = None) -> dict[str, Any]:
-    """Start web, worker and tick as children, each as its own command, told everything by its environment.
+    """Start web, two workers and tick as children, each as its own command, told everything by its environment.
 
     What they say goes to the file descriptor `log`, or where our own output goes.
     """
@@ -599,7 +599,9 @@ def _start_parts(settings: Settings, env: Mapping[str, str], *, log: int | None 
     }
     told["MERGEQ_WEBHOOK_SECRET_PREVIOUS"] = settings.webhook_secrets[1] if len(settings.webhook_secrets) > 1 else ""
     program = [sys.executable, "-c", "from mergeq.cli import main; main()"]
-    return {part: start([*program, part], env=told, output=log, death=signal.SIGKILL) for part in _PARTS}
+    return {
+        name: start([*program, command], env=told, output=log, death=signal.SIGKILL) for name, command in _PARTS.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

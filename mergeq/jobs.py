@@ -1,5 +1,6 @@
 """What workers do, and the only place that knows RQ: turns of branches, sweeps, and the tick that keeps both coming."""
 
+import gc
 import hashlib
 import threading
 import time
@@ -222,6 +223,8 @@ def read_on(search: str) -> None:
 def work(services: Services) -> None:
     """Be a worker until told to stop: one forked process per job."""
     _bound.append(services)
+    gc.collect()
+    gc.freeze()  # or each job's process would copy what it shares with this one
     _Worker(
         [services.queue], connection=services.queue.connection, serializer=JSONSerializer, maintenance_interval=30
     ).work(logging_level="WARNING")

@@ -69,6 +69,7 @@ TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
+TURNS = _P + "turns"  # hash: branch -> when it is its turn to write statuses
 SWEPT = _P + "swept"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
@@ -310,12 +311,19 @@ end
 return touched
 """
 _PACE = """
-local due = math.max(tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), tonumber(ARGV[2]))
-local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
-local wait = due - burst * interval - tonumber(ARGV[2])
-if wait > 0 and ARGV[5] ~= '1' then return tostring(wait) end
-redis.call('HSET', KEYS[1], ARGV[1], tostring(due + interval))
-return '0'
+local now, interval, burst, count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local turn = redis.call('HGET', KEYS[2], ARGV[6])
+if turn and ARGV[7] ~= '1' then
+  if tonumber(turn) > now then return tostring(tonumber(turn) - now) end
+  redis.call('HDEL', KEYS[2], ARGV[6])
+  return '0'
+end
+local due = math.max(tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), now)
+redis.call('HSET', KEYS[1], ARGV[1], tostring(due + count * interval))
+local wait = due - burst * interval - now
+if wait <= 0 or ARGV[7] == '1' then return '0' end
+redis.call('HSET', KEYS[2], ARGV[6], tostring(now + wait))
+return tostring(wait)
 """
 _DELIVER = (
     _MARKING
@@ -1013,11 +1021,15 @@ class Store:
         """A sweep found what no webhook had told."""
         self._redis.hset(MISSED, scope, repr(now))
 
-    def pace(self, account: str, now: float, interval: float, burst: int, *, urgent: bool) -> float:
-        """Seconds until another status may be written, 0.0 for now: one each `interval`, `burst` of them at once. One
-        that is `urgent` is never kept waiting, others wait for it.
+    def pace(
+        self, account: str, branch: Branch, now: float, interval: float, burst: int, count: int, *, urgent: bool
+    ) -> float:
+        """Seconds until `count` statuses of a branch may be written, 0.0 for now: one each `interval`, `burst` of them
+        at once. Who has to wait has a turn that is kept for it. Those that are `urgent` are never kept waiting, others
+        wait for them.
         """
-        return float(self._pace(keys=[STATUSES], args=[account, now, interval, burst, int(urgent)]))
+        args = [account, now, interval, burst, count, str(branch), int(urgent)]
+        return float(self._pace(keys=[STATUSES, TURNS], args=args))
 
     def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
         """Add to a counter. Counters live here because a job's process ends with the job."""

@@ -15,7 +15,7 @@ from mergeq.github import HeldBack, Unreadable
 from mergeq.store import RUNS, TIP
 from mergeq.sync import is_served, reading
 
-_AT_ONCE = 170  # pull requests that are read in one go, by five calls; then it is the turn of others
+_AT_ONCE = 102  # pull requests that are read in one go, by three calls; then it is the turn of others
 
 
 def due(services: Services) -> Iterator[str]:

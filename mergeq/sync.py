@@ -1,7 +1,7 @@
 """Gather the facts of a branch, reading of GitHub what is marked alone; let the core decide, and save that."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mergeq.bootstrap import Services
 from mergeq.core import status
@@ -20,6 +20,7 @@ _OUTCOMES = {RunState.RED: Outcome.RED, RunState.SILENT: Outcome.ABANDONED, RunS
 _SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
 _OUTAGE = 60.0  # the same, where a branch could not be read
 _OPINION = 20.0  # GitHub's on conflicts, after a base has moved
+_LATELY = 600.0  # whoever changed a pull request then may still look at it
 _RUN_CHECK = 120.0  # how long a staged run is left to webhooks
 
 
@@ -190,32 +191,55 @@ def remember(
 
 
 def report(services: Services, lease: Lease, saved: SavedPool) -> int:
-    """Bring the status context of every pull request of a branch up to date; returns how many were written.
+    """Bring the status context of every pull request of a branch up to date; returns how many were to be written.
 
-    Written only where it differs from what GitHub showed when it was read (T6.26), members of the pool first, the
-    others no faster than GitHub bears (docs.github.com "Rate limits for the REST API", content creation): what has to
-    wait is written at a turn of its own. A status that cannot be written is logged and tried again when the branch is
-    looked at next. Raises HeldBack, with the rest unwritten.
+    Written only where it differs from what GitHub showed when it was read (T6.26): at once where somebody may be
+    waiting for it, in the pool or changed lately; the others no faster than GitHub bears, at a turn of their own. A
+    status that cannot be written is logged and tried again when the branch is looked at next. Raises HeldBack, with the
+    rest unwritten.
     """
-    branch, settings, writing = lease.branch, services.config.for_branch(lease.branch), services.on(Purpose.STATUS)
-    store, name, written = services.store, settings.status_context, 0
-    ours = store.written(branch)
-    for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
-        wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
+    branch, store, now = lease.branch, services.store, services.now()
+    account, pace = services.github.credentials.account(branch.org), (STATUS_SECONDS, STATUS_BURST)
+    changed = [*_changed(services, branch, saved)]
+    urgent = [one for one in changed if one.is_urgent]
+    rest = [one for one in changed if not one.is_urgent][:STATUS_BURST]
+    if urgent:
+        store.pace(account, branch, now, *pace, len(urgent), urgent=True)
+    if rest and (wait := store.pace(account, branch, now, *pace, len(rest), urgent=False)):
+        store.put_off(branch, now + wait)
+        rest = []
+    elif len(urgent) + len(rest) < len(changed):
+        store.put_off(branch, now + STATUS_SECONDS)
+    name, writing = services.config.for_branch(branch).status_context, services.on(Purpose.STATUS)
+    for one in (*urgent, *rest):
+        if problem := set_status(writing, one.pull, name, one.before, one.wanted):
+            services.log.warning("status not written", pull=str(one.pull), error=problem)
+    return len(urgent) + len(rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A status that is to be another one. `is_urgent`: somebody may be waiting for it."""
+
+    pull: PullRequest
+    before: Status | None
+    wanted: Status
+    is_urgent: bool
+
+
+def _changed(services: Services, branch: Branch, saved: SavedPool) -> Iterator[_Changed]:
+    """What differs from what GitHub showed when it was read, or from what was written since."""
+    settings, ours = services.config.for_branch(branch), services.store.written(branch)
+    for standing in saved.pool.standings:
         pull = standing.pull
-        head, last = ours.get(pull.number, ("", None))
-        contexts = (last, *(pull.contexts or ())) if last is not None and head == pull.head_sha else pull.contexts
-        if pull.contexts is None or (before := status.shown(contexts or (), name)) == wanted:
+        if pull.contexts is None:
             continue
-        account, now = services.github.credentials.account(branch.org), services.now()
-        if wait := store.pace(account, now, STATUS_SECONDS, STATUS_BURST, urgent=standing.in_pool):
-            store.put_off(branch, now + wait)
-            break
-        if problem := set_status(writing, pull, name, before, wanted):
-            services.log.warning("status not written", pull=str(pull), error=problem)
-        else:
-            written += 1
-    return written
+        head, last = ours.get(pull.number, ("", None))
+        contexts = (last, *pull.contexts) if last is not None and head == pull.head_sha else pull.contexts
+        wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
+        if (before := status.shown(contexts, settings.status_context)) != wanted:
+            lately = services.now() - pull.updated_at < _LATELY
+            yield _Changed(pull, before, wanted, standing.in_pool or lately)
 
 
 def set_status(services: Services, pull: PullRequest, context: str, before: Status | None, wanted: Status) -> str:

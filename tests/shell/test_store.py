@@ -258,13 +258,16 @@ def test_states_of_branches_that_nobody_wants_to_reach_are_forgotten(store: Stor
     assert (store.state(MAIN), store.state(NEXT)) == (None, BranchFacts(NEXT, "b" * 40))
 
 
-def test_statuses_that_can_wait_are_spread_and_urgent_ones_are_not(store: Store) -> None:
-    waits = [store.pace("*", 100.0, 1.0, 2, urgent=False) for _ in range(4)]
+def test_statuses_that_can_wait_have_a_turn_of_their_own_and_urgent_ones_go_first(store: Store) -> None:
+    def pace(branch: Branch, now: float, count: int, *, urgent: bool = False, account: str = "*") -> float:
+        return store.pace(account, branch, now, 1.0, 2, count, urgent=urgent)
 
-    assert waits == [0.0, 0.0, 0.0, 1.0]
-    assert store.pace("*", 100.0, 1.0, 2, urgent=True) == 0.0
-    assert store.pace("*", 101.0, 1.0, 2, urgent=False) == 1.0
-    assert store.pace("other", 101.0, 1.0, 2, urgent=False) == 0.0
+    assert [pace(MAIN, 100.0, 3), pace(NEXT, 100.0, 2)] == [0.0, 1.0]
+    assert pace(MAIN, 100.0, 4, urgent=True) == 0.0
+    assert pace(MAIN, 100.0, 1) == 7.0
+    assert [pace(NEXT, 100.5, 2), pace(NEXT, 101.0, 2)] == [0.5, 0.0]
+    assert pace(NEXT, 101.0, 1, account="other") == 0.0
+    assert pace(MAIN, 107.0, 1) == 0.0
 
 
 def test_what_is_not_there_yet_is_looked_for_ever_more_rarely(store: Store) -> None:
