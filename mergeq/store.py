@@ -70,7 +70,7 @@ REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were la
 DECISIONS = _P + "decisions"  # counter of decisions
 VERSION = _P + "version"  # counter of changes that a page would show
 TURNS = _P + "turns"  # hash: branch -> when it is its turn to write statuses
-SWEPT = _P + "swept"  # hash: search -> when its last sweep began
+SWEPT = _P + "swept-by"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
 LIST = "list"  # the same: its own state once more, whatever events say of it

@@ -158,7 +158,10 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
         store.look_later(branch, [LIST], now + _OPINION)
     for run in (run for run in seen.runs if run.ended is None):
         asked = [str(member.number) for member in run.members] if run.is_asked_for else []
-        store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, max(deadline(run, settings), now)))
+        end = deadline(run, settings)
+        store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, end) if end > now else now + _RUN_CHECK)
+    if seen.facts.partial or seen.facts.unread:
+        store.look_later(branch, [LIST], now + (_OUTAGE if seen.facts.partial else _SOME_TIME))
     stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
     if ends := [one.until for one in stood_back if one is not None and one.until > now]:
         store.look_later(branch, (), min(ends))

@@ -360,6 +360,31 @@ def test_a_branch_that_could_not_be_read_is_tried_again_by_itself(
     assert pull.merged
 
 
+@pytest.mark.parametrize(
+    ("route", "path", "seconds"),
+    [
+        ("graphql:Look", ["repository", "issues"], 61),
+        ("graphql:Look", ["nodes", 0, "statusCheckRollup"], 301),
+    ],
+    ids=["the blockers", "a pull request"],
+)
+def test_what_could_not_be_read_in_full_is_read_again_by_itself(
+    github: Sandbox, told: Mergeq, clock: ManualClock, route: str, path: list[str | int], seconds: int
+) -> None:
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    github.settle()
+    told.sweep_and_work()
+    github.world.add_label(pull, "approved")
+    fault(github, "graphql.partial", match={"route": route}, args={"path": path})
+
+    turn(told, Mark(MAIN, pull.number))
+    before = pull.is_open
+    wait(told, clock, seconds)
+
+    assert (before, pull.merged) == (True, True)
+    assert hits(github, "graphql:OpenPulls") == 1
+
+
 # statuses
 
 
