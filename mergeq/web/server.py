@@ -1,5 +1,6 @@
 """The web process: gunicorn around the application."""
 
+import gc
 import runpy
 from typing import Any
 
@@ -24,9 +25,18 @@ def gunicorn(services: Services) -> BaseApplication:
         "post_worker_init": _let_streams_end,
         # SIGHUP: gunicorn starts new workers, each a fork of this process, which therefore reads the files first
         "on_reload": lambda _arbiter: services.followed.force(),
-        "pre_fork": lambda _arbiter, _worker: services.follow(),
+        "pre_fork": lambda _arbiter, _worker: _before_fork(services),
     }
     return _Application(services, options)
+
+
+def _before_fork(services: Services) -> None:
+    """Read the files first, and keep what a worker inherits out of its garbage collections: each of them would write to
+    every page of it, and so take it out of what the processes share.
+    """
+    services.follow()
+    gc.collect()
+    gc.freeze()
 
 
 def _let_streams_end(worker: Any) -> None:

@@ -1,5 +1,6 @@
 """What is under deploy/ is true of the program beside it: commands, variables, ports, paths, and how safely it runs."""
 
+import gc
 import os
 import re
 import runpy
@@ -327,6 +328,18 @@ def test_what_mergeq_web_serves_with_is_what_the_file_says() -> None:
     hooks = {name for name, setting in told.settings.items() if setting.section == "Server Hooks"}
     assert changed - options.keys() - hooks - {"bind"} == set()
     assert told.bind == ["127.0.0.1:8471"]
+
+
+def test_what_a_worker_inherits_stays_shared_for_its_garbage_collections_leave_it_alone() -> None:
+    followed = list[str]()
+    services = SimpleNamespace(settings=Settings(), follow=lambda: followed.append("the files were read"))
+    try:
+        server.gunicorn(cast(Services, services)).cfg.pre_fork(None, None)
+
+        assert followed == ["the files were read"]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: file.name)
