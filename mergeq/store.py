@@ -78,6 +78,7 @@ LIST = "list"  # the same: its own state once more, whatever events say of it
 LEASE_SECONDS = 120.0
 _DELIVERY_SECONDS = 4 * 86400.0
 _HISTORY_LIMIT = 100_000
+_POOLS_AT_ONCE = 32  # some hundred kilobytes each time, where a pool has some ten pull requests
 
 
 class Away(Exception):
@@ -629,10 +630,17 @@ class Store:
         """The newest saved pool of a branch."""
         return _load(self._redis.hget(POOLS, str(branch)), SavedPool)
 
-    def pools(self) -> list[SavedPool]:
-        """Every saved pool, sorted by branch."""
-        found = (_load(raw, SavedPool) for raw in self._redis.hvals(POOLS))
-        return sorted((saved for saved in found if saved), key=lambda saved: saved.pool.branch)
+    def pools(self) -> Iterator[SavedPool]:
+        """Every saved pool, sorted by branch. Which there are is read at once, each of them when its turn comes: few
+        are held at any time, and one that is forgotten meanwhile is left out.
+        """
+        return self._pools([str(branch) for branch in self.branches()])
+
+    def _pools(self, names: Sequence[str]) -> Iterator[SavedPool]:
+        for start in range(0, len(names), _POOLS_AT_ONCE):
+            for raw in self._redis.hmget(POOLS, names[start : start + _POOLS_AT_ONCE]):
+                if (saved := _load(raw, SavedPool)) is not None:
+                    yield saved
 
     def branches(self) -> list[Branch]:
         """Every branch that has a saved pool."""

@@ -1,5 +1,6 @@
 """What the JSON routes serve, in Deck's and Tide's shapes with our own fields beside."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,29 @@ from mergeq.core.reason import Reason
 from mergeq.store import SavedPool
 from mergeq.web.shown import said
 from mergeq.web.views import when
+
+
+def queue_json(config: Configuration, pools: Iterable[SavedPool]) -> Iterator[str]:
+    """The queue as Deck serves it (T8.11), as JSON in pieces: never more of it is held than one pool."""
+    queries = {
+        "Queries": list(config.searches()),
+        "TideQueries": [query_json(query) for query in config.queries],
+    }
+    yield f'{json.dumps(queries)[:-1]}, "Pools": '
+    yield from _listed(pool_json(saved, config.for_branch(saved.pool.branch)) for saved in pools)
+    yield "}"
+
+
+def pools_json(config: Configuration, pools: Iterable[SavedPool]) -> Iterator[str]:
+    """The pools as Tide serves them (T8.9), as JSON in pieces, a pool each."""
+    return _listed(full_pool_json(saved, config) for saved in pools)
+
+
+def _listed(values: Iterable[Any]) -> Iterator[str]:
+    yield "["
+    for index, value in enumerate(values):
+        yield (", " if index else "") + json.dumps(value)
+    yield "]"
 
 
 def pool_json(saved: SavedPool, settings: BranchSettings) -> dict[str, Any]:

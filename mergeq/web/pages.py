@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +21,7 @@ from mergeq.store import SavedPool, Wanted, cursor_of
 from mergeq.web import asked, documents, shown, views
 
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_LONGEST_SEARCH = 400  # characters: more than any ORG/REPO:BRANCH has
 _HISTORY_ROWS = 100
 _HISTORY_LIMIT = 500
 _HISTORY_SAMPLE = 1000  # records that the filters take their choices from
@@ -54,7 +57,7 @@ def start() -> AnyResponse:
 def queue() -> str:
     """Every branch with open pull requests, what it does now and why; ``?q=`` narrows."""
     services, mark = _services(), _mark()
-    found = _views().queue(services.store.pools(), request.args.get("q", "")[:200])
+    found = _views().queue(services.store.pools(), request.args.get("q", "")[:_LONGEST_SEARCH])
     now, store = services.now(), services.store
     return render_template(
         "tide.html",
@@ -71,23 +74,14 @@ def queue() -> str:
 def queue_json() -> Response:
     """Deck's shape (T8.11)."""
     services = _services()
-    return _json_or_script(
-        {
-            "Queries": list(services.config.searches()),
-            "TideQueries": [documents.query_json(query) for query in services.config.queries],
-            "Pools": [
-                documents.pool_json(saved, services.config.for_branch(saved.pool.branch))
-                for saved in services.store.pools()
-            ],
-        }
-    )
+    return _json_or_script(documents.queue_json(services.config, services.store.pools()))
 
 
 @pages.get("/api/pools")
 def pools_json() -> Response:
     """Tide's own shape (T8.9), with whole pull requests."""
     services = _services()
-    return jsonify([documents.full_pool_json(saved, services.config) for saved in services.store.pools()])
+    return Response(documents.pools_json(services.config, services.store.pools()), mimetype="application/json")
 
 
 @pages.get("/tide-history")
@@ -101,7 +95,7 @@ def history() -> str:
         wanted=wanted,
         is_narrowed=wanted != Wanted(),
         is_older="cursor" in request.args,
-        choices=shown.choices(services.store.pools(), services.store.history(limit=_HISTORY_SAMPLE), wanted),
+        choices=shown.choices(services.store.branches(), services.store.history(limit=_HISTORY_SAMPLE), wanted),
         records=_views().records(records),
         newest=_history_address(),
         older=_history_address(cursor=following) if following else "",
@@ -115,7 +109,7 @@ def history_json() -> Response:
     by_branch: dict[str, list[dict[str, Any]]] = {}
     for record in _services().store.history(wanted=asked.wanted(request.args), limit=_HISTORY_LIMIT):
         by_branch.setdefault(record.branch, []).append(documents.record_json(record))
-    return _json_or_script({"History": by_branch})
+    return _json_or_script([json.dumps({"History": by_branch})])
 
 
 @pages.get("/api/history")
@@ -258,12 +252,12 @@ def _pull(org: str, repo: str, number: int) -> tuple[Branch, SavedPool | None, l
     return Branch.parse(records[0].branch), None, records
 
 
-def _json_or_script(value: dict[str, Any]) -> Response:
-    """JSON, or with ``?var=NAME`` the script ``var NAME = …;`` that Deck serves (T8.11)."""
+def _json_or_script(pieces: Iterable[str]) -> Response:
+    """JSON in ASCII, or with ``?var=NAME`` the script ``var NAME = …;`` that Deck serves (T8.11), sent in pieces."""
     name = request.args.get("var", "")
     if not name:
-        return jsonify(value)
+        return Response(pieces, mimetype="application/json")
     if not _NAME.fullmatch(name):
         abort(400, "var must be a plain JavaScript name")
-    script = json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return Response(f"var {name} = {script};", mimetype="application/javascript")
+    harmless = (piece.replace("<", "\\u003c") for piece in pieces)
+    return Response(chain([f"var {name} = "], harmless, [";"]), mimetype="application/javascript")

@@ -1,5 +1,6 @@
 """Makes the values of the pages out of what is saved. What a status says is said here in the same words (D7)."""
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mergeq.store import SavedPool, Wanted
 from mergeq.web.views import (
     Choices,
     ContextView,
+    LineView,
     PoolView,
     PullPage,
     PullView,
@@ -34,6 +36,9 @@ from mergeq.web.views import (
 )
 
 _FEW = 6  # branches, or pull requests beside a pool, that are shown without being asked for
+_ROWS = 300  # branches and pull requests together that the queue page shows whole
+_BESIDE = 50  # pull requests outside one pool, more of which are only counted where not all fits
+_LINES = 200  # branches that are named besides
 
 _LANDING, _TESTED = "landing now", "being tested"
 _DOING = {
@@ -93,27 +98,54 @@ class Views:
         self._config = config
         self._github = _web_address(settings.github_api_url)
 
-    def queue(self, pools: Sequence[SavedPool], asked: str) -> QueueView:
+    def queue(self, pools: Iterable[SavedPool], asked: str) -> QueueView:
         """The queue page. `asked` is looked for in ``ORG/REPO:BRANCH``, and in number, title and author of each pull
         request.
+
+        Where not all fits into `_ROWS`, the branch that is asked for by its whole name comes first, then those where
+        something goes on, then others, and at least one is shown; more than `_BESIDE` outside a pool are only counted.
+        The rest are lines. Of the pools no more is held than is shown.
         """
-        shown = [found for saved in pools if (found := _narrowed(self.pool(saved), asked.strip().lower()))]
-        few = len(shown) <= _FEW
+        wanted, known, rows = asked.strip().lower(), 0, 0
+        whole, lines = list[tuple[LineView, SavedPool]](), list[LineView]()
+        for saved in pools:
+            known += 1
+            if (line := _line(saved, wanted)) is None:
+                continue
+            place = bisect(whole, _rank(line, wanted), key=lambda one: _rank(one[0], wanted))
+            if place and rows - sum(_rows(one) for one, _ in whole[place:]) + _rows(line) > _ROWS:
+                lines.append(line)
+                continue
+            whole.insert(place, (line, saved))
+            rows += _rows(line)
+            while rows > _ROWS and len(whole) > 1:
+                lines.append(whole.pop()[0])
+                rows -= _rows(lines[-1])
+        found = [*(line for line, _ in whole), *lines]
+        in_pool, waiting = sum(line.in_pool for line in found), sum(line.waiting for line in found)
+        few, is_much = len(found) <= _FEW, len(found) > 1 and len(found) + in_pool + waiting > _ROWS
         folded = [
             replace(
                 pool,
                 is_open=few or bool(asked or pool.members or pool.error or pool.halted),
                 shows_others=bool(asked) or (few and len(pool.others) <= _FEW),
             )
-            for pool in shown
+            for pool in (
+                self.pool(saved, wanted, counts_others=is_much and line.waiting > _BESIDE and not line.is_meant(wanted))
+                for line, saved in whole
+            )
         ]
+        lines.sort(key=lambda line: _rank(line, wanted))
         return QueueView(
-            pools=tuple(sorted(folded, key=lambda pool: not pool.is_open)),
+            pools=tuple(sorted(folded, key=lambda pool: (not pool.is_open, pool.branch))),
+            lines=tuple(lines[:_LINES]),
+            unlisted=tuple(lines[_LINES:]),
             asked=asked,
-            known=len(pools),
-            in_pool=sum(len(pool.members) for pool in shown),
-            waiting=sum(len(pool.others) for pool in shown),
-            blocked=sum(bool(pool.blockers or pool.halted) for pool in shown),
+            known=known,
+            found=len(found),
+            in_pool=in_pool,
+            waiting=waiting,
+            blocked=sum(line.is_blocked for line in found),
             queries=tuple(self._query(query) for query in self._config.queries),
             warnings=self._config.warnings,
         )
@@ -130,11 +162,14 @@ class Views:
                 short.append(WaitView(", ".join(names), _whose(one.account), when(one.ends_at), why))
         return (*paused, *short)
 
-    def pool(self, saved: SavedPool) -> PoolView:
-        """One branch, its members as they are served."""
+    def pool(self, saved: SavedPool, asked: str = "", *, counts_others: bool = False) -> PoolView:
+        """One branch, its members as they are served; of its pull requests those that `asked` leaves. What is outside
+        its pool may be counted alone.
+        """
         pool, settings = saved.pool, self._config.for_branch(saved.pool.branch)
-        members = ranked(pool.members, settings)
-        others = [standing for standing in pool.standings if not standing.in_pool]
+        sought = {standing.pull.number for standing in _sought(saved, asked)}
+        members = enumerate(ranked(pool.members, settings), 1)
+        others = [one for one in pool.standings if not one.in_pool and one.pull.number in sought]
         awaited = Counter(_awaited(standing.reasons) for standing in others)
         return PoolView(
             branch=pool.branch,
@@ -148,8 +183,9 @@ class Views:
             unread=pool.unread,
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
             runs=tuple(self._run(run, saved, settings) for run in saved.runs),
-            members=tuple(_pull(member, saved, settings, place) for place, member in enumerate(members, 1)),
-            others=tuple(_pull(standing, saved, settings, 0) for standing in others),
+            members=tuple(_pull(one, saved, settings, place) for place, one in members if one.pull.number in sought),
+            others=() if counts_others else tuple(_pull(standing, saved, settings, 0) for standing in others),
+            outside=len(others),
             awaited=_most_first(awaited),
         )
 
@@ -245,11 +281,11 @@ class Views:
         return QueryView(scope, search, f"{self._github}/search?{link}")
 
 
-def choices(pools: Iterable[SavedPool], records: Sequence[HistoryRecord], wanted: Wanted) -> Choices:
-    """What can be chosen, out of the saved pools, some records and what is chosen already; repo and branch narrow the
-    rest (T8.15).
+def choices(known: Iterable[Branch], records: Sequence[HistoryRecord], wanted: Wanted) -> Choices:
+    """What can be chosen, out of the branches with a pool, some records and what is chosen already; repo and branch
+    narrow the rest (T8.15).
     """
-    branches = {saved.pool.branch for saved in pools} | {Branch.parse(record.branch) for record in records}
+    branches = {*known, *(Branch.parse(record.branch) for record in records)}
     within = [r for r in records if Wanted(repo=wanted.repo, branch=wanted.branch).admits(r)]
     targets = [target for record in within for target in record.targets]
     names = {branch.name for branch in branches if wanted.repo in {"", branch.full_repo}}
@@ -309,19 +345,49 @@ def _whose(account: str) -> str:
     return "" if account == "*" else account
 
 
-def _narrowed(pool: PoolView, asked: str) -> PoolView | None:
-    """What is left of a branch when only what contains a text is wanted; None when nothing is."""
-    if not asked or asked in str(pool.branch).lower():
-        return pool
-
-    def matching(views: tuple[PullView, ...]) -> tuple[PullView, ...]:
-        return tuple(v for v in views if asked in f"#{v.pull.number} {v.pull.title} {v.pull.author}".lower())
-
-    members, others = matching(pool.members), matching(pool.others)
-    if not members and not others:
+def _line(saved: SavedPool, asked: str) -> LineView | None:
+    """A branch in one line, its counts those of what `asked` leaves; None where it leaves nothing."""
+    pool, sought = saved.pool, _sought(saved, asked)
+    if not sought and not _is_named(pool.branch, asked):
         return None
-    awaited = Counter(_awaited(view.reasons) for view in others)
-    return replace(pool, members=members, others=others, awaited=_most_first(awaited))
+    in_pool = sum(standing.in_pool for standing in sought)
+    is_blocked = bool(pool.blockers or pool.halted)
+    is_tested = any(not run.ended for run in saved.runs)
+    return LineView(
+        branch=pool.branch,
+        action=saved.action,
+        why=saved.why,
+        error=saved.error,
+        in_pool=in_pool,
+        waiting=len(sought) - in_pool,
+        is_blocked=is_blocked,
+        goes_on=bool(in_pool or is_tested or is_blocked or saved.error or pool.unread),
+    )
+
+
+def _sought(saved: SavedPool, asked: str) -> tuple[Standing, ...]:
+    """The pull requests of a branch that are left when only what contains a text is wanted."""
+    pool = saved.pool
+    if _is_named(pool.branch, asked):
+        return pool.standings
+    return tuple(
+        standing
+        for standing in pool.standings
+        if asked in f"#{standing.pull.number} {standing.pull.title} {standing.pull.author}".lower()
+    )
+
+
+def _is_named(branch: Branch, asked: str) -> bool:
+    return asked in str(branch).lower()
+
+
+def _rank(line: LineView, asked: str) -> tuple[bool, bool, Branch]:
+    """What is shown first: the very branch that is asked for, then where something goes on."""
+    return not line.is_meant(asked), not line.goes_on, line.branch
+
+
+def _rows(line: LineView) -> int:
+    return 1 + line.in_pool + min(line.waiting, _BESIDE)
 
 
 def _most_first(counts: Counter[str]) -> tuple[tuple[str, int], ...]:

@@ -85,8 +85,8 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """One branch on the queue page. `members` are in the pool, as they are served; `others` open beside it, and
-    `awaited` counts what those wait for.
+    """One branch on the queue page. `members` are in the pool, as they are served; `others` open beside it, unless
+    these are only counted: `outside` is how many there are, and `awaited` counts what they wait for.
     """
 
     branch: Branch
@@ -102,6 +102,7 @@ class PoolView:
     runs: tuple[RunView, ...]
     members: tuple[PullView, ...]
     others: tuple[PullView, ...]
+    outside: int
     awaited: tuple[tuple[str, int], ...]
     is_open: bool = False
     shows_others: bool = False
@@ -117,12 +118,37 @@ class QueryView:
 
 
 @dataclass(frozen=True, slots=True)
+class LineView:
+    """One branch of many, in a line. `error` is what hinders it, else `why` tells what its action rests on; `goes_on`
+    is false where everything waits for people or CI.
+    """
+
+    branch: Branch
+    action: str
+    why: str
+    error: str
+    in_pool: int
+    waiting: int
+    is_blocked: bool
+    goes_on: bool
+
+    def is_meant(self, asked: str) -> bool:
+        """Whether this very branch is asked for, in lower case."""
+        return str(self.branch).lower() == asked
+
+
+@dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue page: the branches that `asked` leaves of `known`, and the sums over what is shown."""
+    """The queue page: the `found` branches that `asked` leaves of `known`, and the sums over them. `pools` are shown
+    whole, `lines` named, `unlisted` only counted.
+    """
 
     pools: tuple[PoolView, ...]
+    lines: tuple[LineView, ...]
+    unlisted: tuple[LineView, ...]
     asked: str
     known: int
+    found: int
     in_pool: int
     waiting: int
     blocked: int

@@ -7,7 +7,7 @@ import redis
 
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, Hint, Mark
-from mergeq.core.pool import Refusal
+from mergeq.core.pool import Pool, Refusal
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Protection, PullRequest, Result, Row
 from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, Reading, SavedPool, Store, held
 from tests import builders
@@ -122,7 +122,20 @@ def test_a_saved_pool_comes_back_as_it_was(store: Store) -> None:
     store.save_pool(lease, wanted)
 
     assert store.pool(MAIN) == wanted
-    assert store.pools() == [wanted]
+    assert list(store.pools()) == [wanted]
+
+
+def test_pools_are_read_when_their_turn_comes(store: Store) -> None:
+    branches = [Branch("acme", f"part-{number:03}", "main") for number in range(100)]
+    leases = [claimed(store, branch) for branch in reversed(branches)]
+    for lease in leases:
+        store.save_pool(lease, saved(pool=Pool(lease.branch, "b" * 40, saved(1).pool.standings)))
+
+    found = store.pools()
+    first = next(found)
+    store.save_pool(leases[0], saved())
+
+    assert [first.pool.branch, *(one.pool.branch for one in found)] == branches[:-1]
 
 
 def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
@@ -130,7 +143,7 @@ def test_a_pool_without_pull_requests_is_forgotten(store: Store) -> None:
     store.save_pool(lease, saved(1))
     store.save_pool(lease, saved())
 
-    assert store.pools() == []
+    assert list(store.pools()) == []
 
 
 def reading(pull: PullRequest, branch: Branch | None = MAIN, **changes: object) -> Reading:

@@ -224,7 +224,7 @@ def test_a_sweep_reads_what_changed_of_all_repositories_together(github: Sandbox
     mergeq.sweep_and_work()
 
     assert first == {"OpenPulls": 1, "States": 1, "Pulls": 1, "Look": 0}
-    assert len(mergeq.store.pools()) == 3
+    assert len(mergeq.store.branches()) == 3
     assert hits(github, "graphql:Pulls") == 1
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Pool, Standing
 from mergeq.core.pull import Branch, BranchFacts, Method, PullRequest
-from mergeq.core.reason import Reason
+from mergeq.core.reason import Clause, Reason
 from mergeq.store import Lease, Reading, SavedPool, Store
 from tests import builders
 
 MAIN = Branch("acme", "rocket", "main")
 ODD = Branch("acme", "rocket", "fix/#7-100%&é?")
+LABEL = Reason(Clause.LABELS, "the label lgtm", "its labels are none", "a reviewer", "add lgtm", items=("lgtm",))
 
 
 def claim(store: Store, branch: Branch, now: float = 1.0) -> Lease:
@@ -40,6 +41,18 @@ def save(store: Store, branch: Branch, *standings: Standing, lease: Lease | None
     saved = SavedPool(store.new_id(), pool, "WAIT", (), "nothing is ready", 1_767_603_600.0, "digest")
     store.save_pool(lease, replace(saved, **changes))  # type: ignore[arg-type]
     return lease
+
+
+def save_many(store: Store, count: int) -> list[Lease]:
+    """Save as many branches, each with one pull request, which in every tenth is in the pool; returns their leases."""
+    return [
+        save(
+            store,
+            Branch("acme", f"part-{number:03}", "main"),
+            standing(number, *(() if number % 10 == 0 else (LABEL,))),
+        )
+        for number in range(1, count + 1)
+    ]
 
 
 def record(store: Store, lease: Lease, at: float, number: int = 7, **changes: object) -> HistoryRecord:

@@ -11,17 +11,16 @@ from werkzeug.serving import make_server
 
 from mergeq.core.batch import Member, Run
 from mergeq.core.history import Outcome
-from mergeq.core.pull import Method, Result
+from mergeq.core.pull import Branch, Method, Result
 from mergeq.core.reason import Clause, Reason
 from mergeq.web import create_app
 from tests.browser import DESKTOP, MISSING, PHONE, Browser, found
 from tests.builders import context
 from tests.conftest import Mergeq
-from tests.web.builders import MAIN, ODD, record, save, standing
+from tests.web.builders import LABEL, MAIN, ODD, record, save, save_many, standing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 LONG = "Rewrite-the-whole-" * 12 + "engine, <script>alert(1)</script> & its “tests” " * 5
-LABEL = Reason(Clause.LABELS, "the label lgtm", "its labels are none", "a reviewer", "add lgtm", items=("lgtm",))
 RED = Reason(Clause.CONTEXTS, f"{LONG} to be green", "it failed", "the author", "push a fix", items=(LONG,))
 
 
@@ -81,6 +80,38 @@ def test_a_page_follows_what_happens_without_being_loaded_again(mergeq: Mergeq, 
     assert browser.evaluate("window.same") is True
     assert browser.evaluate("document.activeElement.id") == "q"
     assert browser.evaluate("document.querySelector('#why-acme\\\\/rocket\\\\#1').open") is True
+
+
+def test_a_branch_of_very_many_comes_up_whole_when_something_happens_to_it(
+    mergeq: Mergeq, browser: Browser, site: str
+) -> None:
+    quiet = save_many(mergeq.store, 400)[-2]  # the last but one, which is neither whole nor named
+    browser.look(DESKTOP)
+    browser.open(f"{site}/tide")
+    browser.wait("document.getElementById('live').textContent === 'Live'")
+    assert quiet.branch.repo not in browser.evaluate("document.body.innerText")
+
+    save(mergeq.store, quiet.branch, standing(399, title="Add fins"), lease=quiet)
+
+    browser.wait("document.body.innerText.includes('Add fins')")
+    assert browser.evaluate("document.querySelectorAll('details.branch').length") == 150
+    assert browser.evaluate("document.querySelectorAll('.lines li').length") == 200
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE], ids=["on a desk", "on a phone"])
+def test_very_many_branches_are_as_readable_as_few(mergeq: Mergeq, browser: Browser, site: str, width: int) -> None:
+    long = Branch("acme", "tower", "release/" + "very-" * 30 + "long")
+    save(mergeq.store, long, *(standing(number) for number in range(1001, 1301)), error=LONG)
+    save(mergeq.store, ODD, standing(1401), *(standing(number, LABEL) for number in range(1402, 1482)))
+    save_many(mergeq.store, 400)
+    browser.look(width)
+
+    browser.open(f"{site}/tide")
+
+    assert browser.evaluate("document.querySelectorAll('.lines li, .counted').length") == 201
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate(_NAMELESS) == []
+    assert browser.evaluate(_FAINT) == []
 
 
 @pytest.mark.usefixtures("crowd")

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import redis
 from werkzeug.test import TestResponse
 
 from mergeq import shipped
@@ -15,7 +16,7 @@ from mergeq.core.reason import Clause, Reason
 from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import Sandbox
 from tests.conftest import CONFIG, READY, Mergeq
-from tests.web.builders import MAIN, save, standing
+from tests.web.builders import MAIN, save, save_many, standing
 
 EVIL = '<script>alert("x")</script> {{ 7*7 }}'
 OUR_SCRIPT = """<script src="{{ url_for('static', filename='live.js') }}" defer>"""
@@ -155,6 +156,34 @@ def test_the_script_form_carries_no_markup_and_only_plain_names(busy: Mergeq) ->
     assert script.text.startswith("var tideData = {")
     assert "<" not in script.text
     assert busy.web.get("/tide.js?var=alert(1)").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/tide.json", "/api/pools", "/tide.js?var=tideData"])
+def test_documents_of_many_pools_are_sent_in_pieces_that_join_to_the_whole(mergeq: Mergeq, path: str) -> None:
+    leases = save_many(mergeq.store, 70)
+
+    pieces = [piece.decode() for piece in mergeq.web.get(path, buffered=False).iter_encoded()]
+    document = json.loads("".join(pieces).removeprefix("var tideData = ").removesuffix(";"))
+    pools = document["Pools"] if isinstance(document, dict) else document
+
+    assert max(len(re.findall('"SuccessPRs"', piece)) for piece in pieces) == 1
+    assert [one["Repo"] for one in pools] == [lease.branch.repo for lease in leases]
+
+
+@pytest.mark.parametrize("path", ["/tide.json", "/api/pools"])
+def test_a_document_that_breaks_off_does_not_end_as_if_it_were_whole(
+    start_mergeq: Callable[..., Mergeq], tmp_path: Path, path: str
+) -> None:
+    with EmbeddedRedis(tmp_path / "away") as server:
+        mergeq = start_mergeq(redis_url=server.url)
+        save_many(mergeq.store, 70)
+        answer = mergeq.web.get(path, buffered=False)
+        pieces = answer.iter_encoded()
+        assert next(pieces)[:1] in b"{["
+
+    assert mergeq.web.get(path).status_code == 503
+    with pytest.raises(redis.RedisError):
+        list(pieces)
 
 
 def test_an_empty_queue_says_so(mergeq: Mergeq) -> None:

@@ -18,13 +18,12 @@ from mergeq.core.reason import Clause, Reason
 from mergeq.store import Store
 from tests.builders import context, green, run
 from tests.conftest import CONFIG, Mergeq
-from tests.web.builders import MAIN, ODD, claim, record, save, standing
+from tests.web.builders import LABEL, MAIN, ODD, claim, record, save, save_many, standing
 
 STAGING = CONFIG + "mergeq: {queue: {retest: staging, staging_contexts: [ci/test]}}\n"
 BEGAN = 1_767_603_500.0
 
 EVIL = '"><script>alert(1)</script>'
-LABEL = Reason(Clause.LABELS, "the label lgtm", "its labels are none", "a reviewer", "add lgtm", items=("lgtm",))
 HOLD = Reason(Clause.FORBIDDEN_LABELS, "not to have hold", "it has", "whoever set it", "remove hold", items=("hold",))
 RED = Reason(Clause.CONTEXTS, "ci/test to be green", "ci/test failed", "the author", "push a fix", items=("ci/test",))
 CONFLICT = Reason(Clause.CONFLICT, "to merge cleanly", "GitHub finds a conflict", "the author", "rebase")
@@ -195,6 +194,76 @@ def test_of_many_branches_only_those_with_members_are_open_and_they_come_first(m
     names = re.findall(r'id="branch-acme/(repo-\d+)', page)
     assert names == [f"repo-{number:02}" for number in (17, 18, 19, *range(17))]
     assert len(re.findall(r'<details class="branch"', page)) == 20
+
+
+def whole(page: str) -> list[str]:
+    """The repositories of the branches that a page shows whole."""
+    return re.findall(r'<details class="branch" id="branch-acme/([\w-]+):', page)
+
+
+def lines(page: str) -> list[str]:
+    """The repositories of the branches that a page names in a line."""
+    return re.findall(r'<li id="line-acme/([\w-]+):', page)
+
+
+def test_of_very_many_branches_those_where_something_goes_on_are_whole_and_none_is_left_out(mergeq: Mergeq) -> None:
+    branches = [lease.branch.repo for lease in save_many(mergeq.store, 400)]
+    busy = branches[9::10]
+    quiet = [name for name in branches if name not in busy]
+
+    page = mergeq.web.get("/tide").text
+
+    assert sums(page) == [400, 40, 360, 0]
+    assert whole(page) == busy + quiet[:110]
+    assert page.count('<li id="pull-') == 150
+    assert lines(page) == quiet[110:310]
+    assert "150 branches are shown whole, 250 more below in short" in text(page)
+    assert "50 more branches with 0 in pool and 50 waiting are not listed. Type part of a repository" in text(page)
+
+
+def test_a_line_leads_to_the_whole_branch_whatever_else_has_its_name(mergeq: Mergeq) -> None:
+    save_many(mergeq.store, 200)
+    alike = Branch("acme", "part-191", "main-2")
+    save(mergeq.store, alike, *(standing(number) for number in range(1001, 1301)))
+
+    page = mergeq.web.get("/tide").text
+    line = page.split('id="line-acme/part-191:main"')[1]
+    found = mergeq.web.get(unescape(re.findall(r'href="([^"]+)"', line)[0])).text
+
+    assert "0 in pool 1 waiting WAIT nothing is ready" in text(line.split("</li>")[0])
+    assert re.findall(r'id="pull-([^"]+)"', found) == ["acme/part-191#191"]
+    assert '<li id="line-acme/part-191:main-2">' in found
+
+
+def test_what_waits_beside_a_pool_is_only_counted_where_there_is_too_much_of_it(mergeq: Mergeq) -> None:
+    save(mergeq.store, MAIN, standing(1), *(standing(number, LABEL) for number in range(2, 400)))
+    save(mergeq.store, ODD, standing(400), standing(401, LABEL))
+
+    page = mergeq.web.get("/tide").text
+    counted = page.split('<p class="others counted">')[1].split("</p>")[0]
+
+    assert re.findall(r'<li id="pull-acme/rocket#(\d+)', page) == ["400", "401", "1"]
+    assert "1 in pool 398 waiting" in text(page)
+    assert text(counted).split() == ["398", "outside", "the", "pool", "398", "for", "labels"]
+    assert mergeq.web.get(unescape(re.findall(r'href="([^"]+)"', counted)[0])).text.count('<li id="pull-') == 399
+
+
+def test_a_line_says_first_what_is_wrong_with_its_branch(mergeq: Mergeq) -> None:
+    save(mergeq.store, MAIN, *(standing(number) for number in range(1, 301)))
+    save(mergeq.store, Branch("acme", "tower", "main"), standing(301, LABEL), error="GitHub answered 502")
+
+    line = mergeq.web.get("/tide").text.split('<li id="line-')[1]
+
+    assert "0 in pool 1 waiting WAIT Not all is well. GitHub answered 502" in text(line.split("</li>")[0])
+
+
+def test_a_branch_that_is_alone_is_whole_however_much_is_on_it(mergeq: Mergeq) -> None:
+    save(mergeq.store, MAIN, *(standing(number) for number in range(1, 311)))
+
+    page = mergeq.web.get("/tide").text
+
+    assert page.count('<li id="pull-') == 310
+    assert "in short" not in page
 
 
 def test_a_branch_that_could_not_be_read_says_so_over_what_was_known(mergeq: Mergeq) -> None:
