@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -32,10 +32,12 @@ from mergeq.core.explain import lines
 from mergeq.core.pull import Branch
 from mergeq.github import Unreadable
 from mergeq.processes import start, stop, watch
-from mergeq.sandbox import Sandbox
-from mergeq.sandbox.rehearsal import Rehearsal
-from mergeq.sandbox.stories import Demo
 from mergeq.web.documents import explanation_json
+
+if TYPE_CHECKING:
+    from mergeq.sandbox import Sandbox
+    from mergeq.sandbox.rehearsal import Rehearsal
+    from mergeq.sandbox.stories import Demo
 
 _PARTS = {"web": "web", "worker": "worker", "second worker": "worker", "tick": "tick"}
 _UP_SECONDS = 120.0
@@ -134,6 +136,8 @@ def tick(paths: tuple[Path, ...]) -> None:
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep the repositories in this folder.")
 def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
     """Run only the demo's GitHub: real git behind GitHub's HTTP API."""
+    from mergeq.sandbox.stories import Demo  # noqa: PLC0415 -- what serves a real GitHub does not hold a pretended one
+
     with _stopping() as (stopping, caught), _github(state and state / "github") as github:
         url = github.serve(port)
         if seed:
@@ -173,6 +177,9 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
     With --config it plays your own configuration instead of the stories: the repositories and branches that it names,
     and sample pull requests against them.
     """
+    from mergeq.sandbox.rehearsal import Rehearsal  # noqa: PLC0415 -- as above
+    from mergeq.sandbox.stories import Demo  # noqa: PLC0415
+
     if as_json and not once:
         raise click.UsageError("--json needs --once")
     config = load(paths) if paths else None
@@ -547,8 +554,10 @@ def _ready(paths: tuple[Path, ...]) -> Iterator[Services]:
         yield services(settings)
 
 
-def _github(folder: Path | None) -> Sandbox:
+def _github(folder: Path | None) -> "Sandbox":
     """A sandbox with its repositories in a folder; refused when that holds an earlier run's, or there is no git."""
+    from mergeq.sandbox import Sandbox  # noqa: PLC0415 -- as above
+
     if shutil.which("git") is None:
         raise click.ClickException(
             "git is missing, and the sandbox's repositories are real; install it: apt-get install git"
@@ -644,7 +653,7 @@ def _await_up(settings: Settings, parts: _Parts, stopping: threading.Event) -> N
 
 
 def _settle(
-    stage: Demo | Rehearsal, settings: Settings, parts: _Parts, stopping: threading.Event, screen: "Screen"
+    stage: "Demo | Rehearsal", settings: Settings, parts: _Parts, stopping: threading.Event, screen: "Screen"
 ) -> bool:
     """Wait until every story has ended and nothing moves any more; False when that takes too long."""
     told: dict[str, str] = {}

@@ -69,6 +69,12 @@ def test_an_sdist_has_them_beside_the_code(built: tuple[Path, Path], tmp_path: P
     assert (home / "constraints.txt").is_file()
 
 
+def test_what_serves_a_real_github_does_not_hold_the_sandbox_in_memory() -> None:
+    program = "import sys, mergeq.cli; print([name for name in sys.modules if name.startswith('mergeq.sandbox')])"
+
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
+
+
 def test_a_missing_folder_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "mergeq").mkdir()
     (tmp_path / "mergeq" / "__init__.py").write_text((ROOT / "mergeq" / "__init__.py").read_text())
