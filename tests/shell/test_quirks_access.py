@@ -117,7 +117,7 @@ def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
 
 
 @pytest.mark.quirk("Q63")
-@pytest.mark.parametrize("route", ["graphql:Look", MERGE])
+@pytest.mark.parametrize("route", ["graphql:LastLook", MERGE])
 def test_a_token_that_ends_too_early_is_replaced_and_the_call_made_once_more(
     github: Sandbox, as_app: Callable[..., Mergeq], quirk: Quirk, route: str
 ) -> None:
