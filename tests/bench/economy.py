@@ -70,7 +70,7 @@ def idle_calls(share: float) -> Measured:
     return Measured((idle.rest + idle.statuses) / 2, f"{what}: as `idle_points`.")
 
 
-def calls_per_landing_head(share: float) -> Measured:
+def calls_per_landing(share: float) -> Measured:
     """Each pull request of which the last context becomes green lands by itself."""
     repos = max(1, round(10 * share))
     with github_and_clock() as (github, clock):
@@ -165,7 +165,7 @@ BENCHES: tuple[Bench, ...] = (
     Bench("idle_points", "pt", idle_points, limit=100),
     Bench("idle_calls", "calls", idle_calls, limit=100),
     Bench("cold_points", "pt", cold_points, limit=500),
-    Bench("calls_per_landing_head", "calls", calls_per_landing_head, limit=6),
+    Bench("calls_per_landing", "calls", calls_per_landing, limit=6),
     Bench("calls_per_landing_batch", "calls", calls_per_landing_batch, limit=7),
     Bench("slope", "-fold", slope, limit=1.2),
 )

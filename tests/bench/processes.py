@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,13 +79,22 @@ class Parts:
             store = Store(connection)
             until(are_known, every=0.5)
 
-    def memory(self) -> dict[str, float]:
-        """Megabytes of memory that web, worker, tick and redis hold, what several processes share counted once."""
-        return {name: sum(map(_resident, family)) for name, family in self._families()}
+    def memory(self) -> dict[str, tuple[float, float]]:
+        """Megabytes of web, worker, tick and redis: the largest resident set of one process of theirs, and what all of
+        them hold together, with what several share counted once.
+        """
+        found: dict[str, tuple[float, float]] = {}
+        for name, family in self._families():
+            largest, held = found.get(name, (0.0, 0.0))
+            found[name] = max(largest, *map(_resident, family)), held + sum(map(_share, family))
+        return found
 
     def cpu(self) -> dict[str, float]:
         """CPU seconds that each has used, by itself and by processes of its own."""
-        return {name: sum(map(cpu_of, family)) for name, family in self._families()}
+        used = defaultdict[str, float](float)
+        for name, family in self._families():
+            used[name] += sum(map(cpu_of, family))
+        return used
 
     def _families(self) -> Iterator[tuple[str, set[int]]]:
         for child in children_of(self.pid):
@@ -104,6 +114,13 @@ def _fields(pid: int) -> list[str]:
 
 
 def _resident(pid: int) -> float:
+    """Megabytes of a process's resident set."""
+    pages = _read(pid, "statm").split() or ["0", "0"]
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _share(pid: int) -> float:
+    """Megabytes of a process, of what it shares its part."""
     found = re.search(r"^Pss: +(\d+) kB", _read(pid, "smaps_rollup"), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 
