@@ -13,7 +13,7 @@ from mergeq.core.pull import Branch, Row
 from mergeq.core.query import scope_of, scope_owner
 from mergeq.github import HeldBack, Unreadable
 from mergeq.store import RUNS, TIP
-from mergeq.sync import is_served, reading
+from mergeq.sync import is_served, readings
 
 _AT_ONCE = 102  # pull requests that are read in one go, by three calls; then it is the turn of others
 
@@ -140,7 +140,7 @@ def read_on(services: Services, scope: str) -> tuple[list[Branch], bool]:
         services.log.warning("what changed could not be read", scope=scope, error=str(error))
         return store.mark(marks, at), False
     store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
-    found = (reading(mark.branch, mark.number, seen[mark.node]) for mark in marks)
+    found = (each for mark in marks for each in readings(mark.branch, mark.number, seen[mark.node]))
     served = [one if one.branch and is_served(services, one.branch) else replace(one, branch=None) for one in found]
     return store.send(store.keep(served, (), at), services.now()), len(marks) == _AT_ONCE
 

@@ -30,7 +30,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
 
     Of GitHub that alone is read which is marked, or was never read; where nothing is, the branch is judged again by
     what is known. A branch that cannot be read is saved as it was known, with the error and no action, so that the page
-    says why nothing happens; it is tried again by itself.
+    says why nothing happens; it is tried again by itself. One that nobody wants to reach any more is forgotten then.
     """
     branch, store = lease.branch, services.store
     before = store.pool(branch)
@@ -42,10 +42,12 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         seen = _situation(reading, facts, before, reads_runs=bool(marks.keys() & {ALL, RUNS}))
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
-        known = before.pool if before else Pool(branch, "")
+        is_left = before is not None and not before.runs and not store.numbers(branch)  # as when it has another name
+        known = before.pool if before is not None and not is_left else Pool(branch, "")
         saved = _saved(services, known, Decision(Wait("the branch could not be read")), before.runs if before else ())
-        saved = replace(saved, error=str(error))
-        store.try_again(branch, services.now(), _OUTAGE, _SOME_TIME)
+        if not is_left:
+            saved = replace(saved, error=str(error))
+            store.try_again(branch, services.now(), _OUTAGE, _SOME_TIME)
     else:
         store.unmark(branch, {field: one for field, one in marks.items() if field == RUNS})
         _keep(services, lease, seen)
@@ -105,7 +107,7 @@ def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]
         store.keep_rows(row for row in read.rows if (was := before.get(row.number)) and row.thinks_otherwise(was))
         seen |= services.github.pulls(branch.org, [row.node for row in new if row.node not in seen])
     store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
-    found = [reading(branch, number, seen[node]) for number, node in nodes.items()]
+    found = [each for number, node in nodes.items() for each in readings(branch, number, seen[node])]
     if read.rows is not None:
         open_here = {row.number for row in read.rows} | nodes.keys()
         found += [Reading(repo, number, None) for number in there if number not in open_here]
@@ -113,14 +115,15 @@ def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]
     return _after(services, branch, marks)
 
 
-def reading(branch: Branch, number: int, one: Seen) -> Reading:
-    """A pull request that was read, as it is kept: on the branch that it wants to reach now, and `branch` where that
-    could not be read.
+def readings(branch: Branch, number: int, one: Seen) -> list[Reading]:
+    """A pull request that was known on a branch, as it is kept: on the one that it wants to reach now, and on `branch`
+    where that could not be read. Where its repository has another name now, it is gone from the old one (Q27).
     """
     if one.pull is None:
-        return Reading(branch.full_repo, number, None if one.is_gone else branch)
-    where = one.pull.branch if one.pull.is_open else None
-    return Reading(one.pull.branch.full_repo, number, where, one.pull.head_sha, one.pull, one.row)
+        return [Reading(branch.full_repo, number, None if one.is_gone else branch)]
+    now = one.pull.branch
+    found = [Reading(now.full_repo, number, now if one.pull.is_open else None, one.pull.head_sha, one.pull, one.row)]
+    return found if now.full_repo == branch.full_repo else [*found, Reading(branch.full_repo, number, None)]
 
 
 def _is_no_news(known: BranchFacts | None, field: str, marked: Marked) -> bool:

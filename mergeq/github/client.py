@@ -56,6 +56,7 @@ _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait long
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
 _TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 _AGENT = "mergeq"
+_MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where it did nothing
 _LIST = 100  # what GitHub shows of any list at most at once
 
 
@@ -709,6 +710,8 @@ class GitHub:
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
         if not self._charge(account, "core", kind, 1, headers, HTTPStatus.OK):
             self._meter.note_silence(account, "core")
+        if isinstance(data, dict) and data.get("message") == _MOVED:
+            raise Refused(HTTPStatus.MOVED_PERMANENTLY, f"{path} is somewhere else now: {data.get('url', '')}")
         return data
 
     def _speak_for(self, owner: str, resource: str) -> tuple[str, str]:

@@ -256,6 +256,21 @@ def test_one_that_search_misses_is_asked_for_before_it_is_forgotten(github: Sand
     assert [one.pull.number for one in pool.pool.standings] == [pull.number]
 
 
+def test_what_is_known_by_an_old_name_of_a_repository_is_known_by_the_new_one_alone(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    """Q27."""
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
+    mergeq.sweep_and_work()
+    fault(github, "repo.rename", match={"repo": "acme/rocket"}, args={"to": "launcher"})
+
+    mergeq.sweep_and_work(3)
+
+    assert mergeq.store.branch_of("acme/rocket", pull.number) is None
+    assert mergeq.store.branch_of("acme/launcher", pull.number) == Branch("acme", "launcher", "main")
+    assert [str(saved.pool.branch) for saved in mergeq.store.pools()] == ["acme/launcher:main"]
+
+
 def test_where_webhooks_come_sweeps_are_rare(github: Sandbox, told: Mergeq) -> None:
     github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"})
 
