@@ -8,7 +8,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from math import isfinite
 from typing import Any, TypeVar
@@ -20,10 +20,46 @@ from mergeq.core.batch import Conflict, Run
 from mergeq.core.budget import Hold, Spent
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
-from mergeq.core.pool import Arrival, Pool, Refusal, Unproved
-from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Method, PullRequest, Row
+from mergeq.core.pool import Arrival, Refusal, Unproved
+from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Row
+from mergeq.store import scripts
+from mergeq.store.values import (
+    Away,
+    Delivered,
+    Intent,
+    Judged,
+    Lease,
+    LeaseLost,
+    Marked,
+    Reading,
+    SavedPool,
+    Wanted,
+)
+
+__all__ = [
+    "ALL",
+    "LEASE_SECONDS",
+    "LIST",
+    "RUNS",
+    "TIP",
+    "Away",
+    "Delivered",
+    "Intent",
+    "Judged",
+    "Lease",
+    "LeaseLost",
+    "Marked",
+    "Reading",
+    "SavedPool",
+    "Store",
+    "Wanted",
+    "cursor_of",
+    "held",
+    "reaching",
+]
 
 T = TypeVar("T")
+_Field = tuple[str, str, str, Hint | None]
 
 _P = "mergeq:"
 DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
@@ -81,364 +117,25 @@ _HISTORY_LIMIT = 100_000
 _POOLS_AT_ONCE = 32  # some hundred kilobytes each time, where a pool has some ten pull requests
 
 
-class Away(Exception):
-    """Redis does not answer, or not in time; the text is the kind of failure."""
-
-
-class LeaseLost(Exception):
-    """Somebody else may act on this branch now; whatever was about to be written is not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses
-    the other.
-    """
-
-    branch: Branch
-    token: int
-
-
-@dataclass(frozen=True, slots=True)
-class SavedPool:
-    """A pool with the action chosen for it, as pages and workers read it. `id` names this decision."""
-
-    id: str
-    pool: Pool
-    action: str
-    targets: tuple[int, ...]
-    why: str
-    at: float
-    config: str
-    error: str = ""
-    run: str = ""
-    abandon: tuple[tuple[str, str], ...] = ()
-    runs: tuple[Run, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """By which configuration a branch was judged last, and whether something goes on there: in its pool, under test, or
-    an error that is to end.
-    """
-
-    config: str
-    is_busy: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A write that is about to be sent. Found again after a crash, it is resolved by re-reading, never by sending it
-    again (D6).
-    """
-
-    saved: SavedPool
-    number: int
-    head_sha: str
-    method: Method
-    base_sha: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which history records are asked for; what is left at its default narrows nothing.
-
-    `repo` is ``ORG/REPO`` and `branch` a branch's bare name. `state` is an outcome, or Tide's ``success`` or
-    ``failure``, which ask whether anything is said in `err` (T8.7). `since` counts as in, `until` as out.
-    """
-
-    repo: str = ""
-    branch: str = ""
-    pull: int | None = None
-    author: str = ""
-    action: str = ""
-    state: str = ""
-    since: float | None = None
-    until: float | None = None
-
-    def admits(self, record: HistoryRecord) -> bool:
-        """Whether a record is wanted, its time apart; `pull` and `author` must meet in one target (T8.17)."""
-        repo, _, branch = record.branch.partition(":")
-        met = [t for t in record.targets if self.pull in {None, t.number} and self.author in {"", t.author}]
-        return (
-            self.repo in {"", repo}
-            and self.branch in {"", branch}
-            and self.action in {"", record.action}
-            and self.state in {"", record.outcome.value, "failure" if record.err else "success"}
-            and (bool(met) or (self.pull is None and not self.author))
-        )
-
-
-_Field = tuple[str, str, str, Hint | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """One thing to be read again: its GraphQL id where that is known, what events said of it, and a number that grows
-    with each time it is marked.
-    """
-
-    serial: int
-    node: str = ""
-    hints: tuple[Hint, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A pull request as it was read, on the `branch` it wants to reach; on None when it is not open any more. `pull` is
-    None when it could not be read in full, `row` when the next sweep is to read it again.
-    """
-
-    full_repo: str
-    number: int
-    branch: Branch | None
-    head_sha: str = ""
-    pull: PullRequest | None = None
-    row: Row | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What a delivery touched: how many things, and the branches that were not marked before."""
-
-    touched: int
-    fresh: tuple[Branch, ...]
-
-
-_CLAIM = """
-local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
-local held = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if held and tonumber(held) > tonumber(ARGV[2]) then return 0 end
-if not dirty and not held then return 0 end
-local token = redis.call('INCR', KEYS[4])
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[1], token)
-return token
-"""
-_EXTEND = """
-if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-return 1
-"""
-_RELEASE = """
-if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
-return 1
-"""
-_WRITE = """
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-for _, command in ipairs(cjson.decode(ARGV[3])) do redis.call(unpack(command)) end
-return 1
-"""
-_UNMARK = """
-for i = 1, #ARGV, 2 do
-  local known = redis.call('HGET', KEYS[1], ARGV[i])
-  if known and cjson.decode(known).serial == tonumber(ARGV[i + 1]) then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
-"""
-_MARKING = """
-local prefix, now = ARGV[1], ARGV[2]
-local function mark(branch, field, node, hint)
-  local known = redis.call('HGET', prefix .. branch, field)
-  local marked = known and cjson.decode(known) or {}
-  marked.node, marked.hints = marked.node or '', marked.hints or {}
-  marked.serial = redis.call('INCR', KEYS[2])
-  if node ~= '' then marked.node = node end
-  if hint and hint ~= cjson.null and #marked.hints < 20 then table.insert(marked.hints, hint) end
-  local text = cjson.encode(marked)
-  if #marked.hints == 0 then text = text:gsub('"hints":{}', '"hints":[]') end
-  redis.call('HSET', prefix .. branch, field, text)
-  return redis.call('ZADD', KEYS[1], 'NX', now, branch) == 1
-end
-"""
-_MARK = (
-    _MARKING
-    + """
-local fresh = {}
-for _, one in ipairs(cjson.decode(ARGV[3])) do
-  if mark(one[1], one[2], one[3], one[4]) then table.insert(fresh, one[1]) end
-end
-return fresh
-"""
-)
-_KEEP = """
-local touched = {}
-local function line(sha, text, is_there)
-  local key = KEYS[2]
-  local known = {}
-  for one in (redis.call('HGET', key, sha) or ''):gmatch('[^\\n]+') do
-    if one ~= text then table.insert(known, one) end
-  end
-  if is_there then table.insert(known, text) end
-  if #known > 0 then redis.call('HSET', key, sha, table.concat(known, '\\n')) else redis.call('HDEL', key, sha) end
-end
-for _, one in ipairs(cjson.decode(ARGV[1])) do
-  local repo, number, branch, sha, at, pull, row = unpack(one)
-  local name, rows = repo .. '#' .. number, KEYS[4] .. repo:match('^[^/]+')
-  local old, old_sha = (redis.call('HGET', KEYS[1], name) or ''):match('^(%S+) (%S*)$')
-  local read = old and redis.call('HGET', KEYS[3] .. old, number)
-  if not (read and read:sub(1, 17) > at) and (old or branch ~= '') then
-    if branch ~= '' and pull == '' and old then branch, sha = old, old_sha end
-    if old and old ~= branch then
-      redis.call('HDEL', KEYS[3] .. old, number)
-      redis.call('HDEL', KEYS[6] .. old, number)
-      table.insert(touched, old)
-    end
-    if old and (old ~= branch or old_sha ~= sha) then line(repo .. '@' .. old_sha, old .. ' ' .. number, false) end
-    if branch == '' then
-      redis.call('HDEL', KEYS[1], name)
-      redis.call('HDEL', rows, name)
-    else
-      redis.call('HSET', KEYS[3] .. branch, number, at .. ' ' .. pull)
-      redis.call('HSET', KEYS[1], name, branch .. ' ' .. sha)
-      line(repo .. '@' .. sha, branch .. ' ' .. number, true)
-      if row == '' then redis.call('HDEL', rows, name) else redis.call('HSET', rows, name, row) end
-      table.insert(touched, branch)
-    end
-  end
-end
-for _, one in ipairs(cjson.decode(ARGV[2])) do
-  local branch, at, state = unpack(one)
-  local read = redis.call('HGET', KEYS[5], branch)
-  if not (read and read:sub(1, 17) > at) then
-    redis.call('HSET', KEYS[5], branch, at .. ' ' .. state)
-    if not read or read:sub(19) ~= state then table.insert(touched, branch) end
-  end
-end
-return touched
-"""
-_PACE = """
-local now, interval, burst, count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local turn = redis.call('HGET', KEYS[2], ARGV[6])
-if turn and ARGV[7] ~= '1' then
-  if tonumber(turn) > now then return tostring(tonumber(turn) - now) end
-  redis.call('HDEL', KEYS[2], ARGV[6])
-  return '0'
-end
-local due = math.max(tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), now)
-redis.call('HSET', KEYS[1], ARGV[1], tostring(due + count * interval))
-local wait = due - burst * interval - now
-if wait <= 0 or ARGV[7] == '1' then return '0' end
-redis.call('HSET', KEYS[2], ARGV[6], tostring(now + wait))
-return tostring(wait)
-"""
-_DELIVER = (
-    _MARKING
-    + """
-local deliveries, heads, working, pools = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local heard, counters, arrivals, swept, later = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local said = cjson.decode(ARGV[3])
-if said.scope ~= '' then redis.call('HSET', heard, said.scope, now) end
-redis.call('ZREMRANGEBYSCORE', deliveries, '-inf', now)
-if redis.call('ZADD', deliveries, 'NX', ARGV[5], ARGV[4]) == 0 then
-  redis.call('HINCRBYFLOAT', counters, said.duplicate, 1)
-  return false
-end
-local fresh, found, noted = {}, 0, {}
-local function note(branch, field, node, hint)
-  local subject = branch .. ' ' .. field
-  if noted[subject] then return end
-  noted[subject], found = true, found + 1
-  if mark(branch, field, node, hint) then table.insert(fresh, branch) end
-end
-local function is_known(branch)
-  return redis.call('HEXISTS', pools, branch) == 1 or redis.call('ZSCORE', KEYS[1], branch)
-    or redis.call('ZSCORE', working, branch) or redis.call('ZSCORE', later, branch)
-end
-for _, one in ipairs(said.fields) do
-  if one[2] ~= 'tip' or is_known(one[1]) then note(one[1], one[2], one[3], one[4]) end
-end
-if said.head ~= '' then
-  for line in (redis.call('HGET', heads, said.head) or ''):gmatch('[^\\n]+') do
-    local branch, field = line:match('^(%S+) (%S+)$')
-    note(branch, field, '', field ~= 'runs' and said.hint or nil)
-  end
-end
-if said.arrival ~= cjson.null then
-  local number, known = said.arrival[1], redis.call('HGET', arrivals, said.arrival[1])
-  known = known and cjson.decode(known)
-  if not known or (known.head_sha ~= said.arrival[2] and known.not_after <= said.arrival[3]) then
-    redis.call('HSET', arrivals, number, ARGV[6])
-  end
-end
-if said.sweep then
-  found = found + 1
-  redis.call('DEL', swept)
-end
-redis.call('HINCRBYFLOAT', counters, found > 0 and said.queued or said.otherwise, 1)
-return {found, fresh}
-"""
-)
-_SWEEP = """
-local before = redis.call('HGET', KEYS[1], ARGV[1])
-if before and tonumber(ARGV[2]) - tonumber(before) < tonumber(ARGV[3]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
-"""
-_OVERDUE = """
-for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
-  redis.call('ZREM', KEYS[3], branch)
-end
-for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])) do
-  local branch, field = one:match('^(%S+) (%S+)$')
-  if field ~= '-' then redis.call('HSETNX', ARGV[3] .. branch, field, '{"serial":0}') end
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
-  redis.call('ZREM', KEYS[4], one)
-end
-for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
-end
-local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
-for _, branch in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], branch) end
-return overdue
-"""
-_SPEND = """
-local now, ends = tonumber(ARGV[1]), tonumber(redis.call('HGET', KEYS[1], 'ends_at') or '0')
-local told = cjson.decode(ARGV[5])
-local known = redis.call('HGET', KEYS[1], 'limit')
-if ends <= now or (told.ends_at and told.ends_at > ends + 60) then
-  redis.call('DEL', KEYS[1])
-  ends, known = told.ends_at or now + 3600, false
-elseif told.ends_at and not known then
-  ends = told.ends_at
-end
-redis.call('HSET', KEYS[1], 'ends_at', ends)
-redis.call('HINCRBYFLOAT', KEYS[1], 'points:' .. ARGV[2], ARGV[3])
-local left = tonumber(redis.call('HGET', KEYS[1], 'remaining') or '0')
-if told.ends_at and told.ends_at > ends - 60 then
-  if known and tonumber(known) == told.limit and left < told.remaining then told.remaining = left end
-  redis.call('HSET', KEYS[1], 'limit', told.limit, 'remaining', told.remaining)
-elseif known then
-  redis.call('HSET', KEYS[1], 'remaining', math.max(left - tonumber(ARGV[3]), 0))
-end
-redis.call('EXPIRE', KEYS[1], 36000)
-redis.call('SADD', KEYS[2], ARGV[4])
-redis.call('HINCRBYFLOAT', KEYS[3], ARGV[6], ARGV[3])
-redis.call('HINCRBYFLOAT', KEYS[3], ARGV[7], 1)
-"""
-_HOLD = """
-local before = redis.call('HGET', KEYS[1], ARGV[1])
-if before and cjson.decode(before)['until'] >= tonumber(ARGV[2]) then return end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-"""
-
-
 class Store:
     """The one reader and writer of Redis. Keys are listed at the top of this module and nowhere else."""
 
     def __init__(self, connection: "redis.Redis") -> None:
         self._redis: Any = connection
         script: Any = connection.register_script
-        self._claim, self._extend, self._release = script(_CLAIM), script(_EXTEND), script(_RELEASE)
-        self._write, self._deliver, self._overdue = script(_WRITE), script(_DELIVER), script(_OVERDUE)
-        self._sweep, self._spend, self._hold = script(_SWEEP), script(_SPEND), script(_HOLD)
-        self._mark, self._unmark, self._kept = script(_MARK), script(_UNMARK), script(_KEEP)
-        self._pace = script(_PACE)
+        self._claim = script(scripts.CLAIM)
+        self._extend = script(scripts.EXTEND)
+        self._release = script(scripts.RELEASE)
+        self._write = script(scripts.WRITE)
+        self._deliver = script(scripts.DELIVER)
+        self._overdue = script(scripts.OVERDUE)
+        self._sweep = script(scripts.SWEEP)
+        self._spend = script(scripts.SPEND)
+        self._hold = script(scripts.HOLD)
+        self._mark = script(scripts.MARK)
+        self._unmark = script(scripts.UNMARK)
+        self._kept = script(scripts.KEEP)
+        self._pace = script(scripts.PACE)
 
     def ping(self) -> None:
         """Raise redis.RedisError when Redis does not answer."""
