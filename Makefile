@@ -60,7 +60,7 @@ soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer jud
 	@$(BIN)/python -m pytest -q -m foreign tests/foreign $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
-	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell $(ARGS) || exit 1; \
+	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell tests/bench $(ARGS) || exit 1; \
 	done
 
 screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium

@@ -1,6 +1,7 @@
 """The benches themselves: each works, and what they write is what readers of it expect. Nothing is timed here."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,9 +15,14 @@ from tests.bench.frame import Bench, Figure, Measured, results, table, take
 FOLDER = Path(__file__).parent
 
 
+IN_SOAK = pytest.mark.skipif("MERGEQ_JUDGE_EVERY_ANSWER" not in os.environ, reason="half a minute; in make soak")
+
+
 def grouped(bench: Bench) -> ParameterSet:
     """Figures that one run gives are taken in one process."""
-    return pytest.param(bench, id=bench.id, marks=pytest.mark.xdist_group(f"bench {bench in reaction.BENCHES}"))
+    starts_processes = bench in reaction.BENCHES
+    group = pytest.mark.xdist_group(f"bench {starts_processes}")
+    return pytest.param(bench, id=bench.id, marks=[group, IN_SOAK] if starts_processes else [group])
 
 
 @pytest.mark.parametrize("bench", [grouped(bench) for bench in BENCHES])
