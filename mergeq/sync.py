@@ -1,5 +1,6 @@
 """Gather the facts of a branch, reading of GitHub what is marked alone; let the core decide, and save that."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -300,8 +301,9 @@ def _runs(
     last = {run.id: run.contexts for run in before.runs} if before else {}
     last = {run.id: last.get(run.id, run.contexts) for run in runs}
     open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
-    unheard = (run for run in open_runs if last[run.id] is None and not run.ref)  # whose own head may long be tested
-    if is_read or any(unheard) or any(deadline(run, settings) <= now for run in open_runs):
+    shas = Counter(run.staged_sha for run in runs)
+    old = (not run.ref or shas[run.staged_sha] > 1 for run in open_runs if last[run.id] is None)  # may long be tested
+    if is_read or any(old) or any(deadline(run, settings) <= now for run in open_runs):
         read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
         last |= {run.id: contexts for run, contexts in zip(open_runs, read, strict=True)}
     found = []
