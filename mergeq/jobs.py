@@ -217,7 +217,7 @@ def read_on(search: str) -> None:
         return
     _send_for(services, fresh)
     if has_more:
-        services.queue.enqueue(read_on, search, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60)
+        _put(services, read_on, search)
 
 
 def work(services: Services) -> None:
@@ -280,9 +280,7 @@ def _enqueue(services: Services, job: Callable[[str], None], search: str) -> boo
     """Enqueue a job about a search, unless the same is waiting or running already."""
     name = f"{job.__name__}-{hashlib.sha256(search.encode()).hexdigest()[:16]}"
     try:
-        services.queue.enqueue(
-            job, search, job_id=name, unique=True, job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=60
-        )
+        _put(services, job, search, job_id=name, unique=True)
     except DuplicateJobError:
         return False
     return True
@@ -297,7 +295,12 @@ def _judge_again(services: Services) -> None:
 
 def _send_for(services: Services, branches: Iterable[Branch]) -> None:
     for branch in branches:
-        services.queue.enqueue(turn, str(branch), job_timeout=_TURN_SECONDS, result_ttl=0, failure_ttl=3600)
+        _put(services, turn, str(branch), failure_ttl=3600)
+
+
+def _put(services: Services, job: Callable[[str], None], about: str, **options: Any) -> None:
+    """Enqueue a job, of which nothing is kept but for a while that it failed."""
+    services.queue.enqueue(job, about, **{"job_timeout": _TURN_SECONDS, "result_ttl": 0, "failure_ttl": 60, **options})
 
 
 class _Worker(Worker):

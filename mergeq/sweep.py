@@ -84,7 +84,7 @@ def watch(services: Services, search: str) -> list[Branch]:
         return []
     found = store.judged().items()
     busy = [branch for branch, one in found if one.is_busy and scope in {branch.org, branch.full_repo}]
-    return store.mark_fields(busy, (TIP, RUNS), services.now())
+    return store.mark_parts(busy, (TIP, RUNS), services.now())
 
 
 def sweep(services: Services, search: str) -> list[Branch]:

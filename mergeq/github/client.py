@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Self, TypeVar, cast
@@ -60,6 +60,7 @@ _MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where 
 _LIST = 100  # what GitHub shows of any list at most at once
 
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -270,31 +271,40 @@ class GitHub:
         return Look(state, found, tuple(rows) if listed else None)
 
     def pulls(self, owner: str, ids: Sequence[str]) -> dict[str, Seen]:
-        """Pull requests of any repositories of one owner by their GraphQL ids, a few dozen in a call. Raises
-        Unreadable when none can be read; what spoils the answer for others is found by halves, and stays unread alone.
+        """Pull requests of any repositories of one owner by their GraphQL ids, a few dozen in a call; one that cannot
+        be read at all is not in full. Raises Unreadable when none can be.
         """
-        left, found, failures = [list(ids)] if ids else [], dict[str, Seen](), 0
+
+        def read(part: Sequence[str]) -> dict[str, Seen]:
+            variables: dict[str, Any] = {"ids": list(part)}
+            nodes = self._read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
+            return self._seen(variables["ids"], nodes)
+
+        return dict.fromkeys(ids, Seen()) | self._in_parts(ids, lambda: self._page_size(owner), read)
+
+    def _in_parts(
+        self, wanted: Sequence[K], size: Callable[[], int], read: Callable[[Sequence[K]], dict[K, T]]
+    ) -> dict[K, T]:
+        """What `read` gives of many things, no more than `size` at once, of which it may read only the first. What
+        spoils the answer for others is found by halves, and is missing. Raises Unreadable when nothing can be read.
+        """
+        left, found, failures = [list(wanted)] if wanted else [], dict[K, T](), 0
         while left:
-            part, size = left.pop(), self._page_size(owner)
-            if len(part) > size:
-                left.append(part[size:])
-                part = part[:size]
-            variables: dict[str, Any] = {"ids": part}
+            part, most = left.pop(), size()
+            if len(part) > most:
+                left.append(part[most:])
+                part = part[:most]
             try:
-                nodes = self._read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
+                seen = read(part)
             except Unreadable:
                 failures += 1
-                if failures > _FAILURES or len(ids) == 1:
+                if failures > _FAILURES:
                     raise
-                if len(part) == 1:
-                    found[part[0]] = Seen()
-                else:
-                    left += [part[len(part) // 2 :], part[: len(part) // 2]]
+                half = len(part) // 2
+                left += [part[half:], part[:half]] if half else []
             else:
-                failures = 0
-                found |= self._seen(variables["ids"], nodes)
-                if len(nodes) < len(part):
-                    left.append(part[len(nodes) :])
+                failures, found = 0, found | seen
+                left += [part[len(seen) :]] if len(seen) < len(part) else []
         return found
 
     def _page_size(self, owner: str) -> int:
@@ -409,26 +419,17 @@ class GitHub:
         """
         found: dict[Branch, Look | None] = {}
         for owner, theirs in groupby(sorted(branches), key=lambda branch: branch.org):
-            left = list(theirs)
-            while left:
-                found |= self._states_of(owner, left[:_STATES], blocker_label)
-                del left[:_STATES]
+            read = partial(self._states_of, owner, blocker_label)
+            named = list(theirs)
+            found |= dict.fromkeys(named) | self._in_parts(named, lambda: _STATES, read)
         return found
 
-    def _states_of(self, owner: str, branches: Sequence[Branch], blocker_label: str) -> dict[Branch, Look | None]:
-        """The states of a few branches; what spoils the answer for all is found by halves."""
+    def _states_of(self, owner: str, blocker_label: str, branches: Sequence[Branch]) -> dict[Branch, Look | None]:
         variables = {"owner": owner} | _blocking(blocker_label)
         for index, branch in enumerate(branches):
             names = {"name": branch.repo, "base": branch.name, "ref": f"refs/heads/{branch.name}"}
             variables |= {f"{name}{index}": value for name, value in names.items()}
-        try:
-            answer = self._read(documents.states_of(len(branches)), variables, f"{len(branches)} branches of {owner}")
-        except Unreadable:
-            if len(branches) == 1:
-                return {branches[0]: None}
-            half = len(branches) // 2
-            parts = (self._states_of(owner, part, blocker_label) for part in (branches[:half], branches[half:]))
-            return {branch: state for part in parts for branch, state in part.items()}
+        answer = self._read(documents.states_of(len(branches)), variables, f"{len(branches)} branches of {owner}")
         nodes = [answer[f"branch{index}"] for index in range(len(branches))]
         return {
             branch: Look(_state(branch, node), count=node["open"]["totalCount"]) if _is_it(branch, node) else None
@@ -776,7 +777,7 @@ class GitHub:
         and leaves in `variables` what it came to (Q1, Q2).
 
         Partial data with errors is not used (Q3), but of pull requests that were asked for by their ids, or what stands
-        beside them: those are then as if they could not be read.
+        beside them, or of many branches: those are then as if they could not be read.
         """
         owner = owner or variables.get("owner") or scope_owner(variables["query"])
 
@@ -796,10 +797,8 @@ class GitHub:
             except TransportQueryError as error:
                 too_much = not _TOO_MUCH.isdisjoint(_types(error))
                 many = max(len(variables.get("ids", ())), variables.get("first", 0))
-                if "ids" not in variables or (too_much and many > 1) or not parse.is_usable(error.data):
-                    raise
-                usable = parse.without(cast("dict[str, Any]", error.data), error.errors or [])
-                if usable is None:
+                usable = parse.usable(error.data, error.errors or [])
+                if usable is None or (too_much and many > 1):
                     raise
                 answer = usable
             return cast("dict[str, Any]", documents.completed(answer, lacking))

@@ -362,44 +362,45 @@ def _results(rollup: dict[str, Any]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted([*counts, *((one["state"], one["count"]) for one in statuses)]))
 
 
-def is_usable(data: Any) -> bool:
-    """Whether the gaps of partial data can be told: it has the tip of a branch, the page that was asked for, and a
-    place for each pull request.
-    """
-    if not data or data.get("nodes") is None:
-        return False
-    if "repository" not in data:
-        return True
-    repo = data["repository"] or {}
-    page = repo.get("pullRequests", {"pageInfo": {"hasNextPage": False}, "nodes": []}) or {}
-    return bool((repo.get("ref") or {}).get("target") and page.get("pageInfo") and page.get("nodes") is not None)
-
-
-def without(data: dict[str, Any], errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+def usable(data: Any, errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """Partial data with everything an error is about taken away, so that it is missed and not taken for empty: that
-    pull request, the blockers, or the rules (Q3). A pull request that is not there any more has no number. None when
-    an error does not say what it is about.
+    pull request, the blockers, the rules, or one of many branches (Q3). A pull request that is not there any more has
+    no number. None where the gaps cannot be told.
     """
-    repo = data.get("repository")
+    if not data or not ("branch0" in data or _has_places(data)):
+        return None
+    found: dict[str, Any] = data
+    repo = found.get("repository")
     for error in errors:
         match error.get("path"):
-            case ["nodes", int(index), *_] if index in range(len(data["nodes"])):
-                node = data["nodes"][index]
+            case [str(name), *_] if name.startswith("branch") and name in found:
+                found[name] = None
+            case ["nodes", int(index), *_] if index in range(len(found["nodes"])):
+                node = found["nodes"][index]
                 is_gone = node is None and error.get("type") == "NOT_FOUND"
-                data["nodes"][index] = {} if is_gone else {"number": (node or {}).get("number")}
+                found["nodes"][index] = {} if is_gone else {"number": (node or {}).get("number")}
             case ["repository", "pullRequests", "nodes", int(index), *_] if repo is not None:
                 rows = repo["pullRequests"]["nodes"]
-                if index in range(len(rows)):
-                    rows[index] = (
-                        {"id": rows[index].get("id"), "number": rows[index]["number"]} if rows[index] else None
-                    )
+                if index in range(len(rows)) and rows[index]:
+                    rows[index] = {"id": rows[index].get("id"), "number": rows[index]["number"]}
             case ["repository", "issues", *_] if repo is not None:
                 repo["issues"] = None
             case _ if repo is not None:
                 repo["ref"]["rules"] = None
             case _:
                 return None
-    return data
+    return found
+
+
+def _has_places(data: dict[str, Any]) -> bool:
+    """Whether there is a place for each pull request, and of a branch its tip and the page that was asked for."""
+    if data.get("nodes") is None:
+        return False
+    if "repository" not in data:
+        return True
+    repo = data["repository"] or {}
+    page = repo.get("pullRequests", {"pageInfo": {"hasNextPage": False}, "nodes": []}) or {}
+    return bool((repo.get("ref") or {}).get("target") and page.get("pageInfo") and page.get("nodes") is not None)
 
 
 def login(actor: dict[str, Any] | None) -> str:

@@ -63,7 +63,7 @@ _Field = tuple[str, str, str, Hint | None]
 
 _P = "mergeq:"
 DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
-MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number, ALL, TIP or RUNS -> Marked
+MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number, ALL, TIP, LIST or RUNS -> Marked
 MARK = _P + "mark"  # counter of marks
 WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
@@ -143,23 +143,19 @@ class Store:
 
     # the dirty set and leases (D9)
 
-    def mark_dirty(self, branches: Iterable[Branch], now: float) -> list[Branch]:
-        """Note that branches need a look, at all that is on them; returns those that were not marked already, for whom
-        a job is to be enqueued.
-        """
-        return self._marked([(str(branch), ALL, "", None) for branch in branches], now)
-
-    def send(self, branches: Iterable[Branch], now: float) -> list[Branch]:
-        """Note that branches are to be judged again, by what is known of them; returns as `mark_dirty` does."""
-        return [branch for branch in branches if self._redis.zadd(DIRTY, {str(branch): now}, nx=True)]
-
     def mark(self, marks: Iterable[Mark], now: float) -> list[Branch]:
-        """Note what is to be read again; returns as `mark_dirty` does."""
+        """Note what is to be read again; returns the branches that were not marked already, for whom a job is to be
+        enqueued.
+        """
         return self._marked([_field(mark) for mark in marks], now)
 
-    def mark_fields(self, branches: Iterable[Branch], fields: Sequence[str], now: float) -> list[Branch]:
-        """The same as `mark` for parts of branches that are none of their pull requests."""
-        return self._marked([(str(branch), field, "", None) for branch in branches for field in fields], now)
+    def mark_parts(self, branches: Iterable[Branch], parts: Sequence[str], now: float) -> list[Branch]:
+        """The same for parts of branches that are none of their pull requests: ALL, TIP, RUNS."""
+        return self._marked([_part(branch, part) for branch in branches for part in parts], now)
+
+    def send(self, branches: Iterable[Branch], now: float) -> list[Branch]:
+        """Note that branches are to be judged again, by what is known of them; returns as `mark` does."""
+        return [branch for branch in branches if self._redis.zadd(DIRTY, {str(branch): now}, nx=True)]
 
     def _marked(self, fields: "list[_Field]", now: float) -> list[Branch]:
         if not fields:
@@ -222,7 +218,7 @@ class Store:
         which something was heard now. An `arrival` (``ORG/REPO``, number) replaces one that is older and of another
         head (Q68). `sweep` has every sweep be due at once.
         """
-        fields = [*map(_field, marks), *((str(branch), ALL, "", None) for branch in whole)]
+        fields = [*map(_field, marks), *(_part(branch, ALL) for branch in whole)]
         repo, number, came = arrival or ("", 0, None)
         said = {
             "fields": fields,
@@ -295,14 +291,6 @@ class Store:
         return self._redis.zscore(DIRTY, str(branch)) is not None
 
     # pools
-
-    def begin_ref_sweep(self, branch: Branch, now: float, period: float) -> bool:
-        """Whether leftover refs of a branch are to be looked for: not more often than each `period` seconds."""
-        before = float(self._redis.hget(REFS_SWEPT, str(branch)) or 0.0)
-        if before and now - before < period:
-            return False
-        self._redis.hset(REFS_SWEPT, str(branch), repr(now))
-        return True
 
     def pause(self, branch: Branch, why: str) -> None:
         """Stop everything on a branch until `resume`, by a person's word."""
@@ -656,10 +644,6 @@ class Store:
         hold, spent = read.execute()
         return _load(hold, Hold), _spent(account, resource, spent)
 
-    def spent(self, account: str, resource: str) -> Spent | None:
-        """What was used of the hour that ran last; None when nothing was."""
-        return self.allowance(account, resource)[1]
-
     def all_spent(self) -> list[Spent]:
         """What was used of every account and resource."""
         names = (msgspec.json.decode(raw, type=tuple[str, str]) for raw in self._redis.smembers(ACCOUNTS))
@@ -705,6 +689,10 @@ class Store:
     def begin_sweep(self, search: str, now: float, period: float) -> bool:
         """Whether a sweep by this search is due: its last one began `period` seconds ago or before. Then it begins."""
         return bool(self._sweep(keys=[SWEPT], args=[search, now, period]))
+
+    def begin_ref_sweep(self, branch: Branch, now: float, period: float) -> bool:
+        """The same for a look for leftover refs of a branch."""
+        return bool(self._sweep(keys=[REFS_SWEPT], args=[str(branch), now, period]))
 
     def set_swept(self, search: str, at: float) -> None:
         """Have the last sweep by this search be one that began at `at`."""
@@ -808,6 +796,10 @@ def _spent(account: str, resource: str, raw: Mapping[bytes, bytes]) -> Spent | N
 
 def _field(mark: Mark) -> _Field:
     return str(mark.branch), str(mark.number) if mark.number else TIP, mark.node, mark.hint
+
+
+def _part(branch: Branch, part: str) -> _Field:
+    return str(branch), part, "", None
 
 
 def _keeping(lease: Lease, run: Run) -> list[list[str]]:

@@ -16,6 +16,7 @@ from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.callers import Caller
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Pull
+from mergeq.store import ALL
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.shell.test_landing import MAIN, fault, hits, status_of
 from tests.shell.test_staging import STAGED
@@ -88,15 +89,15 @@ def test_two_processes_share_one_account_and_an_hour_later_it_begins_anew(
     one.services.github.on(Purpose.LOOK).read_branch(MAIN, "")
     other.services.github.on(Purpose.SWEEP).read_branch(MAIN, "")
 
-    spent = one.store.spent("*", "graphql")
+    spent = one.store.allowance("*", "graphql")[1]
     assert spent is not None
     assert set(spent.points) == {"look", "sweep"}
-    assert spent == other.store.spent("*", "graphql")
+    assert spent == other.store.allowance("*", "graphql")[1]
 
     clock.advance(3601)
     other.services.github.on(Purpose.LOOK).read_branch(MAIN, "")
 
-    anew = one.store.spent("*", "graphql")
+    anew = one.store.allowance("*", "graphql")[1]
     assert anew is not None
     assert set(anew.points) == {"look"}
 
@@ -107,7 +108,7 @@ def test_an_answer_that_comes_late_does_not_give_back_what_is_spent(mergeq: Merg
     store.spend("*", "graphql", "look", "read", 1, 1.0, (5000.0, 4400.0, 3600.0))
     store.spend("*", "graphql", "look", "read", 7, 2.0, None)
 
-    spent = store.spent("*", "graphql")
+    spent = store.allowance("*", "graphql")[1]
 
     assert spent is not None
     assert (spent.remaining, spent.points) == (3993.0, {"look": 9.0})
@@ -120,7 +121,7 @@ def test_what_a_bad_token_is_told_of_limits_is_not_ours(github: Sandbox, mergeq:
     with pytest.raises(Unreadable, match="401"):
         mergeq.services.github.read_branch(MAIN, "")
 
-    spent = mergeq.store.spent("*", "graphql")
+    spent = mergeq.store.allowance("*", "graphql")[1]
 
     assert spent is not None
     assert (spent.limit, spent.remaining) == (5000, 5000 - sum(spent.points.values()))
@@ -170,7 +171,7 @@ def test_what_is_held_back_is_done_in_the_next_hour_by_itself(
     pull = ready(github)
     spend_all_but(github, 900)
     mergeq.services.github.on(Purpose.LANDING).read_branch(MAIN, "")
-    mergeq.store.mark_dirty([MAIN], mergeq.services.now())
+    mergeq.store.mark_parts([MAIN], [ALL], mergeq.services.now())
     mergeq.services.queue.enqueue(jobs.turn, str(MAIN))
 
     mergeq.work()

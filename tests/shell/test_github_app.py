@@ -16,6 +16,7 @@ from mergeq.github.auth import TOKENS
 from mergeq.sandbox import ManualClock, Sandbox, installing
 from mergeq.sandbox.apps import Installation, Registration
 from mergeq.sandbox.records import Pull
+from mergeq.store import ALL
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.shell.test_landing import hits, status_of
 
@@ -199,7 +200,7 @@ def test_a_branch_that_was_read_before_says_on_its_page_why_it_cannot_be_read_no
     mergeq.sweep_and_work()
     suspended(github, installations["umbrella"])
 
-    mergeq.services.store.mark_dirty([Branch.parse("umbrella/rocket:main")], mergeq.services.now())
+    mergeq.services.store.mark_parts([Branch.parse("umbrella/rocket:main")], [ALL], mergeq.services.now())
     mergeq.sweep_and_work(2)
 
     page = mergeq.web.get("/tide").text

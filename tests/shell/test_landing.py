@@ -12,7 +12,7 @@ from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull, Restrictions
-from mergeq.store import Intent, Lease, SavedPool
+from mergeq.store import ALL, Intent, Lease, SavedPool
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 
 MAIN = Branch("acme", "rocket", "main")
@@ -179,7 +179,7 @@ def saved_and_claimed(github: Sandbox, mergeq: Mergeq) -> tuple[Pull, Lease, Sav
     """A ready pull request, the lease of its branch, and the decision to land it."""
     pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
     github.settle()
-    mergeq.store.mark_dirty([MAIN], mergeq.services.now())
+    mergeq.store.mark_parts([MAIN], [ALL], mergeq.services.now())
     lease = mergeq.store.claim(MAIN, mergeq.services.now())
     assert lease is not None
     return pull, lease, sync.sync(mergeq.services, lease)
@@ -356,7 +356,7 @@ def test_a_branch_that_cannot_be_read_keeps_its_page_and_says_so(github: Sandbox
     mergeq.sweep_and_work()
     fault(github, "graphql.5xx", times=100, args={"code": 502})
 
-    mergeq.store.mark_dirty([MAIN], mergeq.services.now())
+    mergeq.store.mark_parts([MAIN], [ALL], mergeq.services.now())
     mergeq.services.queue.enqueue(jobs.turn, str(MAIN))
     mergeq.work()
 
@@ -397,7 +397,7 @@ def test_a_repository_outside_the_queries_is_left_alone(github: Sandbox, mergeq:
 def test_nothing_in_redis_is_pickled_and_no_job_carries_more_than_a_name(github: Sandbox, mergeq: Mergeq) -> None:
     github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
     github.settle()
-    mergeq.store.mark_dirty([MAIN], 0.0)
+    mergeq.store.mark_parts([MAIN], [ALL], 0.0)
     jobs.tick_once(mergeq.services)
 
     connection: Any = mergeq.services.queue.connection

@@ -9,6 +9,7 @@ from mergeq import execute, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.store import ALL
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
 from tests.shell.quirky import STAGED, ready, work
@@ -35,7 +36,7 @@ def test_what_happens_after_the_decision_is_seen_by_the_last_look(
 ) -> None:
     github.world.create_ref("acme/rocket", "refs/heads/next", str(github.world.repo("acme/rocket").git.tip("main")))
     pull = ready(github)
-    mergeq.store.mark_dirty([MAIN], mergeq.services.now())
+    mergeq.store.mark_parts([MAIN], [ALL], mergeq.services.now())
     lease = mergeq.store.claim(MAIN, mergeq.services.now())
     assert lease is not None
     saved = sync.sync(mergeq.services, lease)

@@ -14,6 +14,7 @@ from mergeq.doctor import examine
 from mergeq.github import documents
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Method
+from mergeq.store import ALL
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.quirks import Quirk
 from tests.shell.quirky import STAGED, foreign, listen, read, ready, reasons, status_of, warned
@@ -24,7 +25,7 @@ ONE_REPO = CONFIG.replace("orgs: [acme]", "repos: [acme/rocket]")
 
 def look(mergeq: Mergeq, branch: Branch = MAIN) -> None:
     """Give a branch its turn, whatever search finds."""
-    mergeq.store.mark_dirty([branch], mergeq.services.now())
+    mergeq.store.mark_parts([branch], [ALL], mergeq.services.now())
     mergeq.services.queue.enqueue(jobs.turn, str(branch))
     mergeq.work()
 

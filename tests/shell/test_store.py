@@ -9,7 +9,7 @@ from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pool import Pool, Refusal
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, Protection, PullRequest, Result, Row
-from mergeq.store import LEASE_SECONDS, Delivered, Lease, LeaseLost, Reading, SavedPool, Store, held
+from mergeq.store import ALL, LEASE_SECONDS, Delivered, Lease, LeaseLost, Reading, SavedPool, Store, held
 from tests import builders
 
 MAIN, NEXT = Branch("acme", "rocket", "main"), Branch("acme", "rocket", "release/1.0")
@@ -21,7 +21,7 @@ def store(clean_redis: "redis.Redis") -> Store:
 
 
 def claimed(store: Store, branch: Branch = MAIN, now: float = 100.0) -> Lease:
-    store.mark_dirty([branch], now)
+    store.mark_parts([branch], [ALL], now)
     lease = store.claim(branch, now)
     assert lease is not None
     return lease
@@ -38,8 +38,8 @@ def record(name: str, at: float, branch: Branch = MAIN) -> HistoryRecord:
 
 
 def test_marking_twice_sends_for_one_worker_only(store: Store) -> None:
-    assert store.mark_dirty([MAIN, NEXT], 1.0) == [MAIN, NEXT]
-    assert store.mark_dirty([MAIN], 2.0) == []
+    assert store.mark_parts([MAIN, NEXT], [ALL], 1.0) == [MAIN, NEXT]
+    assert store.mark_parts([MAIN], [ALL], 2.0) == []
 
 
 def test_an_unmarked_branch_cannot_be_claimed(store: Store) -> None:
@@ -48,14 +48,14 @@ def test_an_unmarked_branch_cannot_be_claimed(store: Store) -> None:
 
 def test_only_one_worker_at_a_time_holds_a_branch(store: Store) -> None:
     claimed(store)
-    store.mark_dirty([MAIN], 101.0)
+    store.mark_parts([MAIN], [ALL], 101.0)
 
     assert store.claim(MAIN, 101.0) is None
 
 
 def test_a_mark_that_comes_during_the_work_survives_it(store: Store) -> None:
     lease = claimed(store)
-    store.mark_dirty([MAIN], 101.0)
+    store.mark_parts([MAIN], [ALL], 101.0)
     store.release(lease)
 
     assert store.is_dirty(MAIN)
@@ -71,7 +71,7 @@ def test_the_branch_of_a_killed_worker_is_sent_for_again_after_its_lease(store: 
 
 
 def test_an_overdue_mark_is_named_once_per_patience(store: Store) -> None:
-    store.mark_dirty([MAIN], 0.0)
+    store.mark_parts([MAIN], [ALL], 0.0)
 
     assert store.overdue(4.0, patience=5.0) == []
     assert store.overdue(5.0, patience=5.0) == [MAIN]
@@ -103,7 +103,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
 
 
 def test_a_lease_is_given_back_when_the_work_fails(store: Store) -> None:
-    store.mark_dirty([MAIN], 1.0)
+    store.mark_parts([MAIN], [ALL], 1.0)
 
     def fail() -> None:
         with held(store, MAIN, 1.0) as lease:

@@ -7,7 +7,7 @@ from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Pool, Standing
 from mergeq.core.pull import Branch, BranchFacts, Method, PullRequest
 from mergeq.core.reason import Clause, Reason
-from mergeq.store import Lease, Reading, SavedPool, Store
+from mergeq.store import ALL, Lease, Reading, SavedPool, Store
 from tests import builders
 
 MAIN = Branch("acme", "rocket", "main")
@@ -17,7 +17,7 @@ LABEL = Reason(Clause.LABELS, "the label lgtm", "its labels are none", "a review
 
 def claim(store: Store, branch: Branch, now: float = 1.0) -> Lease:
     """The lease of a branch, for as long as the test lives."""
-    store.mark_dirty([branch], now)
+    store.mark_parts([branch], [ALL], now)
     lease = store.claim(branch, now)
     assert lease is not None
     return lease
