@@ -1,9 +1,9 @@
 """What is read again and what is not: marks, events that come too early, sweeps, and what time alone changes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-import redis
 
 from mergeq import jobs, sweep
 from mergeq.core.marks import Announced, Hint, Mark
@@ -19,14 +19,15 @@ ORG = 'is:pr state:open archived:false org:"acme"'
 
 
 @pytest.fixture
-def told(mergeq: Mergeq, clean_redis: "redis.Redis") -> Mergeq:
+def told(mergeq: Mergeq) -> Mergeq:
     """mergeq where a webhook of the organization has come just now."""
-    hear(mergeq, clean_redis)
+    hear(mergeq)
     return mergeq
 
 
-def hear(mergeq: Mergeq, store: "redis.Redis", scope: str = "acme") -> None:
-    store.hset("mergeq:heard", scope, mergeq.services.now())
+def hear(mergeq: Mergeq, scope: str = "acme") -> None:
+    """A webhook has come that is about nothing here."""
+    mergeq.store.deliver(mergeq.store.new_id(), [], mergeq.services.now(), scope=scope)
 
 
 def turn(mergeq: Mergeq, *marks: Mark) -> None:
@@ -129,6 +130,44 @@ def test_a_branch_whose_tip_is_marked_is_listed_and_read_where_it_changed(github
         (same.number, ()),
     ]
     assert hits(github, "graphql:Pulls") == read + 1
+
+
+def test_a_blocker_is_told_on_every_pull_request_in_the_pool_for_one_look_at_the_branch(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq]
+) -> None:
+    """T12.25, T12.26."""
+    mergeq = start_mergeq(STAGED)
+    pulls = [ready(github, f"Part {n}") for n in range(3)]
+    mergeq.sweep_and_work()
+    before, told = asked(github), [status_of(github, pull) for pull in pulls]
+    github.world.open_issue("acme/rocket", "freeze", labels=["tide/merge-blocker"])
+
+    turn(mergeq, Mark(MAIN))
+
+    assert asked(github) == before + 1
+    assert not any("blocked" in text for text in told)
+    assert all("blocked" in status_of(github, pull) for pull in pulls)
+
+
+def test_another_configuration_is_told_on_every_pull_request_for_nothing(
+    github: Sandbox, mergeq: Mergeq, tmp_path: Path, clock: ManualClock
+) -> None:
+    """T12.26."""
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
+    mergeq.sweep_and_work()
+    before, told = asked(github), status_of(github, pull)
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("labels: [lgtm, approved]", "labels: [lgtm, tested]"))
+    clock.advance(5)
+
+    assert mergeq.services.follow()
+    jobs._judge_again(mergeq.services)
+    mergeq.work()
+
+    assert (told, status_of(github, pull)) == (
+        "Not mergeable. Needs approved label.",
+        "Not mergeable. Needs tested label.",
+    )
+    assert asked(github) == before
 
 
 # events come before what they are about
@@ -292,7 +331,7 @@ def test_the_hours_between_are_configured(github: Sandbox, start_mergeq: Callabl
 
 
 def test_what_no_webhook_told_is_counted_and_brings_back_frequent_sweeps_until_one_comes(
-    github: Sandbox, told: Mergeq, clean_redis: "redis.Redis"
+    github: Sandbox, told: Mergeq
 ) -> None:
     pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "1"}, labels=["lgtm"])
     told.sweep_and_work()
@@ -304,7 +343,7 @@ def test_what_no_webhook_told_is_counted_and_brings_back_frequent_sweeps_until_o
     swept = hits(github, "graphql:OpenPulls")
     told.sweep_and_work(5)
     often = hits(github, "graphql:OpenPulls") - swept
-    hear(told, clean_redis)
+    hear(told)
     told.sweep_and_work(5)
 
     assert (pull.merged, missed) == (True, 1)
@@ -345,10 +384,10 @@ def test_who_stood_back_is_tried_again_in_time_though_sweeps_are_rare(
 
 
 def test_a_staged_result_of_which_no_webhook_told_is_seen_within_two_minutes(
-    github: Sandbox, start_mergeq: Callable[..., Mergeq], clean_redis: "redis.Redis", clock: ManualClock
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], clock: ManualClock
 ) -> None:
     mergeq = start_mergeq(STAGED)
-    hear(mergeq, clean_redis)
+    hear(mergeq)
     pull = ready(github)
     mergeq.sweep_and_work()
     github.settle()
