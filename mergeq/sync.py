@@ -235,9 +235,9 @@ class _Changed:
 
 
 def _changed(services: Services, branch: Branch, saved: SavedPool) -> Iterator[_Changed]:
-    """What differs from what GitHub showed when it was read, or from what was written since."""
+    """What differs from what GitHub showed when it was read, or from what was written since; the pool first."""
     settings, ours = services.config.for_branch(branch), services.store.written(branch)
-    for standing in saved.pool.standings:
+    for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         pull = standing.pull
         if pull.contexts is None:
             continue
