@@ -235,16 +235,14 @@ class _Changed:
 
 
 def _changed(services: Services, branch: Branch, saved: SavedPool) -> Iterator[_Changed]:
-    """What differs from what GitHub showed when it was read, or from what was written since; the pool first."""
-    settings, ours = services.config.for_branch(branch), services.store.written(branch)
+    """What differs from what GitHub showed last; the pool first."""
+    settings = services.config.for_branch(branch)
     for standing in sorted(saved.pool.standings, key=lambda standing: not standing.in_pool):
         pull = standing.pull
         if pull.contexts is None:
             continue
-        head, last = ours.get(pull.number, ("", None))
-        contexts = (last, *pull.contexts) if last is not None and head == pull.head_sha else pull.contexts
         wanted = status.describe(standing, saved.pool, settings, runs=saved.runs, conflicts=saved.conflicts)
-        if (before := status.shown(contexts, settings.status_context)) != wanted:
+        if (before := status.shown(pull.contexts, settings.status_context)) != wanted:
             lately = services.now() - pull.updated_at < _LATELY
             yield _Changed(pull, before, wanted, standing.in_pool or lately)
 

@@ -372,8 +372,10 @@ class Store:
             return None
         read = {int(number): raw[18:] for number, raw in self._redis.hgetall(READ + str(branch)).items()}
         pulls = (_load(raw or None, PullRequest) for _, raw in sorted(read.items()))
-        rows = self.rows_of(branch.full_repo, list(read))
-        found = tuple(_as_seen_last(pull, rows.get(pull.number)) for pull in pulls if pull is not None)
+        rows, written = self.rows_of(branch.full_repo, list(read)), self.written(branch)
+        found = tuple(
+            _as_seen_last(pull, rows.get(pull.number), written.get(pull.number)) for pull in pulls if pull is not None
+        )
         unread = sorted(set(read) - {pull.number for pull in found})
         needs = any((app or "").startswith("App ") for _, app in state.protection.required)
         return replace(
@@ -781,8 +783,14 @@ def _load(raw: bytes | None, kind: type[T]) -> T | None:
         return None
 
 
-def _as_seen_last(pull: PullRequest, row: Row | None) -> PullRequest:
-    """A pull request with GitHub's last opinion on merging exactly its head."""
+def _as_seen_last(pull: PullRequest, row: Row | None, written: tuple[str, Context] | None) -> PullRequest:
+    """A pull request with GitHub's last opinion on merging exactly its head, and with the status of ours that was
+    written there since it was read.
+    """
+    if written is not None and written[0] == pull.head_sha and pull.contexts is not None:
+        mine = [one for one in pull.contexts if one.app is None and one.name.lower() == written[1].name.lower()]
+        if all(one.at <= written[1].at for one in mine):
+            pull = replace(pull, contexts=(*(one for one in pull.contexts if one not in mine), written[1]))
     if row is None or row.head_sha != pull.head_sha or row.mergeable is Mergeable.UNKNOWN:
         return pull
     return replace(pull, mergeable=row.mergeable, merge_state=row.merge_state, can_be_rebased=row.can_be_rebased)

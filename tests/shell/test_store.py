@@ -248,6 +248,24 @@ def test_a_row_that_shows_a_status_of_ours_is_nothing_new(store: Store) -> None:
     assert not replace(kept.row, results=(("SUCCESS", 1),)).differs_from(store.rows("acme")["acme/rocket#1"])
 
 
+def test_a_status_of_ours_is_seen_where_it_was_written_until_a_later_reading_shows_another(store: Store) -> None:
+    old, ours, theirs = (Context("tide", Result.PENDING, at=at) for at in (1.0, 5.0, 9.0))
+    ci = Context("ci/test", Result.SUCCESS, at=2.0)
+
+    def seen(*contexts: Context, at: float, sha: str = "1" * 40) -> tuple[Context, ...] | None:
+        store.keep([reading(builders.pr(1, head_sha=sha, contexts=contexts))], [BranchFacts(MAIN, "b" * 40)], at)
+        facts = store.facts(MAIN)
+        assert facts is not None
+        return facts.pulls[0].contexts
+
+    seen(old, ci, at=1.0)
+    store.note_written(builders.pr(1, head_sha="1" * 40), ours, "PENDING")
+
+    assert seen(old, ci, at=2.0) == (ci, ours)
+    assert seen(theirs, ci, at=3.0) == (theirs, ci)
+    assert seen(ci, at=4.0, sha="2" * 40) == (ci,)
+
+
 def test_an_opinion_on_merging_is_about_one_head_alone(store: Store) -> None:
     kept = reading(builders.pr(1))
     assert kept.row is not None
