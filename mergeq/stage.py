@@ -101,6 +101,7 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
         started_at=services.now(),
         targets=(target_of(pull),),
         arrival=services.store.arrivals(branch.full_repo).get(pull.number),
+        on_head=True,
     )
     if not github.lacks(branch, pull.head_sha, base):
         services.store.save_run(lease, _tested_on_its_head(services, branch, run, pull.head_sha))

@@ -45,13 +45,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Members staged on `base_sha` in order. `trees` holds the tree expected after each member lands.
+    """Members staged in order on `base_sha`, whose tree is `base_tree`. `trees` holds the tree expected after each
+    member lands, `commits` the commit made for it; the last one is the staged commit. No members: the base alone.
 
     `contexts` are those of the staged commit as last read, None while unread. `ended` is set once and for all when the
-    run is over, `why` says what ended it where no context does; `started_at` is in seconds since the epoch.
+    run is over, `why` says what ended it where no context does; `started_at` and `ended_at` are epoch seconds.
 
-    Without a `ref` it is about one pull request's own branch (`retest: update`): what is tested is its head, which
-    contains the base. While `staged_sha` is empty too, GitHub was asked to make that head and nobody has seen it yet;
+    `on_head`: it is about one pull request's own branch (`retest: update`): what is tested is its head, which contains
+    the base. While `staged_sha` is empty too, GitHub was asked to make that head and nobody has seen it yet;
     `arrival` is when the head before it had come.
     """
 
@@ -67,6 +68,10 @@ class Run:
     ended: RunState | None = None
     why: str = ""
     arrival: Arrival | None = None
+    base_tree: str = ""
+    commits: tuple[str, ...] = ()
+    on_head: bool = False
+    ended_at: float = 0.0
 
     @property
     def is_asked_for(self) -> bool:
@@ -120,7 +125,7 @@ def staged_policy(settings: BranchSettings) -> ContextPolicy:
 
 def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
     """What a run says at `now`; one that has ended says what it said then."""
-    demands = replace(settings.demands, policy=staged_policy(settings)) if run.ref else settings.demands
+    demands = replace(settings.demands, policy=staged_policy(settings)) if not run.on_head else settings.demands
     bad = unsuccessful(run.contexts or (), demands)
     failed = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
     silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
@@ -156,7 +161,7 @@ def is_current(run: Run, pool: Pool) -> bool:
         return True
     if run.base_sha != pool.base_sha:
         return False
-    if not run.ref:
+    if run.on_head:
         tested, standing = run.members[0], pool.standing(run.members[0].number)
         return (
             standing is not None
@@ -262,7 +267,7 @@ def _left_behind(run: Run) -> Reason:
 def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -> Reason:
     names = tuple(sorted({context.name for context in said.contexts}))
     where = f"on {run.staged_sha[:7]}, this pull request on base {run.base_sha[:7]}"
-    place = f"pushes to {settings.queue.staging.prefix}**" if run.ref else "pull requests"
+    place = f"pushes to {settings.queue.staging.prefix}**" if not run.on_head else "pull requests"
     if said.state is RunState.RED:
         times = f", {tries} times" if tries > 1 else ""
         return Reason(

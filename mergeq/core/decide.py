@@ -293,7 +293,7 @@ def _stale(run: Run, pool: Pool, settings: BranchSettings) -> str:
     """Why an unfinished run is not worth its end any more; empty when it is."""
     if settings.queue.retest is Retest.HEAD:
         return "staging is off"
-    if bool(run.ref) != (settings.queue.retest is Retest.STAGING):
+    if run.on_head != (settings.queue.retest is Retest.UPDATE):
         return f"`retest` is {settings.queue.retest} now"
     if is_current(run, pool):
         return ""

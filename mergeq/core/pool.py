@@ -107,6 +107,7 @@ class Pool:
     halted: str = ""
     protection: Protection = field(default_factory=Protection)
     unread: tuple[str, ...] = ()
+    base_tree: str = ""
 
     @property
     def members(self) -> tuple[Standing, ...]:
@@ -301,6 +302,7 @@ def divide(facts: BranchFacts, settings: BranchSettings, memory: Memory, now: fl
         facts.partial,
         protection=facts.protection,
         unread=facts.unread,
+        base_tree=facts.base_tree,
     )
 
 

@@ -65,7 +65,7 @@ class Context:
     """One report on one commit: a commit status (`app` None) or a check run of an app.
 
     `at` is when it started to run or was posted, in seconds since the epoch; 0.0 when GitHub does not say. `serial` is
-    GitHub's id of a check run and breaks ties of `at`.
+    GitHub's id of a check run and breaks ties of `at`. `conclusion` is GitHub's lower-case word for how one ended.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Context:
     serial: int = 0
     description: str = ""
     url: str = ""
+    conclusion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +261,9 @@ class Blocker:
 class BranchFacts:
     """Everything gathered about one branch at one moment: the input of every decision about it.
 
-    `base_sha` is the tip of the base. `pulls` are its open pull requests in any order. `partial` names what could not
-    be read of the branch as a whole; a branch with such a gap does not act (D8). `unread` names the pull requests that
-    could not be read in full; they alone stay out (Q3).
+    `base_sha` is the tip of the base, `base_tree` its tree, empty where it is not known. `pulls` are its open pull
+    requests in any order. `partial` names what could not be read of the branch as a whole; a branch with such a gap does
+    not act (D8). `unread` names the pull requests that could not be read in full; they alone stay out (Q3).
     """
 
     branch: Branch
@@ -273,6 +274,7 @@ class BranchFacts:
     blockers: tuple[Blocker, ...] = ()
     partial: str = ""
     unread: tuple[str, ...] = ()
+    base_tree: str = ""
 
 
 _BRANCH_TOKEN = re.compile(r"\bbranch:[^\w-]*([\w./-]+)\b", re.IGNORECASE | re.ASCII)

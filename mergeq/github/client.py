@@ -117,6 +117,7 @@ class LastLook:
     protection: Protection
     base_sha: str
     blockers: tuple[Blocker, ...] | None
+    base_tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +351,7 @@ class GitHub:
                 repository=parse.repository(node),
                 protection=protection or Protection(),
                 base_sha=node["ref"]["target"]["oid"],
+                base_tree=node["ref"]["target"]["tree"]["oid"],
                 blockers=blockers,
             )
             for item in items
@@ -951,6 +953,7 @@ def _state(branch: Branch, node: dict[str, Any]) -> BranchFacts:
     return BranchFacts(
         branch=branch,
         base_sha=node["ref"]["target"]["oid"],
+        base_tree=node["ref"]["target"]["tree"]["oid"],
         repository=parse.repository(node),
         protection=protection or Protection(),
         blockers=blockers or (),

@@ -179,7 +179,7 @@ fragment Settings on Repository {
 }
 
 fragment State on Ref {
-  target { oid }
+  target { oid ... on Commit { tree { oid } } }
   ...Rules
 }
 """

@@ -156,6 +156,7 @@ def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | 
                     at=seconds(node["startedAt"]),
                     serial=node["databaseId"] or 0,
                     url=node["detailsUrl"] or "",
+                    conclusion=(node["conclusion"] or "").lower(),
                 )
             )
     return tuple(found)

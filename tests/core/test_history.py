@@ -16,5 +16,6 @@ def test_a_record_claims_nothing_that_was_not_found_out() -> None:
 def test_outcomes_are_written_as_people_read_them() -> None:
     """Design, names that outsiders rely on."""
     assert [str(outcome) for outcome in Outcome] == [
-        "LANDED", "PARTIAL", "REFUSED", "STALE", "RACED", "WRONG_TREE", "TRIGGERED", "RED", "ABANDONED",
+        "LANDED", "PARTIAL", "REFUSED", "STALE", "RACED", "WRONG_TREE", "LANDED_AFTER_CLOSE",
+            "TRIGGERED", "RED", "ABANDONED",
     ]  # fmt: skip

@@ -592,7 +592,7 @@ def test_a_status_in_staging_is_green_only_for_what_a_run_proves(scene: Scene) -
 @given(scenes(), st.sampled_from(Retest), st.booleans())
 def test_whatever_is_done_is_done_to_members_of_the_pool_alone(scene: Scene, retest: Retest, own_branch: bool) -> None:
     """T4.21; also for pull requests that are tested on their own branch."""
-    runs = tuple(replace(one, ref="" if own_branch else one.ref) for one in scene.runs if len(one.members) == 1)
+    runs = tuple(replace(one, on_head=own_branch) for one in scene.runs if len(one.members) == 1)
     config = replace(scene.config, queue=replace(scene.config.queue, retest=retest))
     scene = Scene(scene.crowd, config, runs if retest is Retest.UPDATE else scene.runs, scene.conflicts)
     judged = scene.judged()

@@ -21,7 +21,7 @@ RUNNING = pr(1, contexts=(context("ci/test", Result.PENDING),))
 
 def on_its_head(pull: PullRequest, **changes: Any) -> Run:
     """The run of a head that contains the base, where ci/test is green."""
-    values = {"ref": "", "staged_sha": pull.head_sha, "trees": ("7" * 40,), "contexts": (green(),)}
+    values = {"ref": "", "on_head": True, "staged_sha": pull.head_sha, "trees": ("7" * 40,), "contexts": (green(),)}
     return run(pull, **{**values, **changes})
 
 
@@ -97,7 +97,7 @@ def test_without_members_it_says_whether_any_is_open() -> None:
         ((on_its_head(ONE),), (pr(1, labels=()),), BASE, "#1 left the pool or changed"),
         ((on_its_head(ONE),), (), BASE, "#1 left the pool or changed"),
         ((on_its_head(ONE),), (ONE,), "c" * 40, f"the base moved from {BASE[:7]} to ccccccc"),
-        ((on_its_head(ONE, ref="mergeq/main-1"),), (ONE,), BASE, "`retest` is update now"),
+        ((on_its_head(ONE, on_head=False),), (ONE,), BASE, "`retest` is update now"),
     ],
     ids=["another head", "a label less", "closed", "base moved", "staged before"],
 )
