@@ -262,8 +262,8 @@ class BranchFacts:
     """Everything gathered about one branch at one moment: the input of every decision about it.
 
     `base_sha` is the tip of the base, `base_tree` its tree, empty where it is not known. `pulls` are its open pull
-    requests in any order. `partial` names what could not be read of the branch as a whole; a branch with such a gap does
-    not act (D8). `unread` names the pull requests that could not be read in full; they alone stay out (Q3).
+    requests in any order. `partial` names what could not be read of the branch as a whole; a branch with such a gap
+    does not act (D8). `unread` names the pull requests that could not be read in full; they alone stay out (Q3).
     """
 
     branch: Branch
