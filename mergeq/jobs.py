@@ -15,7 +15,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import execute, stage, sync
+from mergeq import execute, stage, sync, update
 from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
@@ -148,13 +148,13 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     behind it.
     """
     execute.settle_intent(services, lease)
-    stage.take_up_updates(services, lease)
+    update.take_up_updates(services, lease)
     saved = sync.sync(services, lease)
     stage.abandon(services, lease, saved)
     try:
         if saved.action in {"TRIGGER", "TRIGGER_BATCH"}:
             updates = services.config.for_branch(lease.branch).queue.retest is Retest.UPDATE
-            record = (stage.bring_up_to_date if updates else stage.stage)(services, lease, saved)
+            record = (update.bring_up_to_date if updates else stage.stage)(services, lease, saved)
             return _ended(services, saved, record.outcome if record else Outcome.STALE)
         if saved.action in {"MERGE", "MERGE_BATCH"}:
             return _ended(services, saved, execute.land(services, lease, saved).outcome)

@@ -1,14 +1,13 @@
-"""Make what is tested, on GitHub through its API alone: staged runs (D4), and pull requests brought up to date; give
-runs up, and sweep what earlier ones left behind.
+"""Make what is tested, on GitHub through its API alone: staged runs (D4); give runs up, and sweep what earlier ones
+left behind.
 """
 
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from mergeq.bootstrap import Services
-from mergeq.core.batch import Conflict, Member, Run, RunState, not_ours_to_update
+from mergeq.core.batch import Conflict, Member, Run
 from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import neutral, to_write
@@ -20,7 +19,7 @@ from mergeq.sync import note_run, squashed_commits, target_of
 
 _SWEEP_SECONDS = 3600.0
 _HEX = frozenset("0123456789abcdef")
-_SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
+SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
 
 
 class _Conflicts(Exception):
@@ -37,13 +36,13 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     github, branch = services.github, lease.branch
     staging = services.config.for_branch(branch).queue.staging
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
-    base, name = saved.pool.base_sha, _fresh_name(branch)
+    base, name = saved.pool.base_sha, fresh_name(branch)
     members: list[Member] = []
     series: list[tuple[Standing, list[tuple[str, str]]]] = []
     facts: list[Conflict] = []
     looked_at = [one.pull.number for one in chosen if one.method is not Method.REBASE]
     looks = dict(zip(looked_at, github.last_looks(branch, looked_at, "") if looked_at else (), strict=True))
-    with _scratch(services, branch, base, name) as (scratch, tip):
+    with scratch_ref(services, branch, base, name) as (scratch, tip):
         for standing in chosen:
             shas, messages = _to_stage(services, branch, standing, looks.get(standing.pull.number))
             try:
@@ -77,117 +76,6 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
         services.store.forget_run(lease, run)
         raise
     return note_run(services, lease, run, Outcome.TRIGGERED, "")
-
-
-def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord | None:
-    """See that the head of the chosen pull request contains the tip of the base, so that its own CI tests what would
-    land (D3).
-
-    None when there is nothing to wait for: it contains it already, or it lacks it and is not ours to update. Either is
-    remembered, and the branch is decided again. Raises LeaseLost, Refused, Unreadable and HeldBack.
-    """
-    services = services.on(Purpose.STAGING)
-    github, branch, base = services.github, lease.branch, saved.pool.base_sha
-    if (standing := saved.pool.standing(saved.targets[0])) is None or standing.method is None:
-        return None
-    pull = standing.pull
-    run = Run(
-        id=secrets.token_hex(6),
-        base_sha=base,
-        members=(Member(pull.number, pull.head_sha, standing.method),),
-        ref="",
-        staged_sha="",
-        trees=(),
-        started_at=services.now(),
-        targets=(target_of(pull),),
-        arrival=services.store.arrivals(branch.full_repo).get(pull.number),
-        on_head=True,
-    )
-    if not github.lacks(branch, pull.head_sha, base):
-        services.store.save_run(lease, _tested_on_its_head(services, branch, run, pull.head_sha))
-        return None
-    if why := not_ours_to_update(pull, saved.pool.protection):
-        services.store.save_run(lease, _left_behind(run, why))
-        return None
-    services.store.save_run(lease, run)
-    try:
-        github.update_branch(branch, pull.number, pull.head_sha)
-    except HeldBack:
-        services.store.forget_run(lease, run)
-        raise
-    except Refused as error:
-        if error.status == 0 or error.status >= 500:
-            services.log.warning("update asked for, answer unknown", pull=str(pull), error=str(error))
-        elif "expected head sha" in error.text.lower() or "no new commits" in error.text.lower():
-            services.store.forget_run(lease, run)  # the facts have changed meanwhile (Q26)
-            return None
-        else:
-            services.store.save_run(lease, _left_behind(run, f"GitHub does not update it: {error.text}"))
-            return None
-    return note_run(services, lease, run, Outcome.TRIGGERED, "")
-
-
-def take_up_updates(services: Services, lease: Lease) -> None:
-    """Look for the heads that GitHub was asked to make, and have them tested. Raises LeaseLost, Unreadable and
-    HeldBack.
-
-    An approval that was given to the head before is good for the new one (D17) if that is nothing but its merge with
-    the base: the parents say so, and the tree is the one that such a merge has. Everything else is somebody's push.
-    """
-    services = services.on(Purpose.STAGING)
-    for run in services.store.runs(lease.branch):
-        if run.is_asked_for and run.ended is None:
-            try:
-                _take_up(services, lease, run)
-            except Refused as error:
-                services.log.warning("updated head not read", branch=str(lease.branch), error=str(error))
-
-
-def _take_up(services: Services, lease: Lease, run: Run) -> None:
-    github, branch, asked = services.github, lease.branch, run.members[0]
-    look = github.last_look(branch, asked.number, "")
-    if look.pull is None:
-        raise Unreadable(f"{branch.full_repo}#{asked.number} could not be read after it was brought up to date")
-    head = look.pull.head_sha
-    if not look.pull.is_open:
-        note_run(services, lease, run, Outcome.ABANDONED, "it was closed")
-    elif head == asked.head_sha:
-        if services.now() - run.started_at >= services.config.for_branch(branch).queue.staging.start_timeout:
-            why = "GitHub was asked to update it and did not"
-            note_run(services, lease, _left_behind(run, why), Outcome.ABANDONED, why)
-    elif (base := _base_merged_in(services, branch, run, look.base_sha, head)) is None:
-        note_run(services, lease, run, Outcome.ABANDONED, f"{head[:7]} was pushed to it by somebody else")
-    else:
-        if run.arrival is not None:
-            services.store.note_arrivals(branch.full_repo, {asked.number: replace(run.arrival, head_sha=head)})
-        tested = _tested_on_its_head(services, branch, replace(run, base_sha=base), head)
-        services.store.save_run(lease, replace(tested, started_at=services.now()))
-
-
-def _base_merged_in(services: Services, branch: Branch, run: Run, tip: str, head: str) -> str | None:
-    """The commit of the base that `head` is the plain merge of, with the head that was to be updated; None when it is
-    something else. `tip` is where the base is now.
-    """
-    github, before = services.github, run.members[0].head_sha
-    parents = github.parents_of(branch, head)
-    if len(parents) != 2 or parents[0] != before or github.lacks(branch, tip, parents[1]):
-        return None
-    with _scratch(services, branch, parents[1], _fresh_name(branch)) as (scratch, _):
-        merged = github.merge_into(branch, scratch, before, _SCRATCH_MESSAGE)
-    return parents[1] if merged is not None and merged[1] == github.tree_of(branch, head) else None
-
-
-def _tested_on_its_head(services: Services, branch: Branch, run: Run, head: str) -> Run:
-    """The run of a pull request whose head contains the base, from where its own CI says what there is to say."""
-    github, asked = services.github, run.members[0]
-    steps = len(github.commits(branch, asked.number, head)) if asked.method is Method.REBASE else 1
-    tested = replace(asked, head_sha=head, steps=steps)
-    targets = tuple(replace(target, sha=head) for target in run.targets)
-    return replace(run, members=(tested,), staged_sha=head, trees=(github.tree_of(branch, head),), targets=targets)
-
-
-def _left_behind(run: Run, why: str) -> Run:
-    return replace(run, ended=RunState.BEHIND, why=why)
 
 
 def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
@@ -229,20 +117,20 @@ def sweep_refs(services: Services, lease: Lease) -> int:
     return gone
 
 
-def _fresh_name(branch: Branch) -> str:
+def fresh_name(branch: Branch) -> str:
     """A name for refs of one branch, flat and never given before (Q53)."""
     return f"{branch.name.replace('/', '-')}-{secrets.token_hex(6)}"
 
 
 @contextmanager
-def _scratch(services: Services, branch: Branch, base: str, name: str) -> Iterator[tuple[str, str]]:
+def scratch_ref(services: Services, branch: Branch, base: str, name: str) -> Iterator[tuple[str, str]]:
     """A scratch ref with the content of `base` for as long as something is tried out on it: its name and its tip.
 
     Its own commit says that CI is to leave it alone. What fails leaves it behind, to be swept.
     """
     github = services.github
     scratch = services.config.for_branch(branch).queue.staging.scratch_prefix + name
-    start = github.create_commit(branch, github.tree_of(branch, base), [base], _SCRATCH_MESSAGE)
+    start = github.create_commit(branch, github.tree_of(branch, base), [base], SCRATCH_MESSAGE)
     github.create_ref(branch, scratch, start)
     yield scratch, start
     github.delete_ref(branch, scratch)
@@ -276,7 +164,7 @@ def _merge(services: Services, branch: Branch, scratch: str, tip: str, shas: Seq
     github = services.github
     at, trees = tip, []
     for sha in shas:
-        merged = github.merge_into(branch, scratch, sha, _SCRATCH_MESSAGE)
+        merged = github.merge_into(branch, scratch, sha, SCRATCH_MESSAGE)
         if merged is None or merged[0] == at:
             if at != tip:
                 github.reset_ref(branch, scratch, tip)
