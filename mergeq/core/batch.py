@@ -12,6 +12,7 @@ from mergeq.core.contexts import ContextPolicy, unsuccessful
 from mergeq.core.history import Target
 from mergeq.core.pool import Arrival, BranchSettings, Pool, Standing, ranked
 from mergeq.core.pull import Context, Method, Protection, PullRequest, Result
+from mergeq.core.queue import UpdateMethod
 from mergeq.core.reason import Clause, Reason
 
 _AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREADABLE})
@@ -44,6 +45,17 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """That somebody was to do their part for a run: GitHub to make the head that will be tested, or CI to test. `at` is
+    when that was tried last (epoch seconds), `tries` how often, `why` what went wrong then, empty when nothing did.
+    """
+
+    at: float = 0.0
+    tries: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Members staged in order on `base_sha`, whose tree is `base_tree`. `trees` holds the tree expected after each
     member lands, `commits` the commit made for it; the last one is the staged commit. No members: the base alone.
@@ -53,7 +65,7 @@ class Run:
 
     `on_head`: it is about one pull request's own branch (`retest: update`): what is tested is its head, which contains
     the base. While `staged_sha` is empty too, GitHub was asked to make that head and nobody has seen it yet;
-    `arrival` is when the head before it had come.
+    `arrival` is when the head before it had come. `told` is what has become of asking for its part whoever has one.
     """
 
     id: str
@@ -72,6 +84,7 @@ class Run:
     commits: tuple[str, ...] = ()
     on_head: bool = False
     ended_at: float = 0.0
+    told: Told = Told()
 
     @property
     def is_asked_for(self) -> bool:
@@ -240,7 +253,7 @@ def convictions(runs: Iterable[Run], base_sha: str, settings: BranchSettings, no
     return found
 
 
-def not_ours_to_update(pull: PullRequest, protection: Protection) -> str:
+def not_ours_to_update(pull: PullRequest, protection: Protection, method: UpdateMethod) -> str:
     """Why a pull request's own branch is not for us to bring up to date (D3); empty when it is (Q24, Q25, Q89, Q90)."""
     if not pull.head_owner:
         return "the repository of its branch is gone"
@@ -250,6 +263,8 @@ def not_ours_to_update(pull: PullRequest, protection: Protection) -> str:
         return "a push by mergeq would dismiss its reviews"
     if protection.last_push_approval:
         return "a push by mergeq would need an approval of its own"
+    if protection.signatures and method is UpdateMethod.REBASE:
+        return "a rebase by GitHub would lose the signatures that protection requires"
     return ""
 
 

@@ -201,7 +201,7 @@ def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standin
             *_unready(pull, settings, demands),
             *query.closest(settings.queries, pull, demands),
             *voided(pull, settings, arrival),
-            *(_protected(pull, method, bar.protection) if bar.is_protected else ()),
+            *(_protected(pull, method, bar.protection, retest) if bar.is_protected else ()),
             *(_not_stageable(pull, settings, arrival) if retest is Retest.STAGING else ()),
             *((conviction,) if conviction and retest is not Retest.HEAD else ()),
             *_refused(pull, memory.refusals.get(pull.number), now),
@@ -492,8 +492,10 @@ def _was_given(label: str, pull: PullRequest, arrival: Arrival | None) -> bool:
     return arrival.original or next((at for one, at in pull.label_times if one == label), 0.0) > arrival.not_after
 
 
-def _protected(pull: PullRequest, method: Method | None, protection: Protection) -> tuple[Reason, ...]:
-    """What GitHub's own rules still demand, whether or not our token could pass them by (D19)."""
+def _protected(pull: PullRequest, method: Method | None, protection: Protection, retest: Retest) -> tuple[Reason, ...]:
+    """What GitHub's own rules still demand, whether or not our token could pass them by (D19). That it is up to date is
+    what `retest: update` sees to itself.
+    """
     author, admin = "the author", "an administrator of the repository"
     demands = (
         (
@@ -509,9 +511,9 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection)
             "Protection requires every conversation to be resolved.",
         ),
         (
-            protection.up_to_date and pull.merge_state == "BEHIND",
+            protection.up_to_date and pull.merge_state == "BEHIND" and retest is not Retest.UPDATE,
             ("to contain the tip of its base", "it is behind"),
-            (author, f"merge {pull.base} into the branch, or rebase onto it"),
+            (author, f"merge {pull.base} into the branch, or rebase onto it; `retest: update` has mergeq do it"),
             f"Protection requires it to be up to date with {pull.base}.",
         ),
         (

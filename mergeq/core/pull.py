@@ -188,13 +188,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit of a pull request; `login` is its author's on GitHub, empty when GitHub knows nobody by that address."""
+    """A commit of a pull request; `login` is its author's on GitHub, empty when GitHub knows nobody by that address.
+    `parents` and `tree` are empty where they were not asked for.
+    """
 
     sha: str
     message: str
     name: str = ""
     email: str = ""
     login: str = ""
+    parents: tuple[str, ...] = ()
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from mergeq.core.pull import (
     Row,
 )
 from mergeq.core.query import scope_owner, updated_between
+from mergeq.core.queue import UpdateMethod
 from mergeq.core.status import Status
 from mergeq.github import documents, merging, parse
 from mergeq.github.auth import Credentials, NoCredentials
@@ -55,6 +56,14 @@ _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
 _TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
+_NOES = {
+    "FORBIDDEN": HTTPStatus.FORBIDDEN,
+    "INSUFFICIENT_SCOPES": HTTPStatus.FORBIDDEN,
+    "NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "UNPROCESSABLE": HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+"""How a mutation is refused, by the type of its error, and what REST would answer."""
+
 _AGENT = "mergeq"
 _MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where it did nothing
 _LIST = 100  # what GitHub shows of any list at most at once
@@ -360,11 +369,14 @@ class GitHub:
     def branch_of(self, full_repo: str, number: int) -> Branch:
         """The base branch of a pull request. Raises Unreadable."""
         owner, _, name = full_repo.partition("/")
-        what = f"{full_repo}#{number}"
+        return Branch(owner, name, self._base_of(owner, name, number)["baseRefName"])
+
+    def _base_of(self, owner: str, name: str, number: int) -> dict[str, Any]:
+        what = f"{owner}/{name}#{number}"
         node = self._read(documents.BASE, {"owner": owner, "name": name, "number": number}, what)["repository"]
         if node is None or node["pullRequest"] is None:
             raise Unreadable(f"{what} does not exist on GitHub, or the token may not see it")
-        return Branch(owner, name, node["pullRequest"]["baseRefName"])
+        return cast("dict[str, Any]", node["pullRequest"])
 
     def landing(
         self, branch: Branch, number: int, depth: int = 1, sha: str | None = None, blocker_label: str | None = None
@@ -564,12 +576,34 @@ class GitHub:
         found = self._get(f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1")
         return int(found["behind_by"])
 
-    def update_branch(self, branch: Branch, number: int, head_sha: str) -> None:
-        """Have GitHub merge the base into a pull request's own branch, if its head is still `head_sha`. It answers
-        before it has done so, and may not do it at all (Q26). Raises Refused.
+    def commits_after(self, branch: Branch, base: str, head: str) -> tuple[Commit, ...]:
+        """The commits of `head` that `base` does not contain, each after its parents, merges too; both may be heads
+        that are no longer any branch's. Raises Refused, and Unreadable where they do not add up.
         """
-        path = f"/repos/{branch.full_repo}/pulls/{number}/update-branch"
-        self._write("PUT", path, {"expected_head_sha": head_sha})
+        found: list[dict[str, Any]] = []
+        path, count = f"/repos/{branch.full_repo}/compare/{base}...{head}?per_page={_LIST}", 1
+        while len(found) < count:
+            page = self._get(f"{path}&page={len(found) // _LIST + 1}")
+            count = page["total_commits"]
+            found += page["commits"]
+            if not page["commits"]:
+                break
+        if len(commits := parse.compared(found, head)) < count:
+            raise Unreadable(f"the commits of {head[:7]} in {branch.full_repo} could not be read in full")
+        return commits
+
+    def update_branch(self, branch: Branch, number: int, head_sha: str, method: UpdateMethod) -> None:
+        """Have GitHub merge the base into a pull request's own branch, or rebase that onto it, if its head is still
+        `head_sha`. It answers before it has done so, and may not do it at all (Q26). Raises Refused and Unreadable.
+
+        REST knows no rebase ("Update a pull request branch"), GraphQL does (`updatePullRequestBranch`).
+        """
+        if method is UpdateMethod.REBASE:
+            pull = self._base_of(branch.org, branch.repo, number)["id"]
+            self._mutate(documents.REBASE, {"pull": pull, "head": head_sha}, branch.org)
+        else:
+            path = f"/repos/{branch.full_repo}/pulls/{number}/update-branch"
+            self._write("PUT", path, {"expected_head_sha": head_sha})
 
     def create_commit(self, branch: Branch, tree: str, parents: Sequence[str], message: str) -> str:
         """Make a commit object, without author or committer so that GitHub signs it. Raises Refused."""
@@ -684,6 +718,21 @@ class GitHub:
         Refused.
         """
         return self._call(Kind.WRITE, verb, path, body)
+
+    def _mutate(self, document: str, variables: dict[str, Any], owner: str) -> dict[str, Any]:
+        """One GraphQL mutation about what `owner` has, sent once. Raises Refused, whose status is 0 where the error is
+        not one of those by which GitHub says no: what was asked for may have been done then (Q5).
+        """
+        try:
+            return self._execute(_Asked(document, variables), owner, Kind.WRITE)
+        except NoCredentials as error:
+            raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from None
+        except TransportQueryError as error:
+            raise Refused(min(_NOES.get(kind, 0) for kind in _types(error)), _said(error)) from None
+        except TransportServerError as error:
+            raise Refused(error.code or 0, self._local.text or f"GitHub answered {error.code}") from None
+        except (TransportError, requests.RequestException) as error:
+            raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
 
     def _call(self, kind: Kind, verb: str, path: str, body: dict[str, Any] | None, *, again: bool = True) -> Any:
         """One REST call. Raises Refused.
@@ -820,8 +869,10 @@ class GitHub:
             broken = f"the connection to {self._graphql_url} broke ({type(error).__name__})"
             raise Unreadable(f"{what} could not be read: {broken}") from None
 
-    def _execute(self, request: GraphQLRequest, owner: str, *, again: bool = True) -> dict[str, Any]:
-        """One query, sent twice at most: a token that GitHub did not take is replaced."""
+    def _execute(
+        self, request: GraphQLRequest, owner: str, kind: Kind = Kind.READ, *, again: bool = True
+    ) -> dict[str, Any]:
+        """One query or mutation, sent twice at most: a token that GitHub did not take is replaced."""
         token, account = self._speak_for(owner, "graphql")
         data: dict[str, Any] = {}
         status, said = int(HTTPStatus.OK), ""
@@ -835,19 +886,19 @@ class GitHub:
         except TransportServerError as error:
             status, said, failed = error.code or 0, str(self._local.text), error
         except (TransportError, requests.RequestException):
-            self._meter.charge(account, "graphql", self.purpose, Kind.READ, 1, None)
+            self._meter.charge(account, "graphql", self.purpose, kind, 1, None)
             raise
         headers = self._local.headers
         limit = data.get("rateLimit")
         points = limit["cost"] if limit else 1
-        is_told = self._charge(account, "graphql", Kind.READ, points, headers, status, limit)
+        is_told = self._charge(account, "graphql", kind, points, headers, status, limit)
         if failed is None:
             if not is_told:
                 self._meter.note_silence(account, "graphql")
             return data
         if again and _is_turned_away(status, said):
             self._credentials.forget(owner, token)
-            return self._execute(request, owner, again=False)
+            return self._execute(request, owner, kind, again=False)
         if held := self._meter.hold_for(account, status, headers, said):
             raise held from None
         raise failed

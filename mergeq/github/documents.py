@@ -242,7 +242,15 @@ query Pulls($ids: [ID!]!) {
 BASE = """
 query Base($owner: String!, $name: String!, $number: Int!) {
   rateLimit { cost limit remaining resetAt }
-  repository(owner: $owner, name: $name) { pullRequest(number: $number) { baseRefName } }
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) { id baseRefName } }
+}
+"""
+
+REBASE = """
+mutation Rebase($pull: ID!, $head: GitObjectID!) {
+  updatePullRequestBranch(input: {pullRequestId: $pull, expectedHeadOid: $head, updateMethod: REBASE}) {
+    pullRequest { number }
+  }
 }
 """
 

@@ -221,6 +221,24 @@ def commits(nodes: Iterable[dict[str, Any]], head: str) -> tuple[Commit, ...] | 
     )
 
 
+def compared(nodes: Iterable[dict[str, Any]], head: str) -> tuple[Commit, ...]:
+    """The commits of a comparison as REST lists them, each after its parents, as far as they lead to `head`."""
+    listed = {
+        node["sha"]: node | {"parents": {"nodes": [{"oid": one["sha"]} for one in node["parents"]]}} for node in nodes
+    }
+    return tuple(
+        Commit(
+            node["sha"],
+            node["commit"]["message"],
+            node["commit"]["author"]["name"],
+            node["commit"]["author"]["email"],
+            parents=tuple(one["oid"] for one in node["parents"]["nodes"]),
+            tree=node["commit"]["tree"]["sha"],
+        )
+        for node in _parents_first(listed, head)
+    )
+
+
 def _parents_first(listed: Mapping[str, dict[str, Any]], head: str) -> list[dict[str, Any]]:
     """What `head` is built on, each commit after its parents."""
     ordered: dict[str, dict[str, Any]] = {}

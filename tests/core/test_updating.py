@@ -9,7 +9,7 @@ from mergeq.core.contexts import ContextPolicy
 from mergeq.core.decide import Action, Decision, Land, Update, Wait, decide, wire_name
 from mergeq.core.pool import BranchSettings, Memory, Pool, divide
 from mergeq.core.pull import Method, Protection, PullRequest, Result
-from mergeq.core.queue import Retest
+from mergeq.core.queue import Retest, UpdateMethod
 from mergeq.core.reason import Clause
 from mergeq.core.status import describe
 from tests.builders import BASE, MAIN, context, facts, green, pool, pr, run, settings
@@ -152,7 +152,24 @@ def test_a_head_that_ci_never_took_up_says_where_ci_should_run() -> None:
 )
 def test_some_branches_are_not_ours_to_update(spoiled: dict[str, Any], protection: Protection, why: str) -> None:
     """Q24, Q25, Q89, Q90."""
-    assert not_ours_to_update(pr(1, **{"head_owner": "ana", **spoiled}), protection) == why
+    assert not_ours_to_update(pr(1, **{"head_owner": "ana", **spoiled}), protection, UpdateMethod.REBASE) == why
+
+
+def test_signatures_are_lost_by_a_rebase_alone() -> None:
+    pull, signed = pr(1, head_owner="ana"), Protection(signatures=True)
+
+    assert not_ours_to_update(pull, signed, UpdateMethod.MERGE) == ""
+    assert not_ours_to_update(pull, signed, UpdateMethod.REBASE) == (
+        "a rebase by GitHub would lose the signatures that protection requires"
+    )
+
+
+def test_what_protection_wants_up_to_date_is_updated_in_that_mode_and_told_of_the_mode_elsewhere() -> None:
+    behind, strict = pr(1, merge_state="BEHIND"), Protection(up_to_date=True)
+
+    assert decided(behind, protection=strict).action == Update(1, ONE.head_sha, f"first to be held against {BASE[:7]}")
+    (reason,) = pool(behind, protection=strict).standings[0].reasons
+    assert reason.remedy.endswith("`retest: update` has mergeq do it")
 
 
 def test_one_that_is_left_behind_is_out_of_the_pool_until_its_head_or_the_base_moves() -> None:

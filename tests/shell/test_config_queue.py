@@ -209,7 +209,6 @@ def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("update_method: rebase", "update_method: 'rebase' is not available in this version; choose merge"),
         (
             "landing: fast-forward",
             "landing: 'fast-forward' is not available in this version; choose auto, or pull-request",

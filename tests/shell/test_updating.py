@@ -227,7 +227,7 @@ def test_a_conflict_with_the_base_is_left_to_the_author(github: Sandbox, mergeq:
     assert "conflict" in reasons(mergeq, 1)
 
 
-def test_an_update_that_never_comes_is_given_up_after_start_timeout_for_the_next(
+def test_an_update_that_never_comes_is_asked_for_again_and_given_up_after_start_timeout_for_the_next(
     github: Sandbox, mergeq: Mergeq
 ) -> None:
     """Q26."""
@@ -236,15 +236,30 @@ def test_an_update_that_never_comes_is_given_up_after_start_timeout_for_the_next
     let_the_base_move(github)
     github.settle()
     github.world.update_delay = 1e6
-    mergeq.sweep_and_work()
-    github.world.update_delay = 1.0
 
-    work(github, mergeq, 14)
+    mergeq.sweep_and_work(11)
+    github.world.update_delay = 1.0
+    work(github, mergeq, 10)
 
     given_up = next(record for record in mergeq.history() if record.outcome is Outcome.ABANDONED)
     assert given_up.err == "GitHub was asked to update it and did not"
     assert [numbers for action, _, numbers in outcomes(mergeq) if action == "MERGE"] == [[2], [1]]
     assert pull.merged
+
+
+def test_an_update_that_github_took_and_forgot_is_asked_for_again(github: Sandbox, mergeq: Mergeq) -> None:
+    """Q26."""
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    let_the_base_move(github)
+    github.settle()
+    github.world.update_delay = 1e6
+    mergeq.sweep_and_work()
+    github.world.update_delay = 1.0
+
+    work(github, mergeq, 9)
+
+    assert pull.merged
+    assert outcomes(mergeq) == [("TRIGGER", "TRIGGERED", [1]), ("MERGE", "LANDED", [1])]
 
 
 def test_a_base_that_moves_while_the_head_is_tested_starts_it_over(github: Sandbox, mergeq: Mergeq) -> None:
