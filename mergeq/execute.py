@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from mergeq.bootstrap import Services
-from mergeq.core.batch import Run
+from mergeq.core.batch import Run, RunState
 from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.message import Message, to_ask_for
@@ -56,10 +56,11 @@ def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
     services = services.on(Purpose.LANDING)
     run = next((run for run in saved.runs if run.id == saved.run), None)
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
-    base = run.base_sha if run else None
+    base = saved.pool.base_sha if run else None
+    skip = _already_landed(run, chosen)
     done: list[_Landed] = []
     for index, standing in enumerate(chosen):
-        step = _land_next(services, lease, saved, chosen[index:], run, index, base)
+        step = _land_next(services, lease, saved, chosen[index:], run, skip + index, base)
         done.append(step)
         if step.outcome is not Outcome.LANDED or step.landing is None:
             break
@@ -84,9 +85,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     run = next((run for run in saved.runs if run.id == saved.run), None)
     chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
     index = next((i for i, standing in enumerate(chosen) if standing.pull.number == intent.number), 0)
+    skip = _already_landed(run, chosen)
     before = [_Landed(Outcome.LANDED) for _ in range(index)]
     try:
-        landing = _resolve(services, lease, intent.number, intent.base_sha, _depth(run, index))
+        landing = _resolve(services, lease, intent.number, intent.base_sha, _depth(run, skip + index))
     except HeldBack:
         services.store.intend(lease, replace(intent, at=services.now()))
         raise
@@ -98,7 +100,7 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
         step = _Landed(Outcome.STALE, str(error))
     else:
         if landing.merged:
-            step = _compare(services, lease, landing, run, index, intent.base_sha)
+            step = _compare(services, lease, landing, run, skip + index, intent.base_sha)
         else:
             step = _Landed(Outcome.STALE, "the worker ended before GitHub merged it")
     steps = [*before, step]
@@ -137,7 +139,7 @@ def _land_next(
             services.store.intend(lease, Intent(saved, number, head, method, base_sha, services.now()))
             answer = services.github.merge(branch, number, head_sha=head, method=method, message=message)
         except HeldBack as error:
-            if index:
+            if remaining[0].pull.number != saved.targets[0]:
                 return _Landed(Outcome.STALE, str(error))
             services.store.withdraw(lease)
             raise
@@ -255,6 +257,12 @@ def _stop(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, 
     services.log.error("the branch is stopped", branch=str(lease.branch), pull=str(chosen.pull), why=text)
 
 
+def _already_landed(run: Run | None, chosen: Sequence[Standing]) -> int:
+    """How many members of a run come before those that are to land."""
+    numbers = [member.number for member in run.members] if run else []
+    return numbers.index(chosen[0].pull.number) if chosen and chosen[0].pull.number in numbers else 0
+
+
 def _depth(run: Run | None, index: int) -> int:
     return run.members[index].steps if run else 1
 
@@ -356,12 +364,12 @@ def _finish(
         err=_error(chosen, done),
         landed_sha=landing.landed_sha if landing else None,
         landed_tree=landing.landed_tree if landing else None,
-        tested_tree=run.trees[len(landed) - 1] if run and landed else None,
+        tested_tree=run.trees[_already_landed(run, chosen) + len(landed) - 1] if run and landed else None,
         approvers=tuple(dict.fromkeys(name for standing in chosen for name in standing.pull.approvers)),
         config=saved.config,
     )
-    used_up = run if landed or outcome is Outcome.STALE else None
-    services.store.record(lease, record, drop=used_up)
+    proved = replace(run, ended=RunState.GREEN, ended_at=services.now()) if run and landed else None
+    services.store.record(lease, record, keep=proved)
     labels = {"org": lease.branch.org, "repo": lease.branch.repo, "branch": lease.branch.name}
     if landed:
         services.store.count("merges", len(landed), **labels)

@@ -122,6 +122,9 @@ def turn(name: str) -> None:
                     store.send([branch], services.now())
                 else:
                     _close(services, lease)
+            if stale == _STALE_ROUNDS:
+                store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
+                return
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
             return
@@ -148,6 +151,7 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     behind it.
     """
     execute.settle_intent(services, lease)
+    stage.finish_staging(services, lease)
     update.take_up_updates(services, lease)
     saved = sync.sync(services, lease)
     stage.abandon(services, lease, saved)

@@ -9,8 +9,9 @@ from typing import Any
 from mergeq import sync
 from mergeq.bootstrap import Services
 from mergeq.config import ConfigError, Configuration, load, load_texts, texts_of
+from mergeq.core.action import targets_of, wire_name
 from mergeq.core.compat import Compat
-from mergeq.core.decide import Situation, judge, targets_of, wire_name
+from mergeq.core.decide import Situation, judge
 from mergeq.core.explain import Explanation, explain, explained
 from mergeq.core.pull import Branch
 from mergeq.core.query import is_found

@@ -5,13 +5,15 @@ left behind.
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from mergeq.bootstrap import Services
-from mergeq.core.batch import Conflict, Member, Run
+from mergeq.core.batch import Conflict, Member, Run, RunState, landed, verdict
 from mergeq.core.budget import Purpose
-from mergeq.core.history import HistoryRecord, Outcome
+from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.message import neutral, to_write
-from mergeq.core.pool import Standing
+from mergeq.core.pool import BranchSettings, Pool, Standing, under_protection
 from mergeq.core.pull import Branch, Method
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
 from mergeq.store import Lease, SavedPool
@@ -20,69 +22,183 @@ from mergeq.sync import note_run, squashed_commits, target_of
 _SWEEP_SECONDS = 3600.0
 _HEX = frozenset("0123456789abcdef")
 SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
+_BASE_MESSAGE = "mergeq: the base alone"
 
 
 class _Conflicts(Exception):
     """A pull request does not merge here."""
 
 
+@dataclass
+class _Series:
+    """Commits on a base, each as a landing will make it, as far as they are built: who is in it, the tree after each,
+    the last commit made for each.
+    """
+
+    tip: str
+    tip_tree: str
+    members: list[Member] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    trees: list[str] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
+
+    def add(self, member: Member, target: Target, tree: str, commit: str) -> None:
+        """One more."""
+        self.members.append(member)
+        self.targets.append(target)
+        self.trees.append(tree)
+        self.commits.append(commit)
+        self.tip, self.tip_tree = commit, tree
+
+
 def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord | None:
     """Build the run that `saved` chose and push its ref once, fully formed, so that CI starts exactly once.
 
-    None when conflicts left fewer than were to be tested together: they are remembered, and the branch is decided
-    again. Raises LeaseLost, Refused, Unreadable and HeldBack; what was built until then is swept later.
+    What earlier runs have built is built on. None when nothing is to be waited for: conflicts, which are remembered,
+    left fewer than were to be tested together; or the tree was tested before, whoever built it. Then the branch is
+    decided again. Raises LeaseLost, Refused, Unreadable and HeldBack; what was built until then is swept later.
     """
     services = services.on(Purpose.STAGING)
-    github, branch = services.github, lease.branch
-    staging = services.config.for_branch(branch).queue.staging
-    chosen = [standing for number in saved.targets if (standing := saved.pool.standing(number)) is not None]
-    base, name = saved.pool.base_sha, fresh_name(branch)
-    members: list[Member] = []
-    series: list[tuple[Standing, list[tuple[str, str]]]] = []
-    facts: list[Conflict] = []
-    looked_at = [one.pull.number for one in chosen if one.method is not Method.REBASE]
-    looks = dict(zip(looked_at, github.last_looks(branch, looked_at, "") if looked_at else (), strict=True))
-    with scratch_ref(services, branch, base, name) as (scratch, tip):
-        for standing in chosen:
-            shas, messages = _to_stage(services, branch, standing, looks.get(standing.pull.number))
-            try:
-                tip, steps = _merge(services, branch, scratch, tip, shas)  # noqa: PLW2901 -- as far as it is built
-            except _Conflicts:
-                facts.append(Conflict(base, tuple(member.head_sha for member in members), standing.pull.head_sha))
-                continue
-            pull, method = standing.pull, standing.method or Method.MERGE
-            members.append(Member(pull.number, pull.head_sha, method, len(steps)))
-            series.append((standing, [*zip(steps, messages, strict=True)]))
-    if facts:
+    branch, pool = lease.branch, saved.pool
+    settings = under_protection(services.config.for_branch(branch), pool.protection)
+    chosen = [standing for number in saved.targets if (standing := pool.standing(number)) is not None]
+    series = _begun(saved, chosen)
+    if facts := _build(services, branch, pool, series, chosen[len(series.members) :]):
         services.store.add_conflicts(lease, facts)
-    if not members or (len(members) == 1 and len(chosen) > 1):
+    if len(series.members) < min(len(chosen), 2):
         return None
     services.store.extend(lease, services.now())
-    staged = _series(services, branch, base, series)
+    name = fresh_name(branch)
     run = Run(
         id=name.rsplit("-", 1)[1],
-        base_sha=base,
-        members=tuple(members),
-        ref=staging.prefix + name,
-        staged_sha=staged,
-        trees=tuple(steps[-1][0] for _, steps in series),
+        base_sha=pool.base_sha,
+        base_tree=pool.base_tree,
+        members=tuple(series.members),
+        ref="",
+        staged_sha="",
+        trees=tuple(series.trees),
+        commits=tuple(series.commits),
         started_at=services.now(),
-        targets=tuple(target_of(standing.pull) for standing, _ in series),
+        targets=tuple(series.targets),
     )
+    if (tested := _tested_before(services, branch, run, saved, chosen, settings)) is not None:
+        services.store.save_run(lease, tested)
+        services.log.info("tested before", branch=str(branch), run=run.id, commit=tested.staged_sha)
+        return None
+    if not chosen:
+        series.tip = services.github.create_commit(branch, pool.base_tree, [pool.base_sha], _BASE_MESSAGE)
+    run = replace(run, ref=settings.queue.staging.prefix + name, staged_sha=series.tip, is_pushed=False)
     services.store.save_run(lease, run)
+    return _push(services, lease, run)
+
+
+def finish_staging(services: Services, lease: Lease) -> None:
+    """Push the refs of runs whose worker ended before that was certain. Raises LeaseLost, Refused and HeldBack."""
+    services = services.on(Purpose.STAGING)
+    for run in services.store.runs(lease.branch):
+        if not run.is_pushed and run.ended is None:
+            _push(services, lease, run)
+
+
+def _push(services: Services, lease: Lease, run: Run) -> HistoryRecord:
+    """Create the ref of a run; one that is there already is its own, for names are given once. What GitHub refuses is
+    forgotten, and what is not known is pushed again in the next turn (D6).
+    """
     try:
-        github.create_ref(branch, run.ref, staged)
+        services.github.create_ref(lease.branch, run.ref, run.staged_sha)
     except HeldBack:
-        services.store.forget_run(lease, run)
         raise
-    return note_run(services, lease, run, Outcome.TRIGGERED, "")
+    except Refused as error:
+        if error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unreadable(f"whether {run.ref} was created is not known: {error}") from None
+        if "already exists" not in error.text.lower():
+            services.store.forget_run(lease, run)
+            raise
+    return note_run(services, lease, replace(run, is_pushed=True), Outcome.TRIGGERED, "")
+
+
+def _begun(saved: SavedPool, chosen: Sequence[Standing]) -> _Series:
+    """The longest beginning of what is to be staged that an earlier run has built on the very tip of the base."""
+    pool, best = saved.pool, _Series(saved.pool.base_sha, saved.pool.base_tree)
+    wanted = [(one.pull.number, one.pull.head_sha, one.method, one.pull.title) for one in chosen]
+    for run in saved.runs:
+        start = landed(run, pool.base_sha, pool.base_tree)
+        stands_on = run.commits[start - 1] if start and len(run.commits) >= start else run.base_sha
+        if run.on_head or start is None or stands_on != pool.base_sha or len(run.commits) != len(run.members):
+            continue
+        series = _Series(pool.base_sha, pool.base_tree)
+        for index in range(start, len(run.members)):
+            member, target = run.members[index], run.targets[index]
+            is_next = (member.number, member.head_sha, member.method, target.title)
+            if is_next not in wanted[index - start : index - start + 1]:
+                break
+            series.add(member, target, run.trees[index], run.commits[index])
+        best = max(best, series, key=lambda one: len(one.members))
+    return best
+
+
+def _build(
+    services: Services, branch: Branch, pool: Pool, series: _Series, standings: Sequence[Standing]
+) -> list[Conflict]:
+    """Add to a series as many of these as merge, by merging them on a scratch ref first; the conflicts met."""
+    if not standings:
+        return []
+    facts: list[Conflict] = []
+    built: list[tuple[Standing, list[tuple[str, str]]]] = []
+    prefix = [member.head_sha for member in series.members]
+    looked_at = [one.pull.number for one in standings if one.method is not Method.REBASE]
+    looks = dict(zip(looked_at, services.github.last_looks(branch, looked_at, "") if looked_at else (), strict=True))
+    with scratch_ref(services, branch, series.tip, fresh_name(branch), series.tip_tree) as (scratch, tip):
+        for standing in standings:
+            shas, messages = _to_stage(services, branch, standing, looks.get(standing.pull.number))
+            try:
+                tip, trees = _merge(services, branch, scratch, tip, shas)  # noqa: PLW2901 -- as far as it is built
+            except _Conflicts:
+                facts.append(Conflict(pool.base_sha, tuple(prefix), standing.pull.head_sha))
+                continue
+            prefix.append(standing.pull.head_sha)
+            built.append((standing, [*zip(trees, messages, strict=True)]))
+    for standing, steps in built:
+        at = series.tip
+        for tree, message in steps:
+            parents = [at, standing.pull.head_sha] if standing.method is Method.MERGE else [at]
+            at = services.github.create_commit(branch, tree, parents, message)
+        pull, method = standing.pull, standing.method or Method.MERGE
+        series.add(Member(pull.number, pull.head_sha, method, len(steps)), target_of(pull), steps[-1][0], at)
+    return facts
+
+
+def _tested_before(
+    services: Services,
+    branch: Branch,
+    run: Run,
+    saved: SavedPool,
+    chosen: Sequence[Standing],
+    settings: BranchSettings,
+) -> Run | None:
+    """A run as it is when its very tree was tested already, or is under test: by an earlier run, by the CI of the only
+    pull request in it, whose head contains the base, or by that of the base itself. None when it was not.
+    """
+    tree, now = run.trees[-1] if run.trees else run.base_tree, services.now()
+    for one in saved.runs:
+        same = not one.on_head and (one.trees[-1] if one.trees else one.base_tree) == tree
+        if same and one.staged_sha and verdict(one, settings, now).state in {RunState.GREEN, RunState.PENDING}:
+            return replace(run, staged_sha=one.staged_sha, contexts=one.contexts, started_at=one.started_at)
+    commit, contexts = "", None
+    if not chosen and all(one.staged_sha != run.base_sha for one in saved.runs):
+        commit, contexts = run.base_sha, services.github.staged(branch, [run.base_sha])[0]
+    elif len(chosen) == 1 and chosen[0].pull.tree == tree:
+        commit, contexts = chosen[0].pull.head_sha, chosen[0].pull.contexts
+    known = replace(run, staged_sha=commit, contexts=contexts)
+    return known if commit and verdict(known, settings, now).state is RunState.GREEN else None
 
 
 def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
-    """Give up the runs that `saved` names: their refs go, so that CI need not go on, and history says why. Raises
-    LeaseLost.
+    """Give up the runs that `saved` names: their refs go, so that CI need not go on, and history says why. What was
+    green stays evidence for its tree. Raises LeaseLost.
     """
     services = services.on(Purpose.STAGING)
+    settings = under_protection(services.config.for_branch(lease.branch), saved.pool.protection)
     known = {run.id: run for run in saved.runs}
     for name, why in saved.abandon:
         if (run := known.get(name)) is None:
@@ -92,6 +208,8 @@ def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
                 services.github.delete_ref(lease.branch, run.ref)
         except Refused as error:
             services.log.warning("staging ref not deleted", ref=run.ref, error=str(error))
+        if verdict(run, settings, services.now()).state is RunState.GREEN and not run.on_head:
+            run = replace(run, ended=RunState.GREEN, ended_at=services.now(), why=why)
         note_run(services, lease, run, Outcome.ABANDONED, why)
 
 
@@ -123,14 +241,14 @@ def fresh_name(branch: Branch) -> str:
 
 
 @contextmanager
-def scratch_ref(services: Services, branch: Branch, base: str, name: str) -> Iterator[tuple[str, str]]:
+def scratch_ref(services: Services, branch: Branch, base: str, name: str, tree: str = "") -> Iterator[tuple[str, str]]:
     """A scratch ref with the content of `base` for as long as something is tried out on it: its name and its tip.
 
     Its own commit says that CI is to leave it alone. What fails leaves it behind, to be swept.
     """
     github = services.github
     scratch = services.config.for_branch(branch).queue.staging.scratch_prefix + name
-    start = github.create_commit(branch, github.tree_of(branch, base), [base], SCRATCH_MESSAGE)
+    start = github.create_commit(branch, tree or github.tree_of(branch, base), [base], SCRATCH_MESSAGE)
     github.create_ref(branch, scratch, start)
     yield scratch, start
     github.delete_ref(branch, scratch)
@@ -174,17 +292,3 @@ def _merge(services: Services, branch: Branch, scratch: str, tip: str, shas: Seq
     if not trees:
         raise _Conflicts
     return at, trees
-
-
-def _series(
-    services: Services, branch: Branch, base: str, series: Sequence[tuple[Standing, Sequence[tuple[str, str]]]]
-) -> str:
-    """Make the commits that will be tested, each with the tree and the message that its landing must have; the last
-    one's SHA.
-    """
-    tip = base
-    for standing, steps in series:
-        for tree, message in steps:
-            parents = [tip, standing.pull.head_sha] if standing.method is Method.MERGE else [tip]
-            tip = services.github.create_commit(branch, tree, parents, message)
-    return tip

@@ -5,19 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mergeq.bootstrap import Services
-from mergeq.core import status
-from mergeq.core.batch import Run, RunState, convictions, deadline, verdict
+from mergeq.core import conviction, status
+from mergeq.core.action import Land, Wait, targets_of, wire_name
+from mergeq.core.batch import NO_RESULT, Run, RunState, deadline, verdict
 from mergeq.core.budget import STATUS_BURST, STATUS_SECONDS, Purpose
-from mergeq.core.decide import Decision, Land, Situation, Wait, judge, targets_of, wire_name
+from mergeq.core.decide import Decision, Situation, judge
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, are_shown
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
+from mergeq.core.reason import Reason
 from mergeq.core.status import Status
 from mergeq.github import Refused, Seen, Unreadable
 from mergeq.store import ALL, LIST, RUNS, TIP, Lease, Marked, Reading, SavedPool
 
-_OUTCOMES = {RunState.RED: Outcome.RED, RunState.SILENT: Outcome.ABANDONED, RunState.OVERDUE: Outcome.ABANDONED}
+_OUTCOMES = {RunState.RED: Outcome.RED, **dict.fromkeys(NO_RESULT, Outcome.ABANDONED)}
 _SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
 _OUTAGE = 60.0  # the same, where a branch could not be read
 _OPINION = 20.0  # GitHub's on conflicts, after a base has moved
@@ -74,7 +76,7 @@ def _situation(services: Services, facts: BranchFacts, before: SavedPool | None,
     memory = replace(
         remember(services, branch, settings, before, _arrivals(services, facts, before)),
         unproved=_unproved(services, facts, settings.status_context),
-        convictions=convictions(runs, facts.base_sha, settings, now),
+        convictions=_held_against(services, branch, settings, runs, facts.base_sha, facts.base_tree),
     )
     conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
     return Situation(facts, memory, tuple(runs), conflicts, store.halted(branch), now)
@@ -164,6 +166,9 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
         asked = [str(member.number) for member in run.members] if run.is_asked_for else []
         end = deadline(run, settings)
         store.look_later(branch, [RUNS, *asked], min(now + _RUN_CHECK, end) if end > now else now + _RUN_CHECK)
+    base = (seen.facts.base_sha, seen.facts.base_tree)
+    if ends := conviction.ends_of_waiting(seen.runs, *base, settings, now):
+        store.look_later(branch, (), min(ends))
     if seen.facts.partial or seen.facts.unread:
         store.look_later(branch, [LIST], now + (_OUTAGE if seen.facts.partial else _SOME_TIME))
     stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
@@ -187,14 +192,30 @@ def remember(
 ) -> Memory:
     """What is known about a branch from before; its convictions are about the base that was last saved."""
     members = before.pool.members if before else ()
-    store, now = services.store, services.now()
+    store, base_sha, base_tree = services.store, "", ""
+    if before is not None:
+        base_sha, base_tree = before.pool.base_sha, before.pool.base_tree
     return Memory(
         entered={(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None},
         refusals=store.refusals(branch),
-        convictions=convictions(store.runs(branch), before.pool.base_sha if before else "", settings, now),
+        convictions=_held_against(services, branch, settings, store.runs(branch), base_sha, base_tree),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
         unproved=store.unproved(branch.full_repo),
     )
+
+
+def _held_against(
+    services: Services, branch: Branch, settings: BranchSettings, runs: Sequence[Run], base_sha: str, base_tree: str
+) -> dict[str, Reason]:
+    """The heads that are not tested for now, each with the reason: as the runs say, else as it was found before."""
+    now = services.now()
+    told = conviction.convictions(runs, base_sha, base_tree, settings, now)
+    before = {
+        head: one.reason
+        for head, one in services.store.convictions(branch).items()
+        if conviction.holds(one, base_sha, base_tree, now)
+    }
+    return before | {head: one.reason for head, one in told.items()}
 
 
 def report(services: Services, lease: Lease, saved: SavedPool) -> int:
@@ -294,21 +315,29 @@ def _runs(
     """The runs that are still evidence, with their end where they have come to it; ended runs of another base are none
     any more. Their contexts are as they were last, or where that `is_read` or a run's time is over as they are now.
     """
-    branch, base_sha, now = facts.branch, facts.base_sha, services.now()
-    runs = [run for run in services.store.runs(branch) if run.ended is None or run.base_sha == base_sha]
+    branch, now, keep = facts.branch, services.now(), settings.queue.staging.keep
+    heads = {pull.head_sha for pull in facts.pulls}
+    runs = [
+        run
+        for run in services.store.runs(branch)
+        if conviction.is_evidence(run, heads, facts.base_sha, facts.base_tree, keep, now)
+    ]
     last = {run.id: run.contexts for run in before.runs} if before else {}
-    last = {run.id: last.get(run.id, run.contexts) for run in runs}
+    on_heads = {pull.head_sha: pull.contexts for pull in facts.pulls}
+    last = {run.id: on_heads.get(run.staged_sha, last.get(run.id, run.contexts)) for run in runs}
     open_runs = [run for run in runs if run.ended is None and not run.is_asked_for]
+    elsewhere = [run for run in open_runs if run.staged_sha not in on_heads]
     shas = Counter(run.staged_sha for run in runs)
-    old = (not run.ref or shas[run.staged_sha] > 1 for run in open_runs if last[run.id] is None)  # may long be tested
-    if is_read or any(old) or any(deadline(run, settings) <= now for run in open_runs):
-        read = services.github.staged(branch, [run.staged_sha for run in open_runs]) if open_runs else []
-        last |= {run.id: contexts for run, contexts in zip(open_runs, read, strict=True)}
+    old = (shas[run.staged_sha] > 1 for run in elsewhere if last[run.id] is None)  # may have been tested long ago
+    if is_read or any(old) or any(deadline(run, settings) <= now for run in elsewhere):
+        read = services.github.staged(branch, [run.staged_sha for run in elsewhere]) if elsewhere else []
+        last |= {run.id: contexts for run, contexts in zip(elsewhere, read, strict=True)}
     found = []
     for run in (replace(run, contexts=last[run.id]) if run in open_runs else run for run in runs):
         said = verdict(run, settings, now)
-        over = run.ended is None and run.base_sha == base_sha and said.state in _OUTCOMES
-        found.append(replace(run, ended=said.state, why=said.why) if over else run)
+        is_here = not run.on_head or run.base_sha == facts.base_sha
+        over = run.ended is None and is_here and said.state in _OUTCOMES
+        found.append(replace(run, ended=said.state, ended_at=now, why=said.why) if over else run)
     return found
 
 
@@ -327,9 +356,24 @@ def _keep(services: Services, lease: Lease, seen: Situation) -> None:
             store.forget_run(lease, run)
         elif now.ended is not None and run.ended is None:
             note_run(services, lease, now, _OUTCOMES[now.ended], now.why)
+    settings = under_protection(services.config.for_branch(lease.branch), facts.protection)
+    store.keep_convictions(lease, _to_keep(services, seen, settings))
     if any(fact.base_sha != facts.base_sha for fact in store.conflicts(lease.branch)):
         store.forget_conflicts(lease)
         store.add_conflicts(lease, seen.conflicts)
+
+
+def _to_keep(services: Services, seen: Situation, settings: BranchSettings) -> dict[str, conviction.Conviction] | None:
+    """The convictions of a branch as they are to be kept; None when that changes nothing."""
+    facts, heads = seen.facts, {pull.head_sha for pull in seen.facts.pulls}
+    before = services.store.convictions(facts.branch)
+    found = conviction.convictions(seen.runs, facts.base_sha, facts.base_tree, settings, seen.now)
+    kept = {head: one for head, one in before.items() if head in heads}
+    for head, one in found.items():
+        known = before.get(head)
+        if known is None or not conviction.holds(known, facts.base_sha, facts.base_tree, seen.now):
+            kept[head] = conviction.again(one, known)
+    return kept if kept != before else None
 
 
 def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: str) -> HistoryRecord:

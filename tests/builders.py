@@ -78,9 +78,13 @@ def pool(
     **changes: Any,
 ) -> Pool:
     """`MAIN`, judged, every head being the one its pull request was opened with."""
-    arrivals = {one.number: Arrival(one.head_sha, 0.0, original=True) for one in pulls}
-    memory = Memory(entered=entered or {}, refusals=refusals or {}, arrivals=arrivals)
+    memory = Memory(entered=entered or {}, refusals=refusals or {}, arrivals=arrivals_of(*pulls))
     return divide(facts(*pulls, **changes), config or settings(), memory, now)
+
+
+def arrivals_of(*pulls: PullRequest) -> dict[int, Arrival]:
+    """Every head being the one its pull request was opened with."""
+    return {one.number: Arrival(one.head_sha, 0.0, original=True) for one in pulls}
 
 
 def staging(**changes: Any) -> BranchSettings:

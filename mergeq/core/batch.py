@@ -4,16 +4,16 @@ A run is evidence for exactly its base and its members' heads. Nothing here acts
 or land.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mergeq.core.contexts import ContextPolicy, unsuccessful
 from mergeq.core.history import Target
-from mergeq.core.pool import Arrival, BranchSettings, Pool, Standing, ranked
+from mergeq.core.pool import Arrival, BranchSettings, Pool, Standing
 from mergeq.core.pull import Context, Method, Protection, PullRequest, Result
 from mergeq.core.queue import UpdateMethod
-from mergeq.core.reason import Clause, Reason
+from mergeq.core.reason import Clause
 
 _AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREADABLE})
 
@@ -21,17 +21,25 @@ _AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREA
 class RunState(StrEnum):
     """What the contexts of a staged commit say so far.
 
-    SILENT: a required context never appeared within `start_timeout`. OVERDUE: not all had ended within `timeout`.
-    BEHIND: the head lacks the tip of the base, and it is not for us to bring it up to date. Only RED is held against a
-    pull request.
+    SILENT: a required context never appeared within `start_timeout`. CANCELLED: somebody or something stopped CI.
+    ERROR: CI itself could not do its work. OVERDUE: not all had ended within `timeout`. BEHIND: the head lacks the tip
+    of the base, and it is not for us to bring it up to date. Only RED is held against a pull request.
     """
 
     PENDING = "pending"
     GREEN = "green"
     RED = "red"
     SILENT = "silent"
+    CANCELLED = "cancelled"
+    ERROR = "error"
     OVERDUE = "overdue"
     BEHIND = "behind"
+
+
+NO_RESULT = frozenset({RunState.SILENT, RunState.CANCELLED, RunState.ERROR, RunState.OVERDUE})
+"""How a run ends that says nothing about what it was to test."""
+_CANCELLED = frozenset({"cancelled", "stale"})
+_BROKEN = frozenset({"startup_failure", "action_required"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,9 @@ class Run:
     `contexts` are those of the staged commit as last read, None while unread. `ended` is set once and for all when the
     run is over, `why` says what ended it where no context does; `started_at` and `ended_at` are epoch seconds.
 
+    Without a `ref` the staged commit was there before: another run's, or the head of its only member. Unless it
+    `is_pushed` its ref may not be there yet.
+
     `on_head`: it is about one pull request's own branch (`retest: update`): what is tested is its head, which contains
     the base. While `staged_sha` is empty too, GitHub was asked to make that head and nobody has seen it yet;
     `arrival` is when the head before it had come. `told` is what has become of asking for its part whoever has one.
@@ -84,6 +95,7 @@ class Run:
     commits: tuple[str, ...] = ()
     on_head: bool = False
     ended_at: float = 0.0
+    is_pushed: bool = True
     told: Told = Told()
 
     @property
@@ -116,12 +128,7 @@ class Verdict:
     @property
     def why(self) -> str:
         """The deciding contexts in words."""
-        said = {
-            Result.EXPECTED: "never appeared",
-            Result.PENDING: "is still running",
-            Result.ERROR: "ended with an error",
-        }
-        return "; ".join(f"{context.name} {said.get(context.result, 'failed')}" for context in self.contexts)
+        return "; ".join(f"{context.name} {_told(context)}" for context in self.contexts)
 
 
 def staged_policy(settings: BranchSettings) -> ContextPolicy:
@@ -140,12 +147,13 @@ def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
     """What a run says at `now`; one that has ended says what it said then."""
     demands = replace(settings.demands, policy=staged_policy(settings)) if not run.on_head else settings.demands
     bad = unsuccessful(run.contexts or (), demands)
-    failed = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
+    over = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
     silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
     if run.ended is not None:
-        return Verdict(run.ended, silent if run.ended is RunState.SILENT else failed or bad)
-    if failed:
-        return Verdict(RunState.RED, failed)
+        return Verdict(run.ended, silent if run.ended is RunState.SILENT else over or bad)
+    for state in (RunState.RED, RunState.ERROR, RunState.CANCELLED):  # a failure cancels what runs beside it
+        if those := tuple(context for context in over if _kind(context) is state):
+            return Verdict(state, those)
     if run.contexts is not None and not bad:
         return Verdict(RunState.GREEN)
     if silent and now - run.started_at >= settings.queue.staging.start_timeout:
@@ -153,6 +161,30 @@ def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
     if now - run.started_at >= settings.queue.staging.timeout:
         return Verdict(RunState.OVERDUE, bad)
     return Verdict(RunState.PENDING, bad)
+
+
+def _kind(context: Context) -> RunState:
+    """What a context that ended without success says of what it was about (github, "Checks" REST page)."""
+    if context.conclusion in _CANCELLED:
+        return RunState.CANCELLED
+    return RunState.ERROR if context.result is Result.ERROR or context.conclusion in _BROKEN else RunState.RED
+
+
+def _told(context: Context) -> str:
+    said = {
+        Result.EXPECTED: "never appeared",
+        Result.PENDING: "is still running",
+        Result.FAILURE: "failed",
+        Result.ERROR: "ended with an error",
+    }
+    named = {
+        "cancelled": "was cancelled",
+        "stale": "was given up by GitHub",
+        "timed_out": "took too long",
+        "startup_failure": "could not start",
+        "action_required": "waits for somebody's approval on GitHub",
+    }
+    return named.get(context.conclusion) or said.get(context.result, "passed")
 
 
 def deadline(run: Run, settings: BranchSettings) -> float:
@@ -166,23 +198,49 @@ def deadline(run: Run, settings: BranchSettings) -> float:
     return min(start, end) if is_silent or run.contexts is None else end
 
 
+def landed(run: Run, base_sha: str, base_tree: str) -> int | None:
+    """How many of a run's members the base holds already, going by its tree; None when the run is about another base.
+
+    What was tested is a tree, whichever commit has it and whoever made that: a member that landed alone, or a base that
+    was pushed to without a change, leaves the rest of a run as proved as before (T4.21 and T12.11 repaired).
+    """
+    if run.base_sha == base_sha or (base_tree and run.base_tree == base_tree):
+        return 0
+    held = [count for count, tree in enumerate(run.trees, 1) if base_tree and tree == base_tree]
+    return held[-1] if held else None
+
+
+def rest(run: Run, base_sha: str, base_tree: str) -> tuple[Member, ...] | None:
+    """The members that a run tests on this base; None when it is about another one."""
+    gone = landed(run, base_sha, base_tree)
+    return None if gone is None else run.members[gone:]
+
+
 def is_current(run: Run, pool: Pool) -> bool:
-    """Whether a run is about the pool as it is: same base, and every member in the pool with the head and method that
-    was staged. A pull request whose own head is tested may be out of the pool for the want of just those results.
+    """Whether a run is about the pool as it is: its base, and every member that has not landed in the pool with the
+    head and method that was staged. A pull request whose own head is tested may be out of the pool for the want of just
+    those results.
     """
     if run.is_asked_for:
         return True
-    if run.base_sha != pool.base_sha:
-        return False
     if run.on_head:
         tested, standing = run.members[0], pool.standing(run.members[0].number)
         return (
-            standing is not None
+            run.base_sha == pool.base_sha
+            and standing is not None
             and (standing.pull.head_sha, standing.method) == (tested.head_sha, tested.method)
             and all(reason.clause in _AWAITED for reason in standing.reasons)
         )
-    known = {member.pull.number: (member.pull.head_sha, member.method) for member in pool.members}
-    return all(known.get(member.number) == (member.head_sha, member.method) for member in run.members)
+    left = rest(run, pool.base_sha, pool.base_tree)
+    if left is None or (run.members and not left):
+        return False
+    known = members_of(pool)
+    return all(known.get(one.number) == (one.head_sha, one.method) for one in left)
+
+
+def members_of(pool: Pool) -> dict[int, tuple[str, Method | None]]:
+    """The head and the method of everybody in a pool, by number."""
+    return {standing.pull.number: (standing.pull.head_sha, standing.method) for standing in pool.members}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +256,8 @@ class Tested:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far the testing of a pool has come: what is green with the base, what is under way, alone and together, and
-    whose test is missing. `is_demanded`: there is something to be tested at all.
+    whose test is missing. A base that is tested alone counts as one without numbers. `is_demanded`: there is something
+    to be tested at all.
     """
 
     passed: tuple[Tested, ...] = ()
@@ -215,14 +274,15 @@ class Progress:
 
 
 def progress(pool: Pool, runs: Iterable[Run], settings: BranchSettings, now: float) -> Progress:
-    """How far the runs that are about a pool have tested it."""
+    """How far the runs that are about a pool have tested it; of a run of which a part has landed the rest."""
     by_state: dict[tuple[RunState, bool], list[Tested]] = {}
     for run in runs:
-        if run.ended is None and is_current(run, pool):
-            tested = Tested(tuple(member.number for member in run.members), run.id)
-            by_state.setdefault((verdict(run, settings, now).state, len(run.members) > 1), []).append(tested)
+        if is_current(run, pool):
+            left = run.members if run.on_head else rest(run, pool.base_sha, pool.base_tree) or ()
+            tested = Tested(tuple(member.number for member in left), run.id)
+            by_state.setdefault((verdict(run, settings, now).state, len(left) > 1), []).append(tested)
     found = Progress(
-        passed=tuple(by_state.get((RunState.GREEN, False), ())),
+        passed=tuple(one for one in by_state.get((RunState.GREEN, False), ()) if one.numbers),
         passed_batches=tuple(by_state.get((RunState.GREEN, True), ())),
         pending=tuple(by_state.get((RunState.PENDING, False), ())),
         pending_batches=tuple(by_state.get((RunState.PENDING, True), ())),
@@ -231,26 +291,6 @@ def progress(pool: Pool, runs: Iterable[Run], settings: BranchSettings, now: flo
     alone = {number for tested in (*found.passed, *found.pending) for number in tested.numbers}
     missing = (member.pull.number for member in pool.members if member.pull.number not in alone)
     return replace(found, missing=tuple(missing))
-
-
-def convictions(runs: Iterable[Run], base_sha: str, settings: BranchSettings, now: float) -> dict[str, Reason]:
-    """The heads that did not pass alone on this base often enough to count, with the reason (D24).
-
-    A red run is repeated `retries` times before it counts. One that CI never took up, or did not finish, counts at
-    once: it is not held against the pull request, but doing it again would not help.
-    """
-    failures: dict[str, list[tuple[Run, Verdict]]] = {}
-    for run in sorted(runs, key=lambda run: (run.started_at, run.id)):
-        if len(run.members) == 1 and run.base_sha == base_sha and run.ended not in {None, RunState.GREEN}:
-            failures.setdefault(run.members[0].head_sha, []).append((run, verdict(run, settings, now)))
-    found = {}
-    for head, tries in failures.items():
-        run, said = tries[-1]
-        if said.state is RunState.BEHIND:
-            found[head] = _left_behind(run)
-        elif said.contexts and (said.state is not RunState.RED or len(tries) > settings.queue.staging.retries):
-            found[head] = _conviction(run, said, len(tries), settings)
-    return found
 
 
 def not_ours_to_update(pull: PullRequest, protection: Protection, method: UpdateMethod) -> str:
@@ -268,42 +308,6 @@ def not_ours_to_update(pull: PullRequest, protection: Protection, method: Update
     return ""
 
 
-def _left_behind(run: Run) -> Reason:
-    return Reason(
-        Clause.BEHIND,
-        "to contain the tip of its base",
-        f"it lacks commits of {run.base_sha[:7]}, and {run.why}",
-        "the author",
-        "merge the base into the branch, or rebase onto it, and push",
-        items=(run.why,),
-    )
-
-
-def _conviction(run: Run, said: Verdict, tries: int, settings: BranchSettings) -> Reason:
-    names = tuple(sorted({context.name for context in said.contexts}))
-    where = f"on {run.staged_sha[:7]}, this pull request on base {run.base_sha[:7]}"
-    place = f"pushes to {settings.queue.staging.prefix}**" if not run.on_head else "pull requests"
-    if said.state is RunState.RED:
-        times = f", {tries} times" if tries > 1 else ""
-        return Reason(
-            Clause.STAGED,
-            f"{', '.join(names)} to be green together with the base",
-            f"{said.why} {where}{times}",
-            "the author",
-            "push a fix; mergeq also tries again when the base moves",
-            items=names,
-        )
-    waited = settings.queue.staging.start_timeout if said.state is RunState.SILENT else settings.queue.staging.timeout
-    return Reason(
-        Clause.STAGED,
-        f"a result of {', '.join(names)} on the staged commit",
-        f"{said.why} within {waited:.0f} s {where}",
-        "whoever runs CI for the repository",
-        f"have CI run on {place}; mergeq tries again after the next push",
-        items=names,
-    )
-
-
 def batch_limit(settings: BranchSettings) -> int:
     """How many may be tested together; 0: any number, below 0: no batches (T1.20)."""
     ours = settings.queue.batch_size_limit
@@ -311,12 +315,11 @@ def batch_limit(settings: BranchSettings) -> int:
 
 
 def fitting(
-    members: Iterable[Standing], base_sha: str, conflicts: Iterable[Conflict], settings: BranchSettings
+    members: Iterable[Standing], base_sha: str, conflicts: Iterable[Conflict], limit: int
 ) -> tuple[Standing, ...]:
-    """Members in the order given, as many as may be tested together, without those known to conflict with the base or
-    with those before them (T4.16, T4.17).
+    """Members in the order given, no more than `limit` if that is not 0, without those known to conflict with the base
+    or with those before them (T4.16, T4.17).
     """
-    limit = batch_limit(settings)
     known = {(fact.prefix, fact.head_sha) for fact in conflicts if fact.base_sha == base_sha}
     chosen: list[Standing] = []
     prefix: tuple[str, ...] = ()
@@ -327,33 +330,6 @@ def fitting(
         if limit and len(chosen) == limit:
             break
     return tuple(chosen)
-
-
-def candidates(
-    pool: Pool, runs: Sequence[Run], conflicts: Iterable[Conflict], settings: BranchSettings
-) -> tuple[Standing, ...]:
-    """Who may be staged together next, in the order of landing: members in rank that fit (T4.15-T4.17).
-
-    Empty when batching is off, when fewer than two are left, or when exactly these were red on this base before.
-    """
-    if batch_limit(settings) < 0:
-        return ()
-    chosen = fitting(ranked(pool.members, settings), pool.base_sha, conflicts, settings)
-    heads = frozenset(member.pull.head_sha for member in chosen)
-    tried = {run.heads for run in runs if run.base_sha == pool.base_sha and run.ended not in {None, RunState.GREEN}}
-    return () if len(chosen) < 2 or heads in tried else chosen
-
-
-def serial_candidate(
-    pool: Pool, missing: Iterable[int], conflicts: Iterable[Conflict], settings: BranchSettings
-) -> Standing | None:
-    """Who is staged alone next: the first member in rank whose test is missing and that merges into the base (T4.3,
-    T4.7).
-    """
-    impossible = {fact.head_sha for fact in conflicts if fact.base_sha == pool.base_sha and not fact.prefix}
-    waiting = frozenset(missing)
-    ready = (one for one in ranked(pool.members, settings) if one.pull.number in waiting)
-    return next((member for member in ready if member.pull.head_sha not in impossible), None)
 
 
 def conflicting(pool: Pool, conflicts: Iterable[Conflict]) -> Mapping[int, str]:

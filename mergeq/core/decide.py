@@ -5,93 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from mergeq.core import evidence
-from mergeq.core.batch import (
-    Conflict,
-    Progress,
-    Run,
-    RunState,
-    candidates,
-    is_current,
-    progress,
-    serial_candidate,
-    verdict,
-)
+from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Update, Wait
+from mergeq.core.batch import Conflict, Progress, Run, RunState, is_current, rest, verdict
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import unsuccessful
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BranchSettings, Memory, Pool, Standing, divide, priority_of, ranked
-from mergeq.core.pull import Blocker, BranchFacts, Method
+from mergeq.core.pull import BranchFacts
 from mergeq.core.queue import Retest
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Do nothing, because of `why`. `failed`: something was to be done and cannot be (T4.8)."""
-
-    why: str
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Do nothing, because open issues stop the branch (T4.2)."""
-
-    blockers: tuple[Blocker, ...]
-
-    @property
-    def why(self) -> str:
-        """The blocking issues, named."""
-        return "blocked by " + ", ".join(f"issue #{blocker.number}" for blocker in self.blockers)
-
-
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """Land one pull request with exactly this head by this method."""
-
-    number: int
-    head_sha: str
-    method: Method
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Test these together on the base, in this order."""
-
-    numbers: tuple[int, ...]
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """See that the own branch of one pull request, at exactly this head, contains the tip of the base."""
-
-    number: int
-    head_sha: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Land:
-    """Land the members of a green run, in its order."""
-
-    run: str
-    numbers: tuple[int, ...]
-    why: str
-
-
-def targets_of(action: "Action") -> tuple[int, ...]:
-    """The pull requests that an action is about, by number."""
-    match action:
-        case Merge() | Update():
-            return (action.number,)
-        case Stage() | Land():
-            return action.numbers
-        case _:
-            return ()
-
-
-Action = Wait | Blocked | Merge | Stage | Update | Land
+from mergeq.core.strategy import Strategy, choose, holds_a_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +27,8 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Everything that is known of a branch at one moment, `now` in seconds since the epoch: what a decision about it is
-    made of, and all that is needed to come to it again. `rows` are Tide's evidence (D20).
+    made of, and all that is needed to come to it again. `rows` are Tide's evidence (D20). `doubt` says why the base has
+    to be tested alone.
     """
 
     facts: BranchFacts
@@ -115,13 +38,13 @@ class Situation:
     halted: str = ""
     now: float = 0.0
     rows: tuple[Evidence, ...] = ()
+    doubt: str = ""
 
 
 def judge(situation: Situation, settings: BranchSettings) -> tuple[Pool, Decision]:
     """The pool of a branch, and what to do with it."""
     pool = divide(situation.facts, settings, situation.memory, situation.now)
-    if situation.halted:
-        pool = replace(pool, halted=situation.halted)
+    pool = replace(pool, halted=situation.halted, doubt=situation.doubt)
     decision = decide(
         pool,
         settings,
@@ -141,15 +64,17 @@ def decide(
     conflicts: Iterable[Conflict] = (),
     rows: Iterable[Evidence] = (),
     now: float = 0.0,
+    strategy: Strategy | None = None,
 ) -> Decision:
     """What to do with a pool, in Tide's order (T4.3): blockers, then what is green, then what to test, else wait.
 
     A pool with a gap in its facts waits and says what could not be read (D8), if it is not about single pull requests
     that are no part of a run: those just stay out. Runs that are not about this pool any
-    more are given up, whatever they said. `rows` are Tide's evidence, which only Compat.TIDE believes.
+    more are given up, whatever they said. `rows` are Tide's evidence, which only Compat.TIDE believes; `strategy` is
+    another way to use the slots than their number says.
     """
     runs = sorted(runs, key=lambda run: (-len(run.members), run.started_at, run.id))
-    abandon = tuple((run.id, why) for run in runs if run.ended is None and (why := _stale(run, pool, settings)))
+    abandon = tuple((run.id, why) for run in runs if run.ended is None and (why := _stale(run, runs, pool, settings)))
     if pool.partial and settings.compat is not Compat.TIDE:
         return Decision(Wait(f"not everything could be read from GitHub: {pool.partial}"))
     if pool.halted:
@@ -159,36 +84,19 @@ def decide(
     if pool.blockers:
         return Decision(Blocked(pool.blockers), abandon)
     match settings.queue.retest:
-        case Retest.STAGING:
+        case Retest.STAGING if settings.compat is Compat.TIDE:
             rows = tuple(rows)
-            tide = settings.compat is Compat.TIDE
-            found = evidence.progress(pool, rows, settings) if tide else progress(pool, runs, settings, now)
-            return Decision(choose(pool, settings, found, runs=runs, conflicts=tuple(conflicts), rows=rows), abandon)
+            found = evidence.progress(pool, rows, settings)
+            return Decision(as_tide(pool, settings, found, tuple(conflicts), rows), abandon)
+        case Retest.STAGING:
+            left = [run for run in runs if run.id not in dict(abandon)]
+            return Decision(choose(pool, settings, left, tuple(conflicts), now, strategy), abandon)
         case Retest.UPDATE:
             return Decision(_up_to_date(pool, settings, runs, now), abandon)
         case Retest.HEAD:
             return Decision(_on_the_head(pool, settings), abandon)
         case _:
             assert_never(settings.queue.retest)
-
-
-def wire_name(action: Action) -> str:
-    """Tide's name of an action (T4)."""
-    match action:
-        case Wait():
-            return "WAIT"
-        case Blocked():
-            return "BLOCKED"
-        case Merge():
-            return "MERGE"
-        case Update():
-            return "TRIGGER"
-        case Stage():
-            return "TRIGGER" if len(action.numbers) == 1 else "TRIGGER_BATCH"
-        case Land():
-            return "MERGE" if len(action.numbers) == 1 else "MERGE_BATCH"
-        case _:
-            assert_never(action)
 
 
 def _on_the_head(pool: Pool, settings: BranchSettings) -> Action:
@@ -218,21 +126,18 @@ def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: 
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
 
 
-def choose(
+def as_tide(
     pool: Pool,
     settings: BranchSettings,
     found: Progress,
-    *,
-    runs: Sequence[Run] = (),
     conflicts: Sequence[Conflict] = (),
     rows: Sequence[Evidence] = (),
 ) -> Action:
-    """What to land or to test next when testing has come as far as `found`: Tide's two slots, one batch, and one pull
-    request alone beside it (T4.3-T4.7).
+    """What Tide would land or test next when its jobs have tested the pool as far as `found`: one batch, and one pull
+    request alone beside it (T4.3-T4.7, D20).
     """
-    tide = settings.compat is Compat.TIDE
-    if not tide and not found.is_demanded:
-        return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
+    has_batch = bool(found.passed_batches or found.pending_batches)
+    has_single = bool(found.passed or found.pending)
     if not pool.members:
         return Wait("no pull request is ready" if pool.standings else "no pull request is open")
     if found.passed_batches:
@@ -241,22 +146,14 @@ def choose(
         return land
     if not found.is_demanded:
         return Wait("nothing is to be tested, and nobody is green")
-    if not found.pending_batches and len(pool.members) > 1 and _has_slot(found, settings):
-        batch = (
-            evidence.candidates(pool, rows, conflicts, settings)
-            if tide
-            else candidates(pool, runs, conflicts, settings)
-        )
+    if not has_batch and len(pool.members) > 1 and has_single < settings.queue.slots:
+        batch = evidence.candidates(pool, rows, conflicts, settings)
         if batch is None:
             return Wait("no PRs are provided", failed=True)
         if len(batch) > 1:
             return Stage(tuple(member.pull.number for member in batch), "ready to be tested together")
-    if not found.pending and not found.passed and _has_slot(found, settings):
-        alone = (
-            evidence.serial_candidate(pool, found.missing, rows, settings)
-            if tide
-            else serial_candidate(pool, found.missing, conflicts, settings)
-        )
+    if not has_single and has_batch < settings.queue.slots:
+        alone = evidence.serial_candidate(pool, found.missing, rows, settings)
         if alone is not None:
             return Stage((alone.pull.number,), "ready to be tested alone")
     if found.under_way:
@@ -275,11 +172,6 @@ def _landable(pool: Pool, found: Progress, settings: BranchSettings) -> Land | N
     return None
 
 
-def _has_slot(found: Progress, settings: BranchSettings) -> bool:
-    batch = bool(found.passed_batches or found.pending_batches)
-    return batch + bool(found.passed or found.pending) < settings.queue.slots
-
-
 def _missed(runs: Iterable[Run], pool: Pool) -> str:
     """A member of a run under way that is not among what was read, where something could not be: whether its run is
     still about the pool is not known.
@@ -289,18 +181,21 @@ def _missed(runs: Iterable[Run], pool: Pool) -> str:
     return next((f"#{number}" for number in missed), "")
 
 
-def _stale(run: Run, pool: Pool, settings: BranchSettings) -> str:
+def _stale(run: Run, runs: Sequence[Run], pool: Pool, settings: BranchSettings) -> str:
     """Why an unfinished run is not worth its end any more; empty when it is."""
     if settings.queue.retest is Retest.HEAD:
         return "staging is off"
     if run.on_head != (settings.queue.retest is Retest.UPDATE):
         return f"`retest` is {settings.queue.retest} now"
     if is_current(run, pool):
-        return ""
-    if run.base_sha != pool.base_sha:
+        return "it begins with what is red by itself" if holds_a_failure(run, pool, runs) else ""
+    left = run.members if run.on_head else rest(run, pool.base_sha, pool.base_tree)
+    if left is None or (run.on_head and run.base_sha != pool.base_sha):
         return f"the base moved from {run.base_sha[:7]} to {pool.base_sha[:7]}"
     known = {member.pull.number: member.pull.head_sha for member in pool.members}
-    gone = [f"#{member.number}" for member in run.members if known.get(member.number) != member.head_sha]
+    gone = [f"#{member.number}" for member in left if known.get(member.number) != member.head_sha]
+    if not left:
+        return "all of it has landed"
     return f"{', '.join(gone) or 'a member'} left the pool or changed"
 
 

@@ -111,7 +111,7 @@ def candidates(
         return ()
     eligible = [member for member in pool.members if is_eligible(member.pull, rows, settings)]
     before = tried(pool, eligible, rows, settings) if settings.prioritizes_existing_batches else ()
-    return before or fitting(eligible, pool.base_sha, conflicts, settings) or (None if eligible else ())
+    return before or fitting(eligible, pool.base_sha, conflicts, batch_limit(settings)) or (None if eligible else ())
 
 
 def tried(

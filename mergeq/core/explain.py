@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mergeq.core import query, status
+from mergeq.core.action import targets_of, wire_name
 from mergeq.core.batch import Run, is_current
-from mergeq.core.decide import Decision, Situation, judge, targets_of, wire_name
+from mergeq.core.decide import Decision, Situation, judge
 from mergeq.core.pool import BranchSettings, Pool, Standing, ranked, still_awaiting, under_protection
 from mergeq.core.query import Query
 from mergeq.core.reason import Clause, Reason

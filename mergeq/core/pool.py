@@ -97,7 +97,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A branch, judged: every open pull request with its standing, ascending by number, and the blockers that apply."""
+    """A branch, judged: every open pull request with its standing, ascending by number, and the blockers that apply.
+    `doubt` says why the base has to be tested alone before anything else, if it has.
+    """
 
     branch: Branch
     base_sha: str
@@ -108,6 +110,7 @@ class Pool:
     protection: Protection = field(default_factory=Protection)
     unread: tuple[str, ...] = ()
     base_tree: str = ""
+    doubt: str = ""
 
     @property
     def members(self) -> tuple[Standing, ...]:

@@ -89,7 +89,7 @@ class PullRequest:
     `is_bot`: the author is a GitHub App. `steps` counts its commits; `was_forced` unless it is
     certain that the head was never force-pushed. `head_owner` is empty when the head's repository is gone (Q24);
     `maintainer_can_modify` is about forks. `was_found` unless a search is known not to have returned it, which
-    only Tide minds (D11, D20). Times are seconds since the epoch.
+    only Tide minds (D11, D20). `tree` is that of its head, empty where it is not known. Times are epoch seconds.
     """
 
     org: str
@@ -126,6 +126,7 @@ class PullRequest:
     was_found: bool = True
     body: str = ""
     is_bot: bool = False
+    tree: str = ""
 
     @property
     def branch(self) -> Branch:

@@ -90,7 +90,7 @@ fragment Pull on PullRequest {
   author { __typename login }
   headRepositoryOwner { login }
   headRepository { name }
-  headRef { target { oid } }
+  headRef { target { oid ... on Commit { tree { oid } } } }
   baseRefName headRefName headRefOid
   mergeable mergeStateStatus canBeRebased reviewDecision isInMergeQueue isMergeQueueEnabled
   repository { name owner { login } }

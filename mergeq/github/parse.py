@@ -80,9 +80,16 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             maintainer_can_modify=node["maintainerCanModify"],
             body=node.get("body") or "",
             is_bot=(node["author"] or {}).get("__typename") == "Bot",
+            tree=_tree(node),
         )
     except (KeyError, TypeError):
         return None
+
+
+def _tree(node: dict[str, Any]) -> str:
+    """The tree of the head; empty where its branch is gone, or elsewhere by now."""
+    target = (node["headRef"] or {}).get("target") or {}
+    return str((target.get("tree") or {}).get("oid", "")) if target.get("oid") == node["headRefOid"] else ""
 
 
 def _tip(node: dict[str, Any]) -> str | None:

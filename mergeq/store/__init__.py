@@ -18,6 +18,7 @@ import redis
 
 from mergeq.core.batch import Conflict, Run
 from mergeq.core.budget import Hold, Spent
+from mergeq.core.conviction import Conviction
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
 from mergeq.core.pool import Arrival, Refusal, Unproved
@@ -83,6 +84,7 @@ MISSED = _P + "missed"  # hash: ORG or ORG/REPO -> when a sweep last found what 
 HEADS = _P + "heads"  # hash: ORG/REPO@SHA -> what has this commit: lines of a branch, a blank, a field of its MARKS
 REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
 STAGED = _P + "runs:"  # hash per branch: run id -> Run
+CONVICTIONS = _P + "convictions:"  # hash per branch: head SHA -> Conviction
 CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
 HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
 ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
@@ -501,6 +503,19 @@ class Store:
         """Forget the conflicts of a branch, whose base has moved. Raises LeaseLost."""
         self._commit(lease, [["DEL", CONFLICTS + str(lease.branch)]])
 
+    def convictions(self, branch: Branch) -> dict[str, Conviction]:
+        """What is held against heads of a branch beyond the runs that say so, by head."""
+        found = self._redis.hgetall(CONVICTIONS + str(branch)).items()
+        known = ((head.decode(), _load(raw, Conviction)) for head, raw in found)
+        return {head: one for head, one in known if one is not None}
+
+    def keep_convictions(self, lease: Lease, convictions: Mapping[str, Conviction] | None) -> None:
+        """Replace what is held against heads; None leaves it. Raises LeaseLost."""
+        if convictions is not None:
+            key = CONVICTIONS + str(lease.branch)
+            kept = [["HSET", key, head, _dump(one)] for head, one in convictions.items()]
+            self._commit(lease, [["DEL", key], *kept])
+
     def halt(self, lease: Lease, why: str) -> None:
         """Stop everything on a branch until `resume`. Raises LeaseLost."""
         self._commit(lease, [["HSET", HALTS, str(lease.branch), why]])
@@ -812,12 +827,14 @@ def _part(branch: Branch, part: str) -> _Field:
 
 def _keeping(lease: Lease, run: Run) -> list[list[str]]:
     head = f"{lease.branch.full_repo}@{run.staged_sha}"
-    return [["HSET", STAGED + str(lease.branch), run.id, _dump(run)], ["HSET", HEADS, head, f"{lease.branch} {RUNS}"]]
+    kept = [["HSET", STAGED + str(lease.branch), run.id, _dump(run)]]
+    return [*kept, ["HSET", HEADS, head, f"{lease.branch} {RUNS}"]] if run.ref else kept
 
 
 def _dropping(lease: Lease, run: Run) -> list[list[str]]:
     head = f"{lease.branch.full_repo}@{run.staged_sha}"
-    return [["HDEL", STAGED + str(lease.branch), run.id], ["HDEL", HEADS, head]]
+    dropped = [["HDEL", STAGED + str(lease.branch), run.id]]
+    return [*dropped, ["HDEL", HEADS, head]] if run.ref else dropped
 
 
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from mergeq.config import ConfigError, Configuration, load
 from mergeq.config.presubmits import JobContexts
 from mergeq.core import query
-from mergeq.core.decide import Situation, decide, judge, wire_name
+from mergeq.core.action import wire_name
+from mergeq.core.decide import Situation, decide, judge
 from mergeq.core.explain import explain
 from mergeq.core.pool import divide
 from mergeq.core.pull import Branch

@@ -14,7 +14,6 @@ from mergeq.core.batch import (
     Verdict,
     candidates,
     conflicting,
-    convictions,
     is_current,
     progress,
     serial_candidate,
@@ -22,6 +21,7 @@ from mergeq.core.batch import (
     verdict,
 )
 from mergeq.core.contexts import ContextPolicy
+from mergeq.core.conviction import convictions
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BranchSettings, Pool
 from mergeq.core.pull import Context, PullRequest, Result

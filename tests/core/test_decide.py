@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Wait, wire_name
 from mergeq.core.batch import Conflict, Run, RunState
 from mergeq.core.contexts import ContextPolicy
-from mergeq.core.decide import Action, Blocked, Decision, Land, Merge, Stage, Wait, decide, wire_name
+from mergeq.core.decide import Decision, decide
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BranchSettings, Pool, Standing
 from mergeq.core.pull import Blocker, Method, PullRequest, Result, blocker

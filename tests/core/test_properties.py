@@ -8,10 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mergeq.core.batch import Conflict, Run, RunState, convictions, is_current, verdict
+from mergeq.core.action import Blocked, Land, Merge, Stage, Wait, targets_of
+from mergeq.core.batch import Conflict, Run, RunState, is_current, verdict
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, EmptyContexts, Presubmit
-from mergeq.core.decide import Blocked, Decision, Land, Merge, Stage, Wait, decide, targets_of
+from mergeq.core.conviction import convictions
+from mergeq.core.decide import Decision, decide
 from mergeq.core.evidence import Evidence
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool, Refusal, Standing, divide, priority_of

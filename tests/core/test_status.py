@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.batch import Conflict, Run, RunState, convictions
+from mergeq.core.batch import Conflict, Run, RunState
 from mergeq.core.contexts import ContextPolicy
+from mergeq.core.conviction import convictions
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Refusal, divide
 from mergeq.core.pull import Blocker, Context, Mergeable, Method, Protection, PullRequest, Repository, Result, blocker

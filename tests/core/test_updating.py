@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.batch import Member, Run, RunState, convictions, is_current, not_ours_to_update, verdict
+from mergeq.core.action import Action, Land, Update, Wait, wire_name
+from mergeq.core.batch import Member, Run, RunState, is_current, not_ours_to_update, verdict
 from mergeq.core.contexts import ContextPolicy
-from mergeq.core.decide import Action, Decision, Land, Update, Wait, decide, wire_name
+from mergeq.core.conviction import convictions
+from mergeq.core.decide import Decision, decide
 from mergeq.core.pool import BranchSettings, Memory, Pool, divide
 from mergeq.core.pull import Method, Protection, PullRequest, Result
 from mergeq.core.queue import Retest, UpdateMethod

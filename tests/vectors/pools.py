@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from mergeq.config import Configuration
+from mergeq.core.action import Action, Land, Stage, Wait, targets_of, wire_name
 from mergeq.core.batch import Conflict
 from mergeq.core.contexts import best, unsuccessful
-from mergeq.core.decide import Action, Land, Situation, Stage, Wait, decide, judge, targets_of, wire_name
+from mergeq.core.decide import Situation, decide, judge
 from mergeq.core.evidence import progress
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool
 from mergeq.core.pull import Branch, Context, PullRequest

@@ -12,13 +12,14 @@ from typing import Any
 
 from mergeq.config.reading import compiled
 from mergeq.core import evidence
+from mergeq.core.action import targets_of, wire_name
 from mergeq.core.batch import Progress, Tested
 from mergeq.core.contexts import ContextPolicy, Presubmit, best, unsuccessful
-from mergeq.core.decide import choose, targets_of, wire_name
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BlocksPolicy, BranchSettings, Memory, Pool, Standing, assess, ranked
 from mergeq.core.pull import Blocker, Branch, Context, Method, Protection, PullRequest, Repository, Result
 from mergeq.core.status import difference, told
+from mergeq.core.decide import as_tide
 from mergeq.github import saved
 from tests.vectors.frame import Line, Op, configuration, differences, settings_of
 from tests.vectors.queries import query_of
@@ -175,7 +176,7 @@ def acted(line: Line) -> JSON:
         pending_batches=running,
         is_demanded=any(asked["pool"]["required_presubmits_by_pr"].values()),
     )
-    action = choose(pool, settings, found, rows=rows)
+    action = as_tide(pool, settings, found, rows=rows)
     return {"action": wire_name(action), "target": sorted(targets_of(action))}
 
 
