@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from mergeq.bootstrap import Services
 from mergeq.core import status
@@ -13,6 +14,7 @@ from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, are_shown
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
+from mergeq.core.queue import Retest
 from mergeq.core.status import Status
 from mergeq.github import Refused, Seen, Unreadable
 from mergeq.store import ALL, LIST, RUNS, TIP, Lease, Marked, Reading, SavedPool
@@ -40,6 +42,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
     marks = store.marks(branch)
     try:
         facts = _read_marked(reading, branch, marks)
+        _stop_if_rewound(reading, lease, before, facts.base_sha)
         seen = _situation(reading, facts, before, reads_runs=bool(marks.keys() & {ALL, RUNS}))
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
@@ -127,6 +130,32 @@ def readings(branch: Branch, number: int, one: Seen) -> list[Reading]:
     return found if now.full_repo == branch.full_repo else [*found, Reading(branch.full_repo, number, None)]
 
 
+def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None, tip: str) -> None:
+    """Where something is tested with the base, halt a branch whose base lost what it had: whatever was tested counts
+    for nothing then, and would bring back what was taken away (D5). Raises LeaseLost, Unreadable and HeldBack.
+    """
+    branch, store, was = lease.branch, services.store, before.pool.base_sha if before else ""
+    is_tested = services.config.for_branch(branch).queue.retest is not Retest.HEAD
+    if not is_tested or was in {"", tip} or any(one.landed_sha == tip for one in store.history(branch=branch, limit=1)):
+        return
+    try:
+        is_lost = services.github.lacks(branch, tip, was) > 0
+    except Refused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise Unreadable(f"whether {branch} was rewound could not be read: {error}") from None
+        is_lost = True
+    if not is_lost:
+        return
+    why = f"the base was rewound: {tip[:7]} lacks {was[:7]}, which was its tip"
+    services.log.error("the branch is halted", branch=str(branch), why=why)
+    store.halt(lease, f"{why}; see who moved it, put back what is missing if it was not meant, and resume the branch")
+    for run in store.runs(branch):
+        if run.ended is None:
+            note_run(services, lease, run, Outcome.ABANDONED, why)
+        else:
+            store.forget_run(lease, run)
+
+
 def _is_no_news(known: BranchFacts | None, field: str, marked: Marked) -> bool:
     """Whether all that events said is known already, as what followed from our own landings. An update of a pull
     request never is, for its time says no more than the second.
@@ -194,6 +223,7 @@ def remember(
         convictions=convictions(store.runs(branch), before.pool.base_sha if before else "", settings, now),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
         unproved=store.unproved(branch.full_repo),
+        landed=store.unnoticed(branch),
     )
 
 

@@ -38,7 +38,6 @@ _NOT_YET = {"overtake", "landings_per_cycle", "settle"}
 
 _REFUSED = {
     ("update_method", UpdateMethod.REBASE.value): "choose merge",
-    ("landing", Landing.FAST_FORWARD.value): "choose auto, or pull-request",
     ("read", "members"): "choose public, or keep the pages behind a proxy that asks who is there",
     ("read", "github"): "choose public, or keep the pages behind a proxy that asks who is there",
 }
