@@ -151,6 +151,7 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     behind it.
     """
     execute.settle_intent(services, lease)
+    execute.see_off(services, lease)
     stage.finish_staging(services, lease)
     update.take_up_updates(services, lease)
     saved = sync.sync(services, lease)

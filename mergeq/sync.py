@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from mergeq.bootstrap import Services
 from mergeq.core import conviction, status
@@ -14,6 +15,7 @@ from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, are_shown
 from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
+from mergeq.core.queue import Retest
 from mergeq.core.reason import Reason
 from mergeq.core.status import Status
 from mergeq.github import Refused, Seen, Unreadable
@@ -42,6 +44,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
     marks = store.marks(branch)
     try:
         facts = _read_marked(reading, branch, marks)
+        _stop_if_rewound(reading, lease, before, facts.base_sha)
         seen = _situation(reading, facts, before, reads_runs=bool(marks.keys() & {ALL, RUNS}))
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
@@ -79,7 +82,9 @@ def _situation(services: Services, facts: BranchFacts, before: SavedPool | None,
         convictions=_held_against(services, branch, settings, runs, facts.base_sha, facts.base_tree),
     )
     conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
-    return Situation(facts, memory, tuple(runs), conflicts, store.halted(branch), now)
+    doubt = store.doubted(branch)
+    doubted = doubt.why if doubt is not None and doubt.base_sha == facts.base_sha else ""
+    return Situation(facts, memory, tuple(runs), conflicts, store.halted(branch), now, doubt=doubted)
 
 
 def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]) -> BranchFacts:
@@ -127,6 +132,32 @@ def readings(branch: Branch, number: int, one: Seen) -> list[Reading]:
     now = one.pull.branch
     found = [Reading(now.full_repo, number, now if one.pull.is_open else None, one.pull.head_sha, one.pull, one.row)]
     return found if now.full_repo == branch.full_repo else [*found, Reading(branch.full_repo, number, None)]
+
+
+def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None, tip: str) -> None:
+    """Where something is tested with the base, halt a branch whose base lost what it had: whatever was tested counts
+    for nothing then, and would bring back what was taken away (D5). Raises LeaseLost, Unreadable and HeldBack.
+    """
+    branch, store, was = lease.branch, services.store, before.pool.base_sha if before else ""
+    is_tested = services.config.for_branch(branch).queue.retest is not Retest.HEAD
+    if not is_tested or was in {"", tip} or any(one.landed_sha == tip for one in store.history(branch=branch, limit=1)):
+        return
+    try:
+        is_lost = services.github.lacks(branch, tip, was) > 0
+    except Refused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise Unreadable(f"whether {branch} was rewound could not be read: {error}") from None
+        is_lost = True
+    if not is_lost:
+        return
+    why = f"the base was rewound: {tip[:7]} lacks {was[:7]}, which was its tip"
+    services.log.error("the branch is halted", branch=str(branch), why=why)
+    store.halt(lease, f"{why}; see who moved it, put back what is missing if it was not meant, and resume the branch")
+    for run in store.runs(branch):
+        if run.ended is None:
+            note_run(services, lease, run, Outcome.ABANDONED, why)
+        else:
+            store.forget_run(lease, run)
 
 
 def _is_no_news(known: BranchFacts | None, field: str, marked: Marked) -> bool:
@@ -201,6 +232,7 @@ def remember(
         convictions=_held_against(services, branch, settings, store.runs(branch), base_sha, base_tree),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
         unproved=store.unproved(branch.full_repo),
+        landed=store.unnoticed(branch),
     )
 
 
@@ -358,9 +390,22 @@ def _keep(services: Services, lease: Lease, seen: Situation) -> None:
             note_run(services, lease, now, _OUTCOMES[now.ended], now.why)
     settings = under_protection(services.config.for_branch(lease.branch), facts.protection)
     store.keep_convictions(lease, _to_keep(services, seen, settings))
+    if seen.doubt:
+        _resolve_doubt(services, lease, seen, settings)
     if any(fact.base_sha != facts.base_sha for fact in store.conflicts(lease.branch)):
         store.forget_conflicts(lease)
         store.add_conflicts(lease, seen.conflicts)
+
+
+def _resolve_doubt(services: Services, lease: Lease, seen: Situation, settings: BranchSettings) -> None:
+    """Forget the doubt about a base that is green by itself, and halt the branch of one that is not (D22)."""
+    base = conviction.health_of(seen.runs, seen.facts.base_sha, seen.facts.base_tree, settings, seen.now)
+    if base.health is conviction.Health.GOOD:
+        services.store.clear_doubt(lease)
+    elif base.health is conviction.Health.BAD and base.said is not None:
+        why = f"{seen.facts.base_sha[:7]}, which was never tested before it came there, is red: {base.said.why}"
+        services.store.halt(lease, why)
+        services.log.error("the base is red; the branch is halted", branch=str(lease.branch), why=why)
 
 
 def _to_keep(services: Services, seen: Situation, settings: BranchSettings) -> dict[str, conviction.Conviction] | None:

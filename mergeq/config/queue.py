@@ -37,7 +37,6 @@ _NOT_YET = {"overtake", "landings_per_cycle", "settle"}
 """Keys of the queue that are read and from which nothing follows yet."""
 
 _REFUSED = {
-    ("landing", Landing.FAST_FORWARD.value): "choose auto, or pull-request",
     ("read", "members"): "choose public, or keep the pages behind a proxy that asks who is there",
     ("read", "github"): "choose public, or keep the pages behind a proxy that asks who is there",
 }

@@ -7,8 +7,11 @@ from mergeq.core import query, status
 from mergeq.core.action import targets_of, wire_name
 from mergeq.core.batch import Run, is_current
 from mergeq.core.decide import Decision, Situation, judge
+from mergeq.core.landing import choose, obstacles
 from mergeq.core.pool import BranchSettings, Pool, Standing, ranked, still_awaiting, under_protection
+from mergeq.core.pull import Method
 from mergeq.core.query import Query
+from mergeq.core.queue import Retest
 from mergeq.core.reason import Clause, Reason
 from mergeq.core.status import Status
 
@@ -34,7 +37,8 @@ class Explanation:
     """Why one pull request is, or is not, merging.
 
     `standing.reasons` are all that keeps it out; `chances` every query that could take it, as configured. `position` is
-    its turn in the pool, 1 is next, None outside. `next` says what will happen by itself, and what will not.
+    its turn in the pool, 1 is next, None outside. `next` says what will happen by itself, and what will not. `way` is
+    how it lands and why so, empty where nothing is staged or it has no method.
     """
 
     standing: Standing
@@ -43,6 +47,7 @@ class Explanation:
     chances: tuple[Chance, ...]
     position: int | None
     next: str
+    way: str = ""
 
 
 def explain(number: int, situation: Situation, settings: BranchSettings) -> Explanation | None:
@@ -68,7 +73,15 @@ def explained(
         chances=chances(standing, still_awaiting(settings, standing.pull, unproved), situation.now),
         position=position(standing, pool, settings),
         next=next_step(standing, pool, wire_name(action), targets_of(action), action.why, situation.runs),
+        way=way_of([(standing.pull.number, standing.method)], pool, settings) if standing.method else "",
     )
+
+
+def way_of(members: Iterable[tuple[int, Method | None]], pool: Pool, settings: BranchSettings) -> str:
+    """How staged pull requests land and why so, as far as methods and the rules of the branch tell (D5); else empty."""
+    if settings.queue.retest is not Retest.STAGING:
+        return ""
+    return str(choose(settings.queue.landing, obstacles(members, pool.protection, settings.queue)))
 
 
 def position(standing: Standing, pool: Pool, settings: BranchSettings) -> int | None:
@@ -114,6 +127,8 @@ def lines(found: Explanation) -> Iterator[str]:
     yield ""
     yield f"Status on GitHub: {found.status.state}, {found.status.description}"
     yield f"Next: {found.next}"
+    if found.way:
+        yield f"Way of landing: {found.way}"
 
 
 def said_of(one: Query) -> str:

@@ -35,7 +35,8 @@ class HistoryRecord:
     """One non-idle action and its outcome.
 
     `id` is unique and also the id of the saved action it ends: recording twice changes nothing. `time` is seconds
-    since the epoch. `tested_tree` is None when base and pull request were not tested together (D3).
+    since the epoch. `tested_tree` is None when base and pull request were not tested together (D3), and where what
+    landed is only the beginning of what was. `way` is how it was landed, or was to be, and why so (D5).
     """
 
     id: str
@@ -51,3 +52,4 @@ class HistoryRecord:
     tested_tree: str | None = None
     approvers: tuple[str, ...] = ()
     config: str = ""
+    way: str = ""

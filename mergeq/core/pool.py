@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from mergeq.core import query
+from mergeq.core import landing, query
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, Presubmit, latest, unsuccessful
 from mergeq.core.merge_method import BranchMethods, MergeMethods
@@ -25,7 +25,7 @@ from mergeq.core.pull import (
     Result,
 )
 from mergeq.core.query import Query
-from mergeq.core.queue import Drafts, Forks, Order, QueueValues, Retest
+from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest
 from mergeq.core.reason import Clause, Reason
 
 
@@ -67,13 +67,14 @@ class BranchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """GitHub said no to a landing; the pull request stands back until its head changes or `until` (epoch seconds) has
-    come (T12.7).
+    """GitHub said no to a landing, or we did (`is_ours`); the pull request stands back until its head changes or
+    `until` (epoch seconds) has come (T12.7).
     """
 
     head_sha: str
     text: str
     until: float
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,21 @@ class Unproved:
 
 
 @dataclass(frozen=True, slots=True)
+class Landed:
+    """A head that is on the base since `at` (epoch seconds), as `sha` or below it, though GitHub was not seen to have
+    marked its pull request as merged (Q76).
+    """
+
+    head_sha: str
+    sha: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What is known from before: when members entered (by number and head), what GitHub refused (by number), which
-    heads did not pass with the base, when heads arrived and what was not green on them (by number).
+    heads did not pass with the base, when heads arrived and what was not green on them (by number), and what has landed
+    already (by number).
     """
 
     entered: Mapping[tuple[int, str], float] = field(default_factory=dict)
@@ -153,6 +166,7 @@ class Memory:
     convictions: Mapping[str, Reason] = field(default_factory=dict)
     arrivals: Mapping[int, Arrival] = field(default_factory=dict)
     unproved: Mapping[int, Unproved] = field(default_factory=dict)
+    landed: Mapping[int, Landed] = field(default_factory=dict)
 
 
 def assess(
@@ -207,7 +221,9 @@ def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standin
             *(_protected(pull, method, bar.protection, retest) if bar.is_protected else ()),
             *(_not_stageable(pull, settings, arrival) if retest is Retest.STAGING else ()),
             *((conviction,) if conviction and retest is not Retest.HEAD else ()),
+            *_not_pushable(pull, method, bar.protection, settings),
             *_refused(pull, memory.refusals.get(pull.number), now),
+            *_landed(pull, memory.landed.get(pull.number)),
         )
         reasons = tuple([reason.seen(now) for reason in found])
     entered_at = None if reasons else memory.entered.get((pull.number, pull.head_sha), now)
@@ -251,18 +267,13 @@ def under_protection(settings: BranchSettings, protection: Protection) -> Branch
     if not protection.required or settings.compat is Compat.TIDE:
         return settings
     names = frozenset(name for name, _ in protection.required if name.lower() != settings.status_context.lower())
-    apps: dict[str, set[str]] = {}
-    for name, app in protection.required:
-        if app:
-            apps.setdefault(name, set()).add(app)
-    pins = {name: ",".join(sorted(slugs)) for name, slugs in apps.items()}
     contexts = replace(
         settings.contexts,
         required=settings.contexts.required | names,
         optional=settings.contexts.optional - names,
         required_if_present=settings.contexts.required_if_present - names,
     )
-    queue = replace(settings.queue, context_apps={**settings.queue.context_apps, **pins})
+    queue = replace(settings.queue, context_apps={**settings.queue.context_apps, **protection.pins})
     return replace(settings, contexts=contexts, queue=queue)
 
 
@@ -514,8 +525,8 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection,
             "Protection requires every conversation to be resolved.",
         ),
         (
-            protection.up_to_date and pull.merge_state == "BEHIND" and retest is not Retest.UPDATE,
-            ("to contain the tip of its base", "it is behind"),
+            protection.up_to_date and pull.merge_state in {"BEHIND", "UNKNOWN"} and retest is not Retest.UPDATE,
+            ("to contain the tip of its base", f"GitHub says {pull.merge_state.lower()}"),
             (author, f"merge {pull.base} into the branch, or rebase onto it; `retest: update` has mergeq do it"),
             f"Protection requires it to be up to date with {pull.base}.",
         ),
@@ -538,6 +549,18 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection,
             "The branch is locked.",
         ),
         (
+            protection.no_updates,
+            ("a branch that may be updated", "a ruleset restricts updates to those who may pass it by"),
+            (admin, "take that rule out of the ruleset; to let mergeq alone land, restrict pushes to it instead"),
+            "A ruleset restricts updates of the branch.",
+        ),
+        (
+            bool(protection.reserved_for),
+            ("mergeq to be among those who may push", f"only {', '.join(protection.reserved_for)} may"),
+            (admin, "add mergeq's account to the protection's list of those who may push"),
+            f"Only {', '.join(protection.reserved_for)} may push to the branch.",
+        ),
+        (
             bool(protection.unjudged) and pull.merge_state in {"BLOCKED", "UNKNOWN"},
             (
                 f"GitHub's word that its own rules are met ({', '.join(protection.unjudged)})",
@@ -551,6 +574,40 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection,
         Reason(Clause.PROTECTION, needed, observed, who, remedy, items=(said,))
         for unmet, (needed, observed), (who, remedy), said in demands
         if unmet
+    )
+
+
+def _not_pushable(
+    pull: PullRequest, method: Method | None, protection: Protection, settings: BranchSettings
+) -> tuple[Reason, ...]:
+    """Why it will not land at all where only a fast-forward may land it (D5)."""
+    if settings.queue.landing is not Landing.FAST_FORWARD or method is None:
+        return ()
+    return tuple(
+        Reason(
+            Clause.LANDING,
+            "to be able to land by fast-forward, as `landing` asks",
+            text,
+            "an administrator of the repository",
+            "change that rule or setting, or set `landing: auto`",
+            items=(f"by fast-forward it cannot, since {text}",),
+        )
+        for text in landing.obstacles([(pull.number, method)], protection, settings.queue)
+    )
+
+
+def _landed(pull: PullRequest, landed: Landed | None) -> tuple[Reason, ...]:
+    if landed is None or landed.head_sha != pull.head_sha:
+        return ()
+    return (
+        Reason(
+            Clause.LANDED,
+            "nothing more",
+            f"it has landed as {landed.sha[:7]}, which GitHub does not show yet",
+            "nobody: mergeq looks again",
+            "wait; if GitHub does not mark it as merged, mergeq closes it",
+            items=(landed.sha[:7],),
+        ),
     )
 
 
@@ -608,13 +665,21 @@ def _glob(pattern: str) -> re.Pattern[str]:
 def _refused(pull: PullRequest, refusal: Refusal | None, now: float) -> tuple[Reason, ...]:
     if refusal is None or refusal.head_sha != pull.head_sha or now >= refusal.until:
         return ()
+    later = f"mergeq tries again in {max(1, round(refusal.until - now))} s, or at once after a push"
+    if refusal.is_ours:
+        needed = "to be landed as it is configured, and past no rule"
+        return (
+            Reason(
+                Clause.LANDING, needed, refusal.text, "an administrator of the repository", later, items=(refusal.text,)
+            ),
+        )
     return (
         Reason(
             Clause.REFUSED,
             "GitHub to accept the merge",
             f"GitHub answered: {refusal.text}",
             "see GitHub's words",
-            f"mergeq tries again in {max(1, round(refusal.until - now))} s, or at once after a push",
+            later,
             items=(refusal.text,),
         ),
     )

@@ -222,7 +222,9 @@ class Protection:
     them without any bypass (D19).
 
     `required` are names of contexts with the slug of the app they must come from, None for any. `unjudged` names rules
-    that only GitHub can judge: there its own verdict is awaited.
+    that only GitHub can judge: there its own verdict is awaited. `by_pull`: whatever comes in has to come by a pull
+    request. `no_updates`: a ruleset lets nobody update the branch. `reserved_for` names who alone may push, where
+    mergeq is not among them.
     """
 
     required: tuple[tuple[str, str | None], ...] = ()
@@ -235,6 +237,18 @@ class Protection:
     last_push_approval: bool = False
     is_locked: bool = False
     unjudged: tuple[str, ...] = ()
+    by_pull: bool = False
+    no_updates: bool = False
+    reserved_for: tuple[str, ...] = ()
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """The slugs of the apps that a required context must come from, split by commas, by its name."""
+        apps: dict[str, set[str]] = {}
+        for name, app in self.required:
+            if app:
+                apps.setdefault(name, set()).add(app)
+        return {name: ",".join(sorted(slugs)) for name, slugs in apps.items()}
 
     def naming(self, slugs: Mapping[int, str]) -> Self:
         """The same with the slugs of Apps that were known by their numbers alone."""

@@ -35,6 +35,8 @@ class Clause(StrEnum):
     VOIDED = "voided"
     PROTECTION = "protection"
     BEHIND = "behind"
+    LANDING = "landing"
+    LANDED = "landed"
     UNPOOLED = "unpooled"
 
 

@@ -70,6 +70,8 @@ _TEXTS = {
     Clause.VOIDED: " {}",
     Clause.PROTECTION: " {}",
     Clause.BEHIND: " It is behind its base, and its author has to bring it up to date.",
+    Clause.LANDING: " It is not landed: {}.",
+    Clause.LANDED: " It has landed as {}.",
 }
 _LISTS = {
     Clause.LABELS: (" Needs {} label.", " Needs {} labels."),

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
 from itertools import groupby
@@ -50,7 +51,7 @@ _TIMEOUT = 30
 _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
 _PAGE = 34  # pull requests at once; each has seven lists, which makes two points of GitHub's
-_STATES = 50  # branches whose states are read in one call, of two lists each: one point
+_STATES = 48  # branches whose states are read in one call, of three lists each: one point
 _FAILURES = 8  # in a row, after which nothing can be read: more than halving down to one takes
 _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
@@ -67,6 +68,7 @@ _NOES = {
 _AGENT = "mergeq"
 _MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where it did nothing
 _LIST = 100  # what GitHub shows of any list at most at once
+_MEMBER_SECONDS = 600.0  # how long it is believed that we are in a team, or not
 
 
 K = TypeVar("K")
@@ -104,7 +106,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Landing:
     """What became of a pull request, as read once: whether it is merged, by which commit with which tree, and where
-    the base is now; and all of the branch's own state, where that was asked for and could be read.
+    the base is now; and all of the branch's own state, where that was asked for and could be read. `base` is the name
+    of the branch that it wants to reach now, `closed_at` when it was closed, in epoch seconds, 0.0 while it is open.
     """
 
     merged: bool
@@ -115,11 +118,15 @@ class Landing:
     landed_tree: str | None = None
     line: tuple[str, ...] = ()
     state: BranchFacts | None = None
+    base: str = ""
+    closed_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LastLook:
-    """One pull request and its surroundings, read right before a write (D23)."""
+    """One pull request and its surroundings, read right before a write (D23); the repository's GraphQL id, and the
+    login that we have there.
+    """
 
     pull: PullRequest | None
     repository: Repository
@@ -127,6 +134,8 @@ class LastLook:
     base_sha: str
     blockers: tuple[Blocker, ...] | None
     base_tree: str = ""
+    node: str = ""
+    speaks_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ class GitHub:
         self.purpose = Purpose.EXPLAIN
         self._local = threading.local()
         self._server = _Server()
+        self._teams: dict[tuple[str, str], tuple[float, bool]] = {}
 
     def on(self, purpose: Purpose) -> Self:
         """The same client, whose calls are for that purpose; connections are shared."""
@@ -277,7 +287,7 @@ class GitHub:
                 break
             variables |= {"cursor": page["pageInfo"]["endCursor"], "ids": []}
         found |= self.pulls(branch.org, [one for one in ids if one not in found])
-        state = replace(_state(branch, first), unread=("a pull request",) * hidden)
+        state = replace(self._state(branch, first, data), unread=("a pull request",) * hidden)
         return Look(state, found, tuple(rows) if listed else None)
 
     def pulls(self, owner: str, ids: Sequence[str]) -> dict[str, Seen]:
@@ -349,11 +359,13 @@ class GitHub:
             return [*self.last_looks(branch, numbers[:_PAGE], blocker_label), *rest]
         variables = self._variables(branch, blocker_label) | {f"number{n}": number for n, number in enumerate(numbers)}
         what = ", ".join(f"{branch.full_repo}#{number}" for number in numbers)
-        node = _of(branch, self._read(documents.last_look(len(numbers)), variables, what))
+        data = self._read(documents.last_look(len(numbers)), variables, what)
+        node = _of(branch, data)
         items = [node[f"pull{n}"] for n in range(len(numbers))]
         for item in items:
             self._complete(branch.org, branch.repo, item)
-        protection, blockers = parse.protection(node, parse.app_slugs(items)), parse.blockers(node)
+        protection = self._protection(node, parse.app_slugs(items), data["viewer"]["login"])
+        blockers = parse.blockers(node)
         return [
             LastLook(
                 pull=parse.pull(item) if item and protection else None,
@@ -362,6 +374,8 @@ class GitHub:
                 base_sha=node["ref"]["target"]["oid"],
                 base_tree=node["ref"]["target"]["tree"]["oid"],
                 blockers=blockers,
+                node=node["id"],
+                speaks_as=data["viewer"]["login"],
             )
             for item in items
         ]
@@ -387,18 +401,44 @@ class GitHub:
         GitHub has told its `sha`, its tree and line are read from that commit itself. With a `blocker_label`, which may
         be empty, the `state` of the branch is read with it if it can be.
         """
-        first, is_state = min(depth, _LIST), blocker_label is not None
-        variables = self._variables(branch, blocker_label or "") | {"number": number, "depth": first, "state": is_state}
-        variables |= {"sha": sha, "known": sha is not None}
+        return self.landings(branch, [number], depth, sha, blocker_label)[0]
+
+    def landings(
+        self,
+        branch: Branch,
+        numbers: Sequence[int],
+        depth: int = 1,
+        sha: str | None = None,
+        blocker_label: str | None = None,
+    ) -> list[Landing]:
+        """The same of several at one moment, in the order given. Raises Unreadable."""
+        is_state, what = blocker_label is not None, ", ".join(f"{branch.full_repo}#{number}" for number in numbers)
+        variables = self._variables(branch, blocker_label or "") | {f"number{n}": one for n, one in enumerate(numbers)}
+        variables |= {"depth": min(depth, _LIST), "state": is_state, "sha": sha, "known": sha is not None}
         try:
-            node = self._read(documents.LANDING, variables, f"{branch.full_repo}#{number}")["repository"]
+            data = self._read(documents.landing(len(numbers)), variables, what)
         except Unreadable:
             if is_state:
-                return self.landing(branch, number, depth, sha)
+                return self.landings(branch, numbers, depth, sha)
             raise
-        if node is None or node["ref"] is None or node["pullRequest"] is None:
-            raise Unreadable(f"{branch.full_repo}#{number} cannot be seen on GitHub")
-        pull = node["pullRequest"]
+        node = data["repository"]
+        pulls = [node and node[f"pull{n}"] for n in range(len(numbers))]
+        if node is None or node["ref"] is None or None in pulls:
+            raise Unreadable(f"{what} cannot be seen on GitHub")
+        state = self._state(branch, node, data) if is_state and _is_it(branch, node) else None
+        return [
+            self._landing(branch, number, depth, node, pull, state) for number, pull in zip(numbers, pulls, strict=True)
+        ]
+
+    def _landing(
+        self,
+        branch: Branch,
+        number: int,
+        depth: int,
+        node: dict[str, Any],
+        pull: dict[str, Any],
+        state: BranchFacts | None,
+    ) -> Landing:
         commit = node.get("object") or (pull["mergeCommit"] if pull["merged"] else None) or {}
         line = tuple(_first_parent(one) for one in commit["history"]["nodes"]) if commit else ()
         if depth > len(line) == _LIST:
@@ -411,7 +451,9 @@ class GitHub:
             landed_sha=commit.get("oid"),
             landed_tree=commit["tree"]["oid"] if commit else None,
             line=line,
-            state=_state(branch, node) if is_state and _is_it(branch, node) else None,
+            state=state,
+            base=pull["baseRefName"],
+            closed_at=parse.seconds(pull["closedAt"]),
         )
 
     def staged(self, branch: Branch, shas: Sequence[str]) -> list[tuple[Context, ...] | None]:
@@ -446,7 +488,9 @@ class GitHub:
         answer = self._read(documents.states_of(len(branches)), variables, f"{len(branches)} branches of {owner}")
         nodes = [answer[f"branch{index}"] for index in range(len(branches))]
         return {
-            branch: Look(_state(branch, node), count=node["open"]["totalCount"]) if _is_it(branch, node) else None
+            branch: Look(self._state(branch, node, answer), count=node["open"]["totalCount"])
+            if _is_it(branch, node)
+            else None
             for branch, node in zip(branches, nodes, strict=True)
         }
 
@@ -524,6 +568,36 @@ class GitHub:
             return MergeAnswer(MergeVerdict.UNKNOWN, f"GitHub answered 200 without merging: {why}")
         return MergeAnswer(MergeVerdict.MERGED, done.get("message", ""), done.get("sha"))
 
+    def push(self, branch: Branch, node: str, *, before: str, after: str) -> MergeAnswer:
+        """Move a base from the commit `before` to `after`, if it is there and that is a fast-forward (GraphQL,
+        "updateRefs"). `node` is the repository's GraphQL id. Never re-sent here; also MERGED only says that GitHub
+        answered so.
+        """
+        variables = {"repository": node, "ref": f"refs/heads/{branch.name}", "before": before, "after": after}
+        try:
+            self._execute(_Asked(documents.PUSH, variables), branch.org, kind=Kind.WRITE)
+        except NoCredentials as error:
+            return MergeAnswer(MergeVerdict.REFUSED, str(error))
+        except TransportQueryError as error:
+            return merging.push_refusal(_types(error), _said(error))
+        except TransportServerError as error:
+            return merging.push_refusal((), f"GitHub answered {error.code} {self._local.text}".rstrip())
+        except (TransportError, requests.RequestException) as error:
+            return merging.push_refusal((), f"the connection to GitHub broke ({type(error).__name__})")
+        return MergeAnswer(MergeVerdict.MERGED, "", after)
+
+    def say_once(self, branch: Branch, number: int, body: str, since: float) -> None:
+        """Comment on a pull request, unless the same was said there since (epoch seconds). Raises Refused."""
+        path = f"/repos/{branch.full_repo}/issues/{number}/comments"
+        start = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        said = self._get(f"{path}?per_page={_LIST}&since={quote(start)}")
+        if all(one["body"].strip() != body for one in said):
+            self._write("POST", path, {"body": body})
+
+    def close_pull(self, branch: Branch, number: int) -> None:
+        """Close a pull request. Raises Refused."""
+        self._write("PATCH", f"/repos/{branch.full_repo}/pulls/{number}", {"state": "closed"})
+
     def create_ref(self, branch: Branch, name: str, sha: str) -> None:
         """Create ``refs/heads/NAME``. Raises Refused."""
         self._write("POST", f"/repos/{branch.full_repo}/git/refs", {"ref": f"refs/heads/{name}", "sha": sha})
@@ -575,6 +649,34 @@ class GitHub:
         """How many commits of `other` are not in the history of `sha`; both may come from forks. Raises Refused."""
         found = self._get(f"/repos/{branch.full_repo}/compare/{other}...{sha}?per_page=1")
         return int(found["behind_by"])
+
+    def unsigned(self, branch: Branch, base: str, sha: str) -> tuple[str, ...]:
+        """The commits that `sha` has and `base` has not whose signatures GitHub does not call verified. Raises Refused,
+        also where they are more than GitHub shows.
+        """
+        path, found, page = f"/repos/{branch.full_repo}/compare/{base}...{sha}", list[Any](), 1
+        while True:
+            read = self._get(f"{path}?per_page={_LIST}&page={page}")
+            found += read["commits"]
+            if len(found) >= read["total_commits"]:
+                break
+            if not read["commits"]:
+                raise Refused(HTTPStatus.OK, f"not all commits between {base[:7]} and {sha[:7]} are shown")
+            page += 1
+        return tuple(one["sha"] for one in found if not one["commit"]["verification"]["verified"])
+
+    def hidden_rules(self, branch: Branch, merge_state: str) -> tuple[str, ...]:
+        """The kinds of rules in force on a branch of which only GitHub can say that they are met, does not say it in
+        the `merge_state` of a pull request, and would not hold us to, as far as it tells (REST, "Get rules for a
+        branch", "Get a repository ruleset"). Raises Refused.
+        """
+        rules = self._get(f"/repos/{branch.full_repo}/rules/branches/{quote(branch.name, safe='')}?per_page={_LIST}")
+        unknown = [rule for rule in rules if parse.is_hidden(rule["type"], merge_state)]
+        sets = {rule["ruleset_id"] for rule in unknown}
+        told = {one: self._get(f"/repos/{branch.full_repo}/rulesets/{one}") for one in sets}
+        free = {one for one, ruleset in told.items() if ruleset.get("current_user_can_bypass") != "never"}
+        names = sorted({rule["type"].replace("_", " ") for rule in unknown if rule["ruleset_id"] in free})
+        return tuple(names)
 
     def commits_after(self, branch: Branch, base: str, head: str) -> tuple[Commit, ...]:
         """The commits of `head` that `base` does not contain, each after its parents, merges too; both may be heads
@@ -699,6 +801,40 @@ class GitHub:
         if (rest := getattr(self._local, "rest", None)) is not None:
             rest.close()
             del self._local.rest
+
+    def _state(self, branch: Branch, node: dict[str, Any], data: dict[str, Any]) -> BranchFacts:
+        """A branch without its pull requests, as it was read among `data`."""
+        protection, blockers = self._protection(node, {}, data["viewer"]["login"]), parse.blockers(node)
+        gaps = {"the blocker issues": blockers is None, "the rules of the branch": protection is None}
+        return BranchFacts(
+            branch=branch,
+            base_sha=node["ref"]["target"]["oid"],
+            base_tree=node["ref"]["target"]["tree"]["oid"],
+            repository=parse.repository(node),
+            protection=protection or Protection(),
+            blockers=blockers or (),
+            partial=", ".join(gap for gap, is_there in gaps.items() if is_there),
+        )
+
+    def _protection(self, node: dict[str, Any], slugs: Mapping[int, str], speaks_as: str) -> Protection | None:
+        """What GitHub demands of a branch of ours by that login, none of its teams keeping us out that we are in."""
+        found = parse.protection(node, slugs, speaks_as)
+        if found and any(self._is_in(team, speaks_as) for team in found.reserved_for if team.startswith("@")):
+            return replace(found, reserved_for=())
+        return found
+
+    def _is_in(self, team: str, login: str) -> bool:
+        """Whether a login is in ``@ORG/TEAM``, as far as we may know (REST, "Get team membership for a user")."""
+        at, known = self._teams.get((team, login), (-math.inf, False))
+        if self._meter.now() - at >= _MEMBER_SECONDS:
+            org, _, slug = team.removeprefix("@").partition("/")
+            try:
+                told = self._get(f"/orgs/{org}/teams/{quote(slug)}/memberships/{quote(login)}")
+                known = told["state"] == "active"
+            except Refused:
+                known = False
+            self._teams[team, login] = self._meter.now(), known
+        return known
 
     def _commit(self, branch: Branch, sha: str) -> Any:
         return self._get(f"/repos/{branch.full_repo}/git/commits/{sha}")
@@ -995,21 +1131,6 @@ def _of(branch: Branch, data: dict[str, Any]) -> dict[str, Any]:
     if node["nameWithOwner"].lower() != branch.full_repo.lower():
         raise Unreadable(f"{branch.full_repo} is called {node['nameWithOwner']} now")
     return node
-
-
-def _state(branch: Branch, node: dict[str, Any]) -> BranchFacts:
-    """A branch without its pull requests, as it was read."""
-    protection, blockers = parse.protection(node, {}), parse.blockers(node)
-    gaps = {"the blocker issues": blockers is None, "the rules of the branch": protection is None}
-    return BranchFacts(
-        branch=branch,
-        base_sha=node["ref"]["target"]["oid"],
-        base_tree=node["ref"]["target"]["tree"]["oid"],
-        repository=parse.repository(node),
-        protection=protection or Protection(),
-        blockers=blockers or (),
-        partial=", ".join(gap for gap, is_there in gaps.items() if is_there),
-    )
 
 
 def _bare(branch: Branch, node: dict[str, Any]) -> Row:

@@ -51,6 +51,7 @@ NEWER = (
         {"checkRunCountsByState": None, "statusContextCountsByState": None},
     ),
     Newer("locked branches", "BranchProtectionRule", "requiresApprovingReviews", {"lockBranch": False}),
+    Newer("required deployments", "BranchProtectionRule", "requiresApprovingReviews", {"requiresDeployments": False}),
     Newer(
         "settings for the messages of merges",
         "Repository",
@@ -147,7 +148,11 @@ fragment Rules on Ref {
   branchProtectionRule {
     requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { slug } }
     requiresApprovingReviews requiresLinearHistory requiresCommitSignatures requiresConversationResolution
-    dismissesStaleReviews requireLastPushApproval lockBranch
+    dismissesStaleReviews requireLastPushApproval lockBranch restrictsPushes requiresDeployments
+    requiredApprovingReviewCount requiresCodeOwnerReviews
+    pushAllowances(first: 100) {
+      nodes { actor { __typename ... on User { login } ... on Team { combinedSlug } ... on App { slug } } }
+    }
   }
   rules(first: 100) {
     totalCount
@@ -170,7 +175,7 @@ fragment Rules on Ref {
 
 _REPOSITORY = """
 fragment Settings on Repository {
-  nameWithOwner isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
+  id nameWithOwner isArchived mergeCommitAllowed squashMergeAllowed rebaseMergeAllowed
   mergeCommitTitle mergeCommitMessage squashMergeCommitTitle squashMergeCommitMessage
   issues(first: 100, states: [OPEN], labels: $labels) @include(if: $blockers) {
     totalCount
@@ -206,6 +211,7 @@ query Look(
   $labels: [String!], $blockers: Boolean!, $ids: [ID!]!
 ) {
   rateLimit { cost limit remaining resetAt }
+  viewer { login }
   repository(owner: $owner, name: $name) {
     ...Settings
     ref(qualifiedName: $ref) { ...State }
@@ -254,33 +260,21 @@ mutation Rebase($pull: ID!, $head: GitObjectID!) {
 }
 """
 
-LANDING = (
-    """
-query Landing(
-  $owner: String!, $name: String!, $number: Int!, $ref: String!, $depth: Int!, $sha: GitObjectID, $known: Boolean!,
-  $labels: [String!], $blockers: Boolean!, $state: Boolean!
-) {
-  rateLimit { cost limit remaining resetAt }
-  repository(owner: $owner, name: $name) {
-    ...Settings @include(if: $state)
-    ref(qualifiedName: $ref) { target { oid } ...State @include(if: $state) }
-    object(oid: $sha) @include(if: $known) { ...Landed }
-    pullRequest(number: $number) {
-      state merged headRefOid
-      mergeCommit { ...Landed }
-    }
-  }
-}
-
+_LANDED = """
 fragment Landed on Commit {
   oid
   tree { oid }
   history(first: $depth) { nodes { oid parents(first: 1) { nodes { oid } } } }
 }
 """
-    + _REPOSITORY
-    + _RULES
-)
+
+PUSH = """
+mutation Push($repository: ID!, $ref: GitRefname!, $before: GitObjectID!, $after: GitObjectID!) {
+  updateRefs(input: {
+    repositoryId: $repository, refUpdates: [{name: $ref, beforeOid: $before, afterOid: $after, force: false}]
+  }) { clientMutationId }
+}
+"""
 
 COMMITS = """
 query Commits($owner: String!, $name: String!, $number: Int!, $cursor: String) {
@@ -333,9 +327,31 @@ def last_look(count: int) -> str:
     variables = f"$owner: String!, $name: String!, $ref: String!, $labels: [String!], $blockers: Boolean!{numbers}"
     return (
         f"query LastLook({variables}) {{\n"
-        "  rateLimit { cost limit remaining resetAt }\n  repository(owner: $owner, name: $name) {\n"
+        "  rateLimit { cost limit remaining resetAt }\n  viewer { login }\n"
+        "  repository(owner: $owner, name: $name) {\n"
         f"    ...Settings\n    ref(qualifiedName: $ref) {{ ...State }}\n{pulls}  }}\n}}\n"
         f"{_PULL}{_LABELS}{_ROLLUP}{_REPOSITORY}{_RULES}"
+    )
+
+
+@cache
+def landing(count: int) -> str:
+    """The query for what became of `count` pull requests, given as the variables $number0, $number1 and so on, and of
+    their base.
+    """
+    numbers = "".join(f", $number{n}: Int!" for n in range(count))
+    pulls = "".join(
+        f"    pull{n}: pullRequest(number: $number{n}) {{\n"
+        "      state merged closedAt baseRefName headRefOid\n      mergeCommit { ...Landed }\n    }\n"
+        for n in range(count)
+    )
+    return (
+        f"query Landing($owner: String!, $name: String!, $ref: String!, $depth: Int!, $sha: GitObjectID{numbers},\n"
+        "  $known: Boolean!, $labels: [String!], $blockers: Boolean!, $state: Boolean!) {\n"
+        "  rateLimit { cost limit remaining resetAt }\n  viewer { login }\n"
+        "  repository(owner: $owner, name: $name) {\n    ...Settings @include(if: $state)\n"
+        "    ref(qualifiedName: $ref) { target { oid } ...State @include(if: $state) }\n"
+        f"    object(oid: $sha) @include(if: $known) {{ ...Landed }}\n{pulls}  }}\n}}\n{_LANDED}{_REPOSITORY}{_RULES}"
     )
 
 
@@ -368,7 +384,8 @@ def states_of(count: int) -> str:
         for n in wanted
     )
     start = f"query States($owner: String!, $labels: [String!], $blockers: Boolean!{variables}) {{\n"
-    return f"{start}  rateLimit {{ cost limit remaining resetAt }}\n{branches}}}\n{_REPOSITORY}{_RULES}"
+    shared = "  rateLimit { cost limit remaining resetAt }\n  viewer { login }\n"
+    return f"{start}{shared}{branches}}}\n{_REPOSITORY}{_RULES}"
 
 
 @cache

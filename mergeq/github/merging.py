@@ -2,7 +2,7 @@
 request", REST pages on pull requests). The message decides, never the status alone (Q6, Q13).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -95,6 +95,10 @@ _PARKING = (
 """What stays until the pull request or a rule is changed (T5.11, T5.12)."""
 
 
+_MOVED = ("not a fast forward", "not a fast-forward", "but expected", "cannot lock ref")
+"""What says of a ref that it is not where it was taken to be."""
+
+
 def refusal(status: int, text: str) -> MergeAnswer:
     """The meaning of an answer that is not 200; `status` is 0 when there was none. Messages compare without case.
 
@@ -118,6 +122,20 @@ def refusal(status: int, text: str) -> MergeAnswer:
         if "base branch was modified" in said:
             return MergeAnswer(MergeVerdict.RACED, text, refusal=MergeRefusal.BASE_CHANGED)
     return MergeAnswer(MergeVerdict.REFUSED, text, refusal=tides)
+
+
+def push_refusal(types: Collection[str], text: str) -> MergeAnswer:
+    """The meaning of an answer to moving a base (GraphQL, "updateRefs") that is not a success. Errors of no type say
+    nothing of what was done (Q5), nor does what is no answer; every other error means that nothing was.
+
+    RACED: the base is not where it was, or GitHub says so (Q54). REFUSED: a rule or a right is against it.
+    """
+    said = text.lower()
+    if not types or types == {""}:
+        return MergeAnswer(MergeVerdict.UNKNOWN, text)
+    if any(words in said for words in _MOVED):
+        return MergeAnswer(MergeVerdict.RACED, text, refusal=MergeRefusal.BASE_CHANGED)
+    return MergeAnswer(MergeVerdict.REFUSED, text)
 
 
 def _says(said: str, known: Iterable[tuple[str, ...]]) -> bool:

@@ -21,10 +21,19 @@ from mergeq.core.pull import (
 
 _PASSING = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
 _WRITERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
-_LEFT_TO_GITHUB = frozenset(
-    {"CREATION", "UPDATE", "DELETION", "NON_FAST_FORWARD", "MERGE_QUEUE", "TAG_NAME_PATTERN", "BRANCH_NAME_PATTERN"}
+_HARMLESS = frozenset({"CREATION", "DELETION", "NON_FAST_FORWARD", "TAG_NAME_PATTERN", "BRANCH_NAME_PATTERN"})
+"""Rules that nothing breaks which lands."""
+
+_JUDGED = frozenset(
+    {
+        *("REQUIRED_STATUS_CHECKS", "PULL_REQUEST", "REQUIRED_LINEAR_HISTORY", "REQUIRED_SIGNATURES", "LOCK_BRANCH"),
+        *("UPDATE", "MERGE_QUEUE", "COPILOT_CODE_REVIEW"),
+    }
 )
-"""Rules that no merge of a pull request breaks, or whose exceptions are meant for whoever merges."""
+"""Rules that are judged here, and one that asks for nothing but a look."""
+
+_SHOWN = frozenset({"REQUIRED_DEPLOYMENTS", "WORKFLOWS", "CODE_SCANNING", "LICENSE_COMPLIANCE_SCANNING"})
+"""Rules of which GitHub says on a pull request whether they are met, also to those who could pass them by."""
 
 _METHODS = {
     "mergeCommitAllowed": Method.MERGE,
@@ -276,15 +285,16 @@ def app_slugs(pulls: Iterable[dict[str, Any] | None]) -> dict[int, str]:
     return found
 
 
-def protection(node: dict[str, Any], slugs: Mapping[int, str]) -> Protection | None:
+def protection(node: dict[str, Any], slugs: Mapping[int, str], speaks_as: str) -> Protection | None:
     """What GitHub demands of the branch whose ref was read: its classic protection and all active rules together, the
-    stricter of both (Q49); None when not all could be read. An App that has never reported is nobody's.
+    stricter of both (Q49); None when not all could be read. An App that has never reported is nobody's. Where a list
+    says who may push, and we are not on it by that login, the protection is reserved for them: teams as ``@ORG/TEAM``.
     """
     ref = node["ref"]
     rules = ref["rules"]
     if rules is None or rules["totalCount"] > len(rules["nodes"]) or None in rules["nodes"]:
         return None
-    found = _classic(ref["branchProtectionRule"])
+    found = _classic(ref["branchProtectionRule"], speaks_as)
     for rule in _rules(ref):
         found = _stricter(found, rule, slugs)
     return found
@@ -294,13 +304,13 @@ def _rules(ref: dict[str, Any]) -> list[dict[str, Any]]:
     return [rule for rule in (ref["rules"] or {"nodes": ()})["nodes"] if rule is not None]
 
 
-def _classic(rule: dict[str, Any] | None) -> Protection:
+def _classic(rule: dict[str, Any] | None, speaks_as: str) -> Protection:
     if rule is None:
         return Protection()
     checks = rule["requiredStatusChecks"] or [] if rule["requiresStatusChecks"] else []
     return Protection(
         required=tuple((check["context"], (check["app"] or {}).get("slug")) for check in checks),
-        reviews=rule["requiresApprovingReviews"],
+        reviews=rule["requiresApprovingReviews"] and _asks_for_reviews(rule),
         conversations=rule["requiresConversationResolution"],
         up_to_date=rule["requiresStatusChecks"] and rule["requiresStrictStatusChecks"],
         linear_history=rule["requiresLinearHistory"],
@@ -308,7 +318,28 @@ def _classic(rule: dict[str, Any] | None) -> Protection:
         dismisses_stale=rule["requiresApprovingReviews"] and rule["dismissesStaleReviews"],
         last_push_approval=rule["requiresApprovingReviews"] and rule["requireLastPushApproval"],
         is_locked=rule["lockBranch"],
+        unjudged=("required deployments",) if rule["requiresDeployments"] else (),
+        by_pull=rule["requiresApprovingReviews"],
+        reserved_for=_reserved_for(rule, speaks_as) if rule["restrictsPushes"] else (),
     )
+
+
+def _asks_for_reviews(rule: dict[str, Any]) -> bool:
+    """Whether a pull request alone does not do; without a number GitHub asks for one review."""
+    asked = rule["requiredApprovingReviewCount"]
+    return bool(asked != 0 or rule["requiresCodeOwnerReviews"] or rule["requireLastPushApproval"])
+
+
+def _reserved_for(rule: dict[str, Any], speaks_as: str) -> tuple[str, ...]:
+    """Who alone may push; () where we may. Administrators always may, which is a way round it."""
+    actors = [one["actor"] or {} for one in rule["pushAllowances"]["nodes"]]
+    names = {
+        "User": lambda actor: str(actor["login"]),
+        "App": lambda actor: f"{actor['slug']}[bot]",
+        "Team": lambda actor: f"@{actor['combinedSlug']}",
+    }
+    named = tuple(names[actor["__typename"]](actor) for actor in actors if actor.get("__typename") in names)
+    return () if speaks_as in named else named or ("administrators",)
 
 
 def _stricter(known: Protection, rule: dict[str, Any], slugs: Mapping[int, str]) -> Protection:
@@ -326,8 +357,10 @@ def _stricter(known: Protection, rule: dict[str, Any], slugs: Mapping[int, str])
             )
         case "PULL_REQUEST":
             asked = told["requiredApprovingReviewCount"] > 0 or told["requireCodeOwnerReview"]
+            asked = asked or told["requireLastPushApproval"]
             return replace(
                 known,
+                by_pull=True,
                 reviews=known.reviews or asked,
                 conversations=known.conversations or told["requiredReviewThreadResolution"],
                 dismisses_stale=known.dismisses_stale or (asked and told["dismissStaleReviewsOnPush"]),
@@ -339,9 +372,23 @@ def _stricter(known: Protection, rule: dict[str, Any], slugs: Mapping[int, str])
             return replace(known, signatures=True)
         case "LOCK_BRANCH":
             return replace(known, is_locked=True)
-        case _ if kind in _LEFT_TO_GITHUB:
+        case "UPDATE":
+            return replace(known, no_updates=True)
+        case "MERGE_QUEUE":
+            return replace(known, by_pull=True)
+        case _ if kind in _HARMLESS:
             return known
     return replace(known, unjudged=(*known.unjudged, kind.lower().replace("_", " ")))
+
+
+def is_hidden(kind: str, merge_state: str) -> bool:
+    """Whether it is not known of a rule that it is met, though we might be let past it: GitHub says so of some alone,
+    in a pull request's merge state. `kind` is REST's word for it, in lower case.
+    """
+    name = kind.upper()
+    if name in _HARMLESS | _JUDGED:
+        return False
+    return name not in _SHOWN or merge_state in {"BLOCKED", "UNKNOWN", ""}
 
 
 def blockers(node: dict[str, Any]) -> tuple[Blocker, ...] | None:

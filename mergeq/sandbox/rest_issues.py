@@ -228,9 +228,10 @@ def _remove_label(owner: str, repo: str, issue_number: int, name: str) -> Answer
 @endpoint("GET", f"{_ISSUE}/comments")
 def _comments(owner: str, repo: str, issue_number: int) -> Answer:
     found, ticket = the_ticket(owner, repo, issue_number)
-    parameters()
-    shown = shapes()
-    return paged(ticket.comments, lambda comment: shown.comment(found, ticket.number, comment))
+    asked = parameters("since")
+    shown, since = shapes(), asked.get("since", "")
+    found_since = [comment for comment in ticket.comments if iso(comment.created_at) >= since]
+    return paged(found_since, lambda comment: shown.comment(found, ticket.number, comment))
 
 
 @endpoint("POST", f"{_ISSUE}/comments")

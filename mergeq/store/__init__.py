@@ -21,12 +21,14 @@ from mergeq.core.budget import Hold, Spent
 from mergeq.core.conviction import Conviction
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
-from mergeq.core.pool import Arrival, Refusal, Unproved
+from mergeq.core.pool import Arrival, Landed, Refusal, Unproved
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Row
 from mergeq.store import scripts
 from mergeq.store.values import (
     Away,
+    Declined,
     Delivered,
+    Doubt,
     Intent,
     Judged,
     Lease,
@@ -44,7 +46,9 @@ __all__ = [
     "RUNS",
     "TIP",
     "Away",
+    "Declined",
     "Delivered",
+    "Doubt",
     "Intent",
     "Judged",
     "Lease",
@@ -87,6 +91,9 @@ STAGED = _P + "runs:"  # hash per branch: run id -> Run
 CONVICTIONS = _P + "convictions:"  # hash per branch: head SHA -> Conviction
 CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
 HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
+DOUBTS = _P + "doubts"  # hash: branch -> Doubt about the tip of its base
+DECLINED = _P + "declined"  # hash: branch -> Declined, the last refusal to move its base
+UNNOTICED = _P + "unnoticed:"  # hash per branch: number -> Landed, what GitHub was not seen to have marked as merged
 ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
 UNPROVED = _P + "unproved:"  # hash per repository: number -> Unproved contexts of the present head
 INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is not recorded yet
@@ -528,6 +535,39 @@ class Store:
         """Lift a halt; whether there was one."""
         return bool(self._redis.hdel(HALTS, str(branch)))
 
+    def doubt(self, lease: Lease, base_sha: str, why: str) -> None:
+        """Note that the tip of a base was never tested: it is to be tested alone (D22). Raises LeaseLost."""
+        self._commit(lease, [["HSET", DOUBTS, str(lease.branch), _dump(Doubt(base_sha, why))]])
+
+    def doubted(self, branch: Branch) -> Doubt | None:
+        """The newest doubt about the tip of a base, which may have moved on since."""
+        return _load(self._redis.hget(DOUBTS, str(branch)), Doubt)
+
+    def clear_doubt(self, lease: Lease) -> None:
+        """Forget the doubt about a base. Raises LeaseLost."""
+        self._commit(lease, [["HDEL", DOUBTS, str(lease.branch)]])
+
+    def decline(self, lease: Lease, declined: Declined) -> None:
+        """Remember that GitHub would not let us move a base. Raises LeaseLost."""
+        self._commit(lease, [["HSET", DECLINED, str(lease.branch), _dump(declined)]])
+
+    def declined(self, branch: Branch) -> Declined | None:
+        """What GitHub said when it last did not let us move a base."""
+        return _load(self._redis.hget(DECLINED, str(branch)), Declined)
+
+    def unnoticed(self, branch: Branch) -> dict[int, Landed]:
+        """The pull requests that have landed without GitHub's having been seen to know, by number."""
+        raw = self._redis.hgetall(UNNOTICED + str(branch))
+        return {int(number): msgspec.json.decode(text, type=Landed) for number, text in raw.items()}
+
+    def note_unnoticed(self, lease: Lease, landed: Mapping[int, Landed]) -> None:
+        """Remember such pull requests, or look at them again later than was said. Raises LeaseLost."""
+        self._commit(lease, _unnoticed(lease, landed))
+
+    def forget_unnoticed(self, lease: Lease, number: int) -> None:
+        """GitHub knows now, or nobody minds any more. Raises LeaseLost."""
+        self._commit(lease, [["HDEL", UNNOTICED + str(lease.branch), str(number)]])
+
     def arrivals(self, full_repo: str) -> dict[int, Arrival]:
         """When the present heads of a repository's pull requests arrived, by number."""
         raw = self._redis.hgetall(ARRIVALS + full_repo)
@@ -561,19 +601,28 @@ class Store:
         """The landing that was asked for and whose outcome nobody recorded."""
         return _load(self._redis.hget(INTENTS, str(branch)), Intent)
 
-    def record(self, lease: Lease, record: HistoryRecord, *, keep: Run | None = None, drop: Run | None = None) -> None:
-        """Append to the history, close the branch's intent, and replace or drop a run, in one step. Raises LeaseLost. A
-        second call with one id adds nothing to the history.
+    def record(
+        self,
+        lease: Lease,
+        record: HistoryRecord,
+        *also: HistoryRecord,
+        keep: Run | None = None,
+        drop: Run | None = None,
+        unnoticed: Mapping[int, Landed] | None = None,
+    ) -> None:
+        """Append to the history, close the branch's intent, replace or drop a run, and remember what landed unnoticed,
+        in one step. Raises LeaseLost. A second call with one id adds nothing to the history.
         """
         self._commit(
             lease,
             [
-                ["HSETNX", RECORDS, record.id, _dump(record)],
-                ["ZADD", HISTORY, "NX", repr(record.time), record.id],
+                *(["HSETNX", RECORDS, one.id, _dump(one)] for one in (record, *also)),
+                *(["ZADD", HISTORY, "NX", repr(one.time), one.id] for one in (record, *also)),
                 ["HDEL", INTENTS, record.branch],
                 ["INCR", VERSION],
                 *(_keeping(lease, keep) if keep else []),
                 *(_dropping(lease, drop) if drop else []),
+                *_unnoticed(lease, unnoticed or {}),
             ],
         )
         if (surplus := self._redis.zcard(HISTORY) - _HISTORY_LIMIT) > 0:
@@ -835,6 +884,10 @@ def _dropping(lease: Lease, run: Run) -> list[list[str]]:
     head = f"{lease.branch.full_repo}@{run.staged_sha}"
     dropped = [["HDEL", STAGED + str(lease.branch), run.id]]
     return [*dropped, ["HDEL", HEADS, head]] if run.ref else dropped
+
+
+def _unnoticed(lease: Lease, landed: Mapping[int, Landed]) -> list[list[str]]:
+    return [["HSET", UNNOTICED + str(lease.branch), str(number), _dump(one)] for number, one in landed.items()]
 
 
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:

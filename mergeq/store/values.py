@@ -6,7 +6,7 @@ from mergeq.core.batch import Conflict, Run
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint
 from mergeq.core.pool import Pool
-from mergeq.core.pull import Branch, Method, PullRequest, Row
+from mergeq.core.pull import Branch, Method, Protection, PullRequest, Row
 
 
 class Away(Exception):
@@ -57,7 +57,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A write that is about to be sent. Found again after a crash, it is resolved by re-reading, never by sending it
+    """A write that is about to be sent: one pull request is to be merged, or the base is to be moved to `after`, with
+    `number` and all targets behind it. Found again after a crash, it is resolved by re-reading, never by sending it
     again (D6).
     """
 
@@ -67,6 +68,26 @@ class Intent:
     method: Method
     base_sha: str
     at: float
+    after: str = ""
+    way: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The tip of a base that nobody has tested, and how it came there (D22)."""
+
+    base_sha: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """What GitHub said when it would not let us move a base, and under which protection: until that changes it would
+    say so again (D5).
+    """
+
+    protection: Protection
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

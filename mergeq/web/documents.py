@@ -151,6 +151,7 @@ def record_json(record: HistoryRecord) -> dict[str, Any]:
         "author": record.targets[0].author if record.targets else None,
         "approvers": list(record.approvers),
         "config": record.config,
+        "way": record.way,
     }
 
 
@@ -213,6 +214,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "chances": [_chance(chance) for chance in found.chances],
         "blockers": [blocker.number for blocker in found.pool.blockers],
         "next": found.next,
+        "way": found.way,
     }
 
 

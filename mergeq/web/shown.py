@@ -57,7 +57,7 @@ _CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS
 _STOPPED = frozenset(
     {
         *(Clause.CONFLICT, Clause.METHOD_LABELS, Clause.REBASE, Clause.METHOD_DISALLOWED, Clause.GITHUB_BLOCKED),
-        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION),
+        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION, Clause.LANDING),
     }
 )
 _AWAITED = {
@@ -74,6 +74,8 @@ _AWAITED = {
     Clause.REFUSED: "GitHub",
     Clause.GITHUB_BLOCKED: "GitHub",
     Clause.PROTECTION: "GitHub's rules",
+    Clause.LANDING: "GitHub's rules",
+    Clause.LANDED: "GitHub",
     Clause.VOIDED: "labels",
     Clause.STAGING_FORBIDDEN: "labels",
     Clause.STAGED: "CI",
@@ -253,6 +255,7 @@ class Views:
             err=record.err,
             tested=_tested(record),
             is_first=is_first,
+            way=record.way if record.tested_tree else "",
         )
 
     def _run(self, run: Run, saved: SavedPool, settings: BranchSettings) -> RunView:
@@ -265,6 +268,7 @@ class Views:
             staged_url=self._commit(saved.pool.branch, run.staged_sha),
             targets=_targets(run.targets),
             contexts=tuple(_context(context, settings) for context in latest(run.contexts or ())),
+            way="" if run.ended else explain.way_of(((m.number, m.method) for m in run.members), saved.pool, settings),
         )
 
     def _commit(self, branch: Branch, sha: str) -> str:

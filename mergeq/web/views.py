@@ -71,7 +71,7 @@ class TargetView:
 @dataclass(frozen=True, slots=True)
 class RunView:
     """Pull requests being tested together on the base, or tested: `state` is testing until the run has ended, and
-    green while it is being landed.
+    green while it is being landed. `way` is how it lands if it is green, and why so; empty for one that is over.
     """
 
     id: str
@@ -81,6 +81,7 @@ class RunView:
     staged_url: str
     targets: tuple[TargetView, ...]
     contexts: tuple[ContextView, ...]
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class RecordView:
     err: str
     tested: str
     is_first: bool
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True)

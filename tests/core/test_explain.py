@@ -8,7 +8,7 @@ from mergeq.core.batch import RunState
 from mergeq.core.decide import Situation
 from mergeq.core.explain import Explanation, explain, lines, said_of
 from mergeq.core.pool import Arrival, BranchSettings, Memory
-from mergeq.core.pull import PullRequest, blocker
+from mergeq.core.pull import Protection, PullRequest, blocker
 from mergeq.core.query import Query
 from mergeq.core.reason import Clause
 from tests.builders import facts, insider, pr, query, run, settings, staging
@@ -157,3 +157,13 @@ def test_queries_are_told_apart_by_what_they_ask_for() -> None:
 
 def test_a_query_that_asks_for_nothing_takes_any_pull_request() -> None:
     assert said_of(Query(orgs=("acme",))) == "any pull request"
+
+
+def test_how_it_will_land_is_told_where_it_is_staged() -> None:
+    """D5."""
+    rules = Protection(by_pull=True)
+    found = explain(1, Situation(facts(insider(), protection=rules)), staging())
+    assert found is not None
+
+    assert found.way == "pull-request: changes have to come through a pull request"
+    assert [*lines(found)][-1] == f"Way of landing: {found.way}"

@@ -12,6 +12,7 @@ from mergeq.core.pool import (
     Arrival,
     BlocksPolicy,
     BranchSettings,
+    Landed,
     Memory,
     Refusal,
     Standing,
@@ -35,7 +36,7 @@ from mergeq.core.pull import (
     Result,
     blocker,
 )
-from mergeq.core.queue import Drafts, Forks, Order, StagingValues
+from mergeq.core.queue import Drafts, Forks, Landing, Order, StagingValues
 from mergeq.core.reason import Clause, Reason
 from tests.builders import BASE, MAIN, context, facts, green, insider, pool, pr, query, settings, staging
 
@@ -488,6 +489,54 @@ def test_a_linear_history_is_kept_by_squash_and_by_rebase(label: str) -> None:
 
 def test_signatures_are_kept_by_merge() -> None:
     assert judge(pr(), protection=Protection(signatures=True)).in_pool
+
+
+@pytest.mark.parametrize(
+    ("demand", "said"),
+    [
+        (Protection(no_updates=True), "a ruleset restricts updates to those who may pass it by"),
+        (Protection(reserved_for=("@acme/release", "ana")), "only @acme/release, ana may"),
+    ],
+    ids=["updates", "pushes"],
+)
+def test_a_branch_that_others_alone_may_change_keeps_out_whoever_our_token_is(demand: Protection, said: str) -> None:
+    """D19."""
+    (found,) = judge(pr(), protection=demand).reasons
+
+    assert (found.clause, found.observed) == (Clause.PROTECTION, said)
+
+
+def test_only_a_pull_request_that_can_be_pushed_waits_to_be_where_nothing_else_may_land_it() -> None:
+    """D5."""
+    config, rules = staging(landing=Landing.FAST_FORWARD), Protection(by_pull=True)
+
+    (found,) = judge(insider(), config=config, protection=rules).reasons
+
+    assert (found.clause, found.observed) == (Clause.LANDING, "changes have to come through a pull request")
+    assert judge(insider(), config=config).in_pool
+    assert judge(insider(), config=staging(), protection=rules).in_pool
+
+
+def test_what_has_landed_stays_out_though_github_shows_it_as_open_until_it_is_pushed_to() -> None:
+    """Q76."""
+    memory = Memory(
+        arrivals={1: Arrival(pr().head_sha, 0.0, original=True)}, landed={1: Landed(pr().head_sha, "c" * 40, 5.0)}
+    )
+
+    (found,) = assess(pr(), ANY, FREE, settings(), memory, 0.0).reasons
+
+    assert (found.clause, found.observed) == (Clause.LANDED, "it has landed as ccccccc, which GitHub does not show yet")
+    pushed = replace(memory, landed={1: Landed("d" * 40, "c" * 40, 5.0)})
+    assert assess(pr(), ANY, FREE, settings(), pushed, 0.0).in_pool
+
+
+def test_what_we_would_not_land_ourselves_is_not_said_to_be_githubs_refusal() -> None:
+    refusal = Refusal(pr().head_sha, "only GitHub can judge its rules", 100.0, is_ours=True)
+
+    (found,) = judge(pr(), refusal=refusal, now=40.0).reasons
+
+    assert (found.clause, found.observed) == (Clause.LANDING, refusal.text)
+    assert found.remedy == "mergeq tries again in 60 s, or at once after a push"
 
 
 def test_every_demand_of_protection_is_told_at_once() -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergeq.core.compat import Compat
-from mergeq.core.pool import Arrival, BranchSettings, Memory, Refusal, Standing, assess, under_protection
+from mergeq.core.pool import Arrival, BranchSettings, Landed, Memory, Refusal, Standing, assess, under_protection
 from mergeq.core.pull import Context, Mergeable, Method, Protection, PullRequest, Repository, Result
 from mergeq.core.query import unmet
-from mergeq.core.queue import QueueValues, Retest
+from mergeq.core.queue import Landing, QueueValues, Retest
 from mergeq.core.reason import Clause, Reason
 from tests.builders import green, query
 from tests.core.test_properties import configurations, pulls, repositories
@@ -184,8 +184,31 @@ MEANINGS: Mapping[Clause, Meaning] = {
         lambda case, _: case.protection != Protection(),
         lambda case, _: replace(
             case.with_pull(review_decision="APPROVED", unresolved_threads=0, merge_state="CLEAN"),
-            protection=replace(case.protection, linear_history=False, signatures=False, is_locked=False),
+            protection=replace(
+                case.protection,
+                linear_history=False,
+                signatures=False,
+                is_locked=False,
+                no_updates=False,
+                reserved_for=(),
+            ),
         ),
+    ),
+    Clause.LANDING: Meaning(
+        lambda case, _: (
+            case.config.queue.landing is Landing.FAST_FORWARD or case.memory.refusals[case.pull.number].is_ours
+        ),
+        lambda case, _: replace(
+            case,
+            config=replace(case.config, queue=replace(case.config.queue, landing=Landing.AUTO)),
+            memory=replace(
+                case.memory, refusals={n: one for n, one in case.memory.refusals.items() if not one.is_ours}
+            ),
+        ),
+    ),
+    Clause.LANDED: Meaning(
+        lambda case, reason: case.memory.landed[case.pull.number].sha.startswith(reason.items[0]),
+        lambda case, _: replace(case, memory=replace(case.memory, landed={})),
     ),
 }
 FOUND_IN_RUNS = {Clause.BEHIND}
@@ -200,6 +223,9 @@ protections = st.just(Protection()) | st.builds(
     linear_history=st.booleans(),
     signatures=st.booleans(),
     is_locked=st.booleans(),
+    by_pull=st.booleans(),
+    no_updates=st.booleans(),
+    reserved_for=st.sampled_from([(), ("@acme/release",)]),
 )
 
 
@@ -219,11 +245,14 @@ def cases(draw: st.DrawFn) -> Case:
     )
     conviction = Reason(Clause.STAGED, "e2e to be green", "it is red", "the author", "push a fix", items=("e2e",))
     memory = Memory(
-        refusals=draw(st.sampled_from([{}, {pull.number: Refusal(pull.head_sha, "no", 5e3)}])),
+        refusals=draw(
+            st.sampled_from([{}, *({pull.number: Refusal(pull.head_sha, "no", 5e3, ours)} for ours in (True, False))])
+        ),
+        landed=draw(st.sampled_from([{}, {}, {}, {pull.number: Landed(pull.head_sha, "c" * 40, 1500.0)}])),
         convictions=draw(st.sampled_from([{}, {pull.head_sha: conviction}])),
         arrivals={pull.number: Arrival(pull.head_sha, 1000.0, original=draw(st.booleans()))},
     )
-    config = replace(config, queue=replace(config.queue, retest=retest))
+    config = replace(config, queue=replace(config.queue, retest=retest, landing=draw(st.sampled_from([*Landing]))))
     return Case(pull, config, draw(repositories), draw(protections), memory)
 
 

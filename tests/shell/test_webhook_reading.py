@@ -363,10 +363,10 @@ def test_rules_that_could_not_all_be_read_are_not_taken_for_all() -> None:
     """D8."""
     node = repository_node({"type": "DELETION", "parameters": None})
 
-    assert parse.protection(node, {}) == Protection()
-    assert parse.protection({"ref": {**node["ref"], "rules": None}}, {}) is None
-    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 2, "nodes": [None, None]}}}, {}) is None
-    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 200, "nodes": []}}}, {}) is None
+    assert parse.protection(node, {}, "") == Protection()
+    assert parse.protection({"ref": {**node["ref"], "rules": None}}, {}, "") is None
+    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 2, "nodes": [None, None]}}}, {}, "") is None
+    assert parse.protection({"ref": {**node["ref"], "rules": {"totalCount": 200, "nodes": []}}}, {}, "") is None
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_rules_that_could_not_all_be_read_are_not_taken_for_all() -> None:
     ],
 )
 def test_a_rule_is_judged_here_left_to_github_or_awaited(kind: str, expected: Protection) -> None:
-    assert parse.protection(repository_node({"type": kind, "parameters": None}), {}) == expected
+    assert parse.protection(repository_node({"type": kind, "parameters": None}), {}, "") == expected
 
 
 ISSUE = {"number": 5, "title": "Outage branch:main", "url": "https://github.test/5"}
