@@ -15,6 +15,7 @@ from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.message import neutral, to_write
 from mergeq.core.pool import BranchSettings, Pool, Standing, under_protection
 from mergeq.core.pull import Branch, Method
+from mergeq.core.queue import Landing
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
 from mergeq.store import Lease, SavedPool
 from mergeq.sync import note_run, squashed_commits, target_of
@@ -180,6 +181,8 @@ def _tested_before(
     pull request in it, whose head contains the base, or by that of the base itself. None when it was not.
     """
     tree, now = run.trees[-1] if run.trees else run.base_tree, services.now()
+    if chosen and settings.queue.landing is Landing.FAST_FORWARD:
+        return None  # what is pushed has to be tested itself
     for one in saved.runs:
         same = not one.on_head and (one.trees[-1] if one.trees else one.base_tree) == tree
         if same and one.staged_sha and verdict(one, settings, now).state in {RunState.GREEN, RunState.PENDING}:

@@ -429,7 +429,7 @@ def note_run(services: Services, lease: Lease, run: Run, outcome: Outcome, why: 
         id=services.store.new_id(),
         branch=str(lease.branch),
         time=services.now(),
-        action="TRIGGER" if len(run.members) == 1 else "TRIGGER_BATCH",
+        action="TRIGGER_BATCH" if len(run.members) > 1 else "TRIGGER",
         base_sha=run.base_sha,
         targets=run.targets,
         outcome=outcome,

@@ -16,7 +16,7 @@ STAGED = (
         "  merge_method:",
         "  context_options: {required-contexts: [ci/test]}\n  merge_method:",
     )
-    + "mergeq: {queue: {retest: staging, staging: {forks: approved}}}\n"
+    + "mergeq: {queue: {retest: staging, landing: pull-request, staging: {forks: approved}}}\n"
 )
 
 
