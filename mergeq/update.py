@@ -73,9 +73,12 @@ def _held(services: Services, branch: Branch, head: str) -> str:
 
 
 def _let_go(services: Services, branch: Branch, run: Run) -> None:
-    """Delete what was held; what is left of it is swept."""
-    if run.ref:
-        services.github.delete_ref(branch, run.ref)
+    """Delete what was held; where that fails it is swept later."""
+    try:
+        if run.ref:
+            services.github.delete_ref(branch, run.ref)
+    except Refused as error:
+        services.log.warning("scratch ref not deleted", ref=run.ref, error=str(error))
 
 
 def take_up_updates(services: Services, lease: Lease) -> None:
@@ -168,7 +171,7 @@ def _take_up(services: Services, lease: Lease, run: Run) -> None:
         if run.arrival is not None:
             services.store.note_arrivals(branch.full_repo, {asked.number: replace(run.arrival, head_sha=head)})
         tested = _tested_on_its_head(services, branch, replace(run, base_sha=base), head)
-        services.store.save_run(lease, replace(tested, ref="", started_at=now))
+        services.store.save_run(lease, replace(tested, ref="", told=Told(), started_at=now))
         _let_go(services, branch, run)
 
 
