@@ -209,7 +209,7 @@ def embedded_redis(settings: Settings) -> EmbeddedRedis:
 
 def logger(settings: Settings) -> FilteringBoundLogger:
     """Structured logging to stderr: one line per act, without secrets, as JSON or for a console."""
-    secret = [settings.github_token, *settings.webhook_secrets]
+    secret = [settings.github_token, *settings.webhook_secrets, *settings.secrets.values()]
 
     def redact(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         return {key: _redacted(value, secret) for key, value in event.items()}

@@ -119,10 +119,11 @@ def _workflow(path: str, text: bytes) -> Workflow:
         return Workflow(path, why=str(error))
     on = document.get("on") if isinstance(document, dict) else None
     if isinstance(on, str | list):
-        return Workflow(path, on_push="push" in ([on] if isinstance(on, str) else on))
+        events = [on] if isinstance(on, str) else on
+        return Workflow(path, on_push="push" in events, on_dispatch="repository_dispatch" in events)
     if not isinstance(on, dict):
         return Workflow(path, why="it has no `on:`")
-    push = on.get("push")
+    push, dispatch = on.get("push"), on.get("repository_dispatch")
     filters = push if isinstance(push, dict) else {}
     only_tags = "branches" not in filters and "branches-ignore" not in filters and "tags" in filters
     branches = filters.get("branches")
@@ -131,6 +132,8 @@ def _workflow(path: str, text: bytes) -> Workflow:
         on_push="push" in on and not only_tags,
         branches=None if branches is None else _texts(branches),
         branches_ignore=_texts(filters.get("branches-ignore")),
+        on_dispatch="repository_dispatch" in on,
+        types=_texts(dispatch["types"]) if isinstance(dispatch, dict) and "types" in dispatch else None,
     )
 
 

@@ -15,7 +15,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import execute, stage, sync, update
+from mergeq import execute, stage, sync, trigger, update
 from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
@@ -154,6 +154,7 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     execute.see_off(services, lease)
     stage.finish_staging(services, lease)
     update.take_up_updates(services, lease)
+    trigger.tell(services, lease)
     saved = sync.sync(services, lease)
     stage.abandon(services, lease, saved)
     try:

@@ -10,6 +10,7 @@ from mergeq.core.batch import Member, Run, RunState, Told, not_ours_to_update
 from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.pull import Branch, Commit, Mergeable, Method
+from mergeq.core.queue import UpdateMethod
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
 from mergeq.stage import SCRATCH_MESSAGE, fresh_name, scratch_ref
 from mergeq.store import Lease, SavedPool
@@ -50,6 +51,8 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
     look = github.last_look(branch, pull.number, "")
     if not _is_as_judged(look, run):
         return None
+    if services.config.for_branch(branch).queue.update_method is UpdateMethod.REBASE:
+        run = replace(run, ref=_held(services, branch, pull.head_sha))
     services.store.save_run(lease, run)
     try:
         asked = _ask(services, branch, run, look)
@@ -57,6 +60,25 @@ def bring_up_to_date(services: Services, lease: Lease, saved: SavedPool) -> Hist
         services.store.forget_run(lease, run)
         raise
     return _keep(services, lease, run, asked)
+
+
+def _held(services: Services, branch: Branch, head: str) -> str:
+    """A ref by which the head that a rebase replaces stays within reach, so that its commits can be made again; what is
+    pushed there is a commit of our own, which CI leaves alone (D21).
+    """
+    name = services.config.for_branch(branch).queue.staging.scratch_prefix + fresh_name(branch)
+    tree = services.github.tree_of(branch, head)
+    services.github.create_ref(branch, name, services.github.create_commit(branch, tree, [head], SCRATCH_MESSAGE))
+    return name
+
+
+def _let_go(services: Services, branch: Branch, run: Run) -> None:
+    """Delete what was held; where that fails it is swept later."""
+    try:
+        if run.ref:
+            services.github.delete_ref(branch, run.ref)
+    except Refused as error:
+        services.log.warning("scratch ref not deleted", ref=run.ref, error=str(error))
 
 
 def take_up_updates(services: Services, lease: Lease) -> None:
@@ -75,7 +97,7 @@ def take_up_updates(services: Services, lease: Lease) -> None:
             except (Refused, Unreadable) as error:
                 services.log.warning("updated head not read", branch=str(lease.branch), error=str(error))
                 if _is_late(services, lease.branch, run):
-                    note_run(services, lease, run, Outcome.ABANDONED, f"its new head could not be judged: {error}")
+                    _give_up(services, lease, run, f"its new head could not be judged: {error}")
 
 
 def _ask(services: Services, branch: Branch, run: Run, look: LastLook) -> Run | None:
@@ -86,7 +108,7 @@ def _ask(services: Services, branch: Branch, run: Run, look: LastLook) -> Run | 
     and what GitHub took and did not do, is asked for again when the head has not come. A refusal is judged by
     reading once more (Q26).
     """
-    method, asked = services.config.for_branch(branch).queue.update_method, run.members[0]
+    method, asked = UpdateMethod.REBASE if run.ref else UpdateMethod.MERGE, run.members[0]
     if look.pull is not None and (why := not_ours_to_update(look.pull, look.protection, method)):
         return _left_behind(run, why)
     told = Told(services.now(), run.told.tries + 1)
@@ -111,15 +133,16 @@ def _keep(services: Services, lease: Lease, run: Run, asked: Run | None) -> Hist
     """Keep what has come of asking; the record of a run that has begun with it."""
     if asked is None:
         services.store.forget_run(lease, run)
-        return None
-    if asked.ended is not None or run.told.tries:
+    elif asked.ended is not None:
         services.store.save_run(lease, asked)
-        record = None
     else:
-        record = note_run(services, lease, asked, Outcome.TRIGGERED, "")
-    if asked.ended is None:
         services.store.look_later(lease.branch, [str(run.members[0].number)], services.now() + _AGAIN)
-    return record
+        if not run.told.tries:
+            return note_run(services, lease, asked, Outcome.TRIGGERED, "")
+        services.store.save_run(lease, asked)
+        return None
+    _let_go(services, lease.branch, run)
+    return None
 
 
 def _is_as_judged(look: LastLook, run: Run) -> bool:
@@ -134,20 +157,27 @@ def _take_up(services: Services, lease: Lease, run: Run) -> None:
         raise Unreadable(f"{branch.full_repo}#{asked.number} could not be read in full")
     head = look.pull.head_sha
     if not look.pull.is_open:
-        note_run(services, lease, run, Outcome.ABANDONED, "it was closed")
+        _give_up(services, lease, run, "it was closed")
     elif head == asked.head_sha:
         if _is_late(services, branch, run):
             why = ": ".join(filter(None, ("GitHub was asked to update it and did not", run.told.why)))
             note_run(services, lease, _left_behind(run, why), Outcome.ABANDONED, why)
+            _let_go(services, branch, run)
         elif now - max(run.started_at, run.told.at) >= (_MUCH_LATER if run.told.tries and not run.told.why else _AGAIN):
             _keep(services, lease, run, _ask(services, branch, run, look))
     elif (base := _base_under(services, branch, asked.head_sha, look.base_sha, head)) is None:
-        note_run(services, lease, run, Outcome.ABANDONED, f"{head[:7]} was pushed to it by somebody else")
+        _give_up(services, lease, run, f"{head[:7]} was pushed to it by somebody else")
     else:
         if run.arrival is not None:
             services.store.note_arrivals(branch.full_repo, {asked.number: replace(run.arrival, head_sha=head)})
         tested = _tested_on_its_head(services, branch, replace(run, base_sha=base), head)
-        services.store.save_run(lease, replace(tested, started_at=now))
+        services.store.save_run(lease, replace(tested, ref="", told=Told(), started_at=now))
+        _let_go(services, branch, run)
+
+
+def _give_up(services: Services, lease: Lease, run: Run, why: str) -> None:
+    note_run(services, lease, run, Outcome.ABANDONED, why)
+    _let_go(services, lease.branch, run)
 
 
 def _is_late(services: Services, branch: Branch, run: Run) -> bool:
@@ -195,4 +225,4 @@ def _tested_on_its_head(services: Services, branch: Branch, run: Run, head: str)
 
 
 def _left_behind(run: Run, why: str) -> Run:
-    return replace(run, ended=RunState.BEHIND, why=why)
+    return replace(run, ref="", ended=RunState.BEHIND, why=why)

@@ -153,7 +153,7 @@ ALLOWED = (
     ),
     Allowed(
         r"\w+ (/user/(orgs|memberships)|/repositories|/app-manifests|/orgs/\{\}/public_members).* \d+"
-        r"|\w+ .*/(readme|lock|dispatches|transfer|deployments.*) \d+",
+        r"|\w+ .*/(readme|lock|dispatches|transfer|deployments.*) \d+|mergeq's POST .*/dispatches",
         "no such route",
         "the description was cut without these",
     ),

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot, seconds_of
@@ -10,7 +12,18 @@ from mergeq.config.schemas import validator
 from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
-from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
+from mergeq.core.queue import (
+    Drafts,
+    Forks,
+    Landing,
+    Order,
+    QueueValues,
+    Retest,
+    StagingValues,
+    Trigger,
+    TriggerKind,
+    UpdateMethod,
+)
 
 Leaf = tuple[str, ...]
 """A key of `mergeq.queue` below its level: ``("slots",)``, ``("staging", "prefix")``, ``("context_apps", "e2e")``."""
@@ -32,6 +45,7 @@ _KINDS: Mapping[Leaf, Any] = {
     ("staging", "keep"): seconds_of,
     ("staging", "forks"): Forks,
     ("staging", "sensitive_paths"): tuple,
+    ("staging", "trigger", "kind"): TriggerKind,
 }
 _NOT_YET = {"overtake", "landings_per_cycle", "settle"}
 """Keys of the queue that are read and from which nothing follows yet."""
@@ -70,6 +84,8 @@ class MergeqSection:
                 self._reading.problem(spot.path, f"is set in {other.place} too", "keep one")
             elif (instead := _REFUSED.get((leaf[-1], str(value)))) is not None:
                 self._reading.problem(spot.path, f"{value!r} is not available in this version", instead)
+            elif leaf[-2:] == ("trigger", "url") and (wrong := _objection(value)):
+                self._reading.problem(spot.path, *wrong)
             elif leaf[0] == "queue":
                 self._queue(*_level_of(leaf[1:]), value, spot)
             elif leaf[0] == "status_context":
@@ -112,21 +128,28 @@ _UNSET = QueueValues()
 
 
 def queue_values(levels: Mapping[str, Mapping[Leaf, Any]], branch: Branch) -> QueueValues:
-    """The values in force on a branch: the narrowest that is set wins, maps are united by key, lists replace."""
+    """The values in force on a branch: the narrowest that is set wins, maps are united by key, lists replace, and so
+    does a trigger, whose keys belong together.
+    """
     if not any(map(levels.get, keys_of(branch))):
         return _UNSET
     values: dict[str, Any] = {}
     staging: dict[str, Any] = {}
     apps: dict[str, str] = {}
     for key in keys_of(branch):
+        trigger: dict[str, Any] = {}
         for leaf, written in levels.get(key, {}).items():
             value = _value(leaf, written)
             if leaf[0] == "context_apps":
                 apps[leaf[1]] = value
             elif leaf[0] != "staging":
                 values[leaf[0]] = value
-            elif leaf[1] != "trigger":
+            elif leaf[1] == "trigger":
+                trigger[leaf[2]] = value
+            else:
                 staging[leaf[1]] = value
+        if trigger:
+            staging["trigger"] = Trigger(**trigger)
     return QueueValues(**values, context_apps=apps, staging=StagingValues(**staging))
 
 
@@ -138,6 +161,26 @@ def _value(leaf: Leaf, written: Any) -> Any:
 def keys_of(branch: Branch) -> tuple[str, str, str, str]:
     """The keys of the levels that lead to a branch, broadest first."""
     return ("*", branch.org, branch.full_repo, str(branch))
+
+
+def _objection(url: str) -> tuple[str, str] | None:
+    """What is wrong with an address that signed events are to be sent to, and what to do; None when nothing is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return f"is no address: {error}", "write it as https://HOST/PATH"
+    if "@" in parts.netloc:
+        return "holds a name or a password", "leave it out; the secret of `secret_env` signs what is sent"
+    if parts.scheme != "https" and not _is_near(parts.hostname or ""):
+        return "would send what CI is told through the net in the clear", "use https, or a loopback address"
+    return None
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _leaves(node: Mapping[str, Any]) -> Iterator[tuple[Leaf, Any]]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,8 +12,8 @@ from mergeq.config.documents import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. Secrets are kept out of `repr` by `__repr__`; nothing here is ever written to
-    Redis.
+    """What the environment says. `secrets` are those that a configuration may name, by their variables. Secrets are
+    kept out of `repr` by `__repr__`; nothing here is ever written to Redis.
     """
 
     github_token: str = ""
@@ -28,6 +28,7 @@ class Settings:
     public_url: str = ""
     webhook_secrets: tuple[str, ...] = ()
     log_format: str = "console"
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -68,6 +69,7 @@ class Settings:
             public_url=env.get("MERGEQ_PUBLIC_URL", "").rstrip("/"),
             webhook_secrets=tuple(secret for secret in secrets if secret),
             log_format=log_format,
+            secrets={name: value for name, value in env.items() if name.startswith("MERGEQ_SECRET_") and value},
         )
 
     @property

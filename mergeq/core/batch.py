@@ -62,6 +62,11 @@ class Told:
     tries: int = 0
     why: str = ""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it is known to have been told."""
+        return self.tries > 0 and not self.why
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -156,6 +161,8 @@ def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
             return Verdict(state, those)
     if run.contexts is not None and not bad:
         return Verdict(RunState.GREEN)
+    if run.told.why:
+        return Verdict(RunState.PENDING, bad)  # CI was not told: that it is silent is not its fault
     if silent and now - run.started_at >= settings.queue.staging.start_timeout:
         return Verdict(RunState.SILENT, silent)
     if now - run.started_at >= settings.queue.staging.timeout:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 
+from mergeq.core.ci import listening
 from mergeq.core.pool import BranchSettings
 from mergeq.core.pull import BranchFacts, Method, Protection
 from mergeq.core.query import Query
-from mergeq.core.queue import Retest, StagingValues
+from mergeq.core.queue import Retest, StagingValues, TriggerKind
 
 
 class Severity(StrEnum):
@@ -43,7 +44,7 @@ class Need:
 
 
 NEEDS = (
-    Need("contents", "write", "merging, and staging refs"),
+    Need("contents", "write", "merging, staging refs, dispatches"),
     Need("pull_requests", "write", "what is open, and bringing it up to date"),
     Need("statuses", "write", "our status, and reading those of others"),
     Need("checks", "read", "check runs of heads and of staged commits"),
@@ -160,14 +161,21 @@ class BranchSeen:
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """A workflow of GitHub Actions on the default branch: whether it runs on pushes, and with which filters; None: no
-    such filter. `why` says what could not be read.
+    such filter. `on_dispatch`: whether it runs on repository_dispatch, and `types` of which. `why` says what could not
+    be read.
     """
 
     path: str
     on_push: bool = False
     branches: tuple[str, ...] | None = None
     branches_ignore: tuple[str, ...] = ()
+    on_dispatch: bool = False
+    types: tuple[str, ...] | None = None
     why: str = ""
+
+    def is_dispatched(self, event_type: str) -> bool:
+        """Whether a repository_dispatch of that type runs it ("Workflow syntax", `on.<event_name>.types`)."""
+        return self.on_dispatch and (self.types is None or event_type in self.types)
 
     def hears(self, ref: str) -> bool:
         """Whether a push to the branch `ref` runs it ("Workflow syntax", `on.push.branches`)."""
@@ -491,14 +499,39 @@ def _staging(seen: Seen, wanted: Wanted | None) -> Iterator[_Found]:
 
 
 def _ci(seen: Seen, wanted: Wanted | None) -> Iterator[_Found]:
+    """Whether what is staged would be tested, as far as that can be seen: CI is told by a push where nothing else is
+    configured.
+    """
+    settings = wanted.settings.values() if wanted else ()
+    staging = [one.queue.staging for one in settings if one.queue.retest is Retest.STAGING]
+    by_kind = {one.trigger.kind: one for one in staging}
+    if event := by_kind.get(TriggerKind.CLOUDEVENTS):
+        where = event.trigger.place
+        yield _NOTE, f"CI is told of staged commits at {where}; what it starts is not seen from here", ""
     if seen.workflows is None:
         return
+    if dispatch := by_kind.get(TriggerKind.REPOSITORY_DISPATCH):
+        yield from _dispatched(seen.workflows, dispatch)
+    if TriggerKind.PUSH in by_kind or not by_kind:
+        yield from _pushed(seen, seen.workflows, staged=bool(by_kind))
+
+
+def _dispatched(workflows: Sequence[Workflow], staging: StagingValues) -> Iterator[_Found]:
+    event = staging.trigger.event_type
+    heard = [one.path for one in workflows if one.is_dispatched(event)]
+    if heard:
+        yield _OK, f"repository_dispatch {event} runs {_names(heard)}", ""
+    else:
+        what = f"no workflow of GitHub Actions runs on repository_dispatch {event}"
+        yield _WARNING, what, f"if a required context comes from one, add `{listening(staging)}` under its `on:`"
+
+
+def _pushed(seen: Seen, workflows: Sequence[Workflow], *, staged: bool) -> Iterator[_Found]:
     prefix = seen.prefixes[0]
-    staged = wanted is not None and any(one.queue.retest is Retest.STAGING for one in wanted.settings.values())
     severity = _PROBLEM if staged else _NOTE
-    deaf = [one for one in seen.workflows if not one.why and not one.hears(f"{prefix}main-0123456789ab")]
-    heard = [one for one in seen.workflows if not one.why and one not in deaf]
-    for one in seen.workflows:
+    deaf = [one for one in workflows if not one.why and not one.hears(f"{prefix}main-0123456789ab")]
+    heard = [one for one in workflows if not one.why and one not in deaf]
+    for one in workflows:
         if one.why:
             yield _WARNING, f"{one.path} cannot be read: {one.why}", "mend it; GitHub does not run it either"
     if heard:
@@ -506,7 +539,7 @@ def _ci(seen: Seen, wanted: Wanted | None) -> Iterator[_Found]:
         severity = _NOTE
     for one in deaf:
         yield severity, f"{one.path} does not run on pushes to {prefix}**", _listening(one, prefix)
-    if not seen.workflows:
+    if not workflows:
         what = "there are no GitHub Actions workflows, so another CI must build staging refs"
         yield (_NOTE, what, f"have it build pushes to {prefix}** and report on their commits" if staged else "")
 

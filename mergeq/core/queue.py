@@ -53,6 +53,31 @@ class Order(StrEnum):
     NUMBER = "number"
 
 
+class TriggerKind(StrEnum):
+    """How CI is told of a staged commit: by its push alone, by an event of the repository, or by a signed request."""
+
+    PUSH = "push"
+    REPOSITORY_DISPATCH = "repository_dispatch"
+    CLOUDEVENTS = "cloudevents"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The `staging.trigger` part. `event_type` is that of a repository_dispatch; `url` is where CloudEvents are sent,
+    `secret_env` the variable with the secret by which they are signed.
+    """
+
+    kind: TriggerKind = TriggerKind.PUSH
+    event_type: str = "mergeq"
+    url: str = ""
+    secret_env: str = ""
+
+    @property
+    def place(self) -> str:
+        """The address without its query, which may be secret."""
+        return self.url.partition("?")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class StagingValues:
     """The `staging` part: where staged commits go, how long they may take, whose code may run there."""
@@ -66,6 +91,7 @@ class StagingValues:
     forks: Forks = Forks.APPROVED
     sensitive_paths: tuple[str, ...] = (".github/**",)
     allow_label: str = "ok-to-stage"
+    trigger: Trigger = Trigger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,8 +184,16 @@ def _waits_for(
         return f" {'Is' if asked else 'Waits to be'} brought up to date with {standing.pull.base}."
     if clash := conflicting(pool, conflicts).get(standing.pull.number):
         return f" {clash[0].upper()}{clash[1:]}."
+    if why := _untold(standing, runs):
+        return f" CI could not be told: {why}"
     required = staged_policy(settings).required
     return _retesting(_left(standing, pool, settings, runs, required)) if required else _NOTHING_TO_PROVE
+
+
+def _untold(standing: Standing, runs: Iterable[Run]) -> str:
+    """Why CI does not know yet of a run under way with this pull request; empty when it does."""
+    mine = (run.told.why for run in runs if run.ended is None and standing.pull.head_sha in run.heads)
+    return next(filter(None, mine), "")
 
 
 def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: Iterable[Run]) -> bool:

@@ -633,13 +633,23 @@ class GitHub:
                 return None
             raise
         if not done:
-            tip = self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"]
+            if (tip := self.tip(branch, name)) is None:
+                raise Refused(HTTPStatus.NOT_FOUND, f"{name} is gone")
             return tip, self.tree_of(branch, tip)
         return done["sha"], done["commit"]["tree"]["sha"]
 
     def tree_of(self, branch: Branch, sha: str) -> str:
         """The tree of a commit. Raises Refused."""
         return str(self._commit(branch, sha)["tree"]["sha"])
+
+    def tip(self, branch: Branch, name: str) -> str | None:
+        """Where a branch of the same repository is; None when there is none of that name. Raises Refused."""
+        try:
+            return str(self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"])
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def parents_of(self, branch: Branch, sha: str) -> tuple[str, ...]:
         """The parents of a commit, in order. Raises Refused."""
@@ -711,6 +721,13 @@ class GitHub:
         """Make a commit object, without author or committer so that GitHub signs it. Raises Refused."""
         body = {"message": message, "tree": tree, "parents": list(parents)}
         return str(self._write("POST", f"/repos/{branch.full_repo}/git/commits", body)["sha"])
+
+    def dispatch(self, branch: Branch, event_type: str, payload: Mapping[str, Any]) -> None:
+        """Tell whatever listens in the repository, as a workflow on `repository_dispatch`; GitHub takes ten keys at
+        most. Sent twice it happens twice. Raises Refused.
+        """
+        body = {"event_type": event_type, "client_payload": dict(payload)}
+        self._write("POST", f"/repos/{branch.full_repo}/dispatches", body)
 
     def set_status(self, branch: Branch, sha: str, context: str, status: Status, target_url: str) -> Context:
         """Post one commit status; as GitHub shows it now. Posting the same again only costs one of GitHub's 1000.

@@ -39,6 +39,7 @@ _HELP = {
     "mergeq_github_pauses_total": "Refusals by GitHub's limits; each makes everything wait for a while.",
     "mergeq_github_retries_total": "Reads that were asked again.",
     "mergeq_webhooks_total": "Webhook deliveries by what became of them.",
+    "mergeq_triggers_total": "Staged runs that CI was told of, by how that ended.",
     "mergeq_sweep_missed_total": "Branches of which a sweep found what no webhook had told.",
     "mergeq_webhooks_redelivered_total": "Webhook deliveries that GitHub was asked to make again.",
 }

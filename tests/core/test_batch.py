@@ -11,6 +11,7 @@ from mergeq.core.batch import (
     Conflict,
     Run,
     RunState,
+    Told,
     Verdict,
     candidates,
     conflicting,
@@ -544,3 +545,15 @@ def test_the_order_in_which_conflicts_are_known_changes_nothing() -> None:
     facts = [clash((ONE,), THREE), clash((ONE, TWO), THREE)]
 
     assert conflicting(of(ONE, TWO, THREE), facts) == conflicting(of(ONE, TWO, THREE), facts[::-1])
+
+
+def test_a_run_that_ci_was_not_told_of_waits_however_long_and_is_judged_by_what_comes_all_the_same() -> None:
+    untold = run(ONE, contexts=(), told=Told(1000.0, 3, "no answer"))
+
+    assert verdict(untold, staging(), 1e9).state is RunState.PENDING
+    assert verdict(replace(untold, contexts=(green(),)), staging(), 1e9).state is RunState.GREEN
+    assert verdict(replace(untold, told=Told(1000.0, 4)), staging(), 1e9).state is RunState.SILENT
+
+
+def test_who_was_told_is_told_no_more() -> None:
+    assert [told.is_done for told in (Told(), Told(1.0, 1, "no answer"), Told(1.0, 2))] == [False, False, True]

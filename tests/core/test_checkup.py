@@ -25,7 +25,7 @@ from mergeq.core.checkup import (
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pull import BranchFacts, Method, Protection, Repository
-from mergeq.core.queue import Retest
+from mergeq.core.queue import Retest, StagingValues, Trigger, TriggerKind
 from tests.builders import BASE, MAIN, pr, query, settings
 
 GRANTED = {need.permission: need.access for need in NEEDS}
@@ -104,7 +104,8 @@ def test_a_repository_on_which_all_is_well_has_nothing_to_be_done() -> None:
         pytest.param(
             replace(APP, granted=GRANTED | {"contents": "read"}),
             Severity.PROBLEM,
-            "the GitHub App queue: the permission contents: write is missing; it is for merging, and staging refs",
+            "the GitHub App queue: the permission contents: write is missing; "
+            "it is for merging, staging refs, dispatches",
             id="an App that may only read",
         ),
         pytest.param(
@@ -123,7 +124,7 @@ def test_a_repository_on_which_all_is_well_has_nothing_to_be_done() -> None:
         pytest.param(
             replace(BEARER, role=frozenset({"pull"})),
             Severity.PROBLEM,
-            "jo: the scope `repo` is missing; it is for merging, and staging refs",
+            "jo: the scope `repo` is missing; it is for merging, staging refs, dispatches",
             id="a classic token of a reader",
         ),
         pytest.param(
@@ -473,3 +474,30 @@ def test_pull_requests_that_search_does_not_find_are_told() -> None:
 )
 def test_a_star_stays_within_a_part_and_two_do_not(pattern: str, name: str, matches: bool) -> None:
     assert is_matched(name, pattern) is matches
+
+
+DISPATCHING = StagingValues(trigger=Trigger(TriggerKind.REPOSITORY_DISPATCH))
+
+
+def test_where_ci_is_dispatched_some_workflow_has_to_hear_it() -> None:
+    deaf = (Workflow("ci.yml", on_push=True), Workflow("other.yml", on_dispatch=True, types=("deploy",)))
+    asked = wanted(retest=Retest.STAGING, staging=DISPATCHING)
+
+    finding = only(seen(workflows=deaf), asked)
+    assert (finding.severity, finding.seen) == (
+        Severity.WARNING,
+        "no workflow of GitHub Actions runs on repository_dispatch mergeq",
+    )
+    assert "`repository_dispatch: {types: [mergeq]}`" in finding.remedy
+    for hearing in (Workflow("s.yml", on_dispatch=True), Workflow("s.yml", on_dispatch=True, types=("mergeq",))):
+        assert found(seen(workflows=(*deaf, hearing)), asked) == []
+
+
+def test_where_events_go_elsewhere_it_is_said_that_this_cannot_be_seen() -> None:
+    events = StagingValues(trigger=Trigger(TriggerKind.CLOUDEVENTS, url="https://ci.test/in?key=hidden"))
+    asked = wanted(retest=Retest.STAGING, staging=events)
+
+    for workflows in ((), None):
+        assert only(seen(workflows=workflows), asked).seen == (
+            "CI is told of staged commits at https://ci.test/in; what it starts is not seen from here"
+        )

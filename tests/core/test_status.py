@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.batch import Conflict, Run, RunState
+from mergeq.core.batch import Conflict, Run, RunState, Told
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.conviction import convictions
 from mergeq.core.merge_method import MergeMethods
@@ -418,6 +418,14 @@ def test_only_what_is_not_green_with_the_base_yet_is_said_to_be_retested(
 ) -> None:
     """T6.9, T6.10: the evidence is that of the decision."""
     assert said_in_staging(run(ONE, contexts=run_contexts)) == Status("pending", f"Not mergeable. Retesting: {text}")
+
+
+def test_a_member_of_whose_run_ci_was_not_told_says_why_until_it_passes_all_the_same() -> None:
+    untold = run(ONE, contexts=None, told=Told(1000.0, 1, "https://ci.test/ answered 403"))
+
+    assert said_in_staging(untold).description == ("Not mergeable. CI could not be told: https://ci.test/ answered 403")
+    assert said_in_staging(untold, number=2).description == "Not mergeable. Retesting: bar foo"
+    assert said_in_staging(replace(untold, contexts=PROVED)).description == "In merge pool."
 
 
 def test_a_member_that_passed_with_the_base_is_in_the_pool() -> None:

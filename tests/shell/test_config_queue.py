@@ -14,7 +14,18 @@ from mergeq.config.reading import seconds_of
 from mergeq.core.budget import BudgetValues
 from mergeq.core.contexts import EmptyContexts
 from mergeq.core.pull import Branch
-from mergeq.core.queue import Drafts, Forks, Landing, Order, QueueValues, Retest, StagingValues, UpdateMethod
+from mergeq.core.queue import (
+    Drafts,
+    Forks,
+    Landing,
+    Order,
+    QueueValues,
+    Retest,
+    StagingValues,
+    Trigger,
+    TriggerKind,
+    UpdateMethod,
+)
 from tests.shell.test_config import MAIN, Load, Refuse, loaded, refused, warned, write
 
 __all__ = ["loaded", "refused", "warned", "write"]  # the fixtures
@@ -163,7 +174,32 @@ mergeq:
     assert found.staging == StagingValues(prefix="q/", timeout=7200.0)
 
 
-REFUSED = {UpdateMethod.REBASE, Landing.FAST_FORWARD}
+def test_a_trigger_is_replaced_as_a_whole(loaded: Load) -> None:
+    configuration = loaded(
+        """
+mergeq:
+  queue:
+    staging: {trigger: {kind: cloudevents, url: 'http://[::1]:8000/x', secret_env: MERGEQ_SECRET_CI}}
+    orgs:
+      acme:
+        staging: {trigger: {kind: repository_dispatch}}
+        repos: {rocket: {staging: {trigger: {kind: repository_dispatch, event_type: stage}}}}
+      other: {staging: {trigger: {kind: push}}}
+"""
+    )
+
+    assert [
+        configuration.queue_values(Branch.parse(name)).staging.trigger
+        for name in ("else/where:main", "acme/probe:main", "acme/rocket:main", "other/one:main")
+    ] == [
+        Trigger(TriggerKind.CLOUDEVENTS, url="http://[::1]:8000/x", secret_env="MERGEQ_SECRET_CI"),
+        Trigger(TriggerKind.REPOSITORY_DISPATCH),
+        Trigger(TriggerKind.REPOSITORY_DISPATCH, "stage"),
+        Trigger(),
+    ]
+
+
+REFUSED = {Landing.FAST_FORWARD}
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -484,10 +520,37 @@ def test_a_section_is_checked_although_nothing_follows_from_it_yet(refused: Refu
             id="not the beginning of a branch's name",
         ),
         pytest.param(
-            "mergeq: {queue: {staging: {trigger: {kind: repository_dispatch, event_type: mergeq}}}}",
-            "1:44: mergeq.queue.staging.trigger.kind: 'repository_dispatch' is not one of ['push']; "
-            "`push` (default): by the push of the staging branch; other kinds are not available in this version",
-            id="a trigger that is not available yet",
+            "mergeq: {queue: {staging: {trigger: {kind: pigeon}}}}",
+            "1:44: mergeq.queue.staging.trigger.kind: 'pigeon' is not one of "
+            "['push', 'repository_dispatch', 'cloudevents']; `push` (default): ",
+            id="a trigger of no kind that is known",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {trigger: {kind: cloudevents, url: 'https://ci.test/'}}}}",
+            "1:37: mergeq.queue.staging.trigger: 'secret_env' is a required property; ",
+            id="events that nobody signs",
+        ),
+        pytest.param(
+            "mergeq: {queue: {staging: {trigger: {kind: cloudevents, url: 'https://ci.test/', secret_env: AWS_KEY}}}}",
+            "1:94: mergeq.queue.staging.trigger.secret_env: 'AWS_KEY' is not written as it must be; ",
+            id="a variable that may not be named",
+        ),
+        *(
+            pytest.param(
+                "mergeq: {queue: {staging: {trigger: "
+                f"{{kind: cloudevents, url: '{url}', secret_env: MERGEQ_SECRET_X}}}}}}}}",
+                f"1:62: mergeq.queue.staging.trigger.url: {line}",
+                id=url,
+            )
+            for url, line in (
+                (
+                    "http://ci.test/",
+                    "would send what CI is told through the net in the clear; use https, or a loopback",
+                ),
+                ("http://127.evil.test/", "would send what CI is told through the net in the clear; "),
+                ("https://jo:pw@ci.test/", "holds a name or a password; leave it out; "),
+                ("https://[::1/", "is no address: Invalid IPv6 URL; write it as https://HOST/PATH"),
+            )
         ),
         pytest.param("mergeq: {status_context: ''}", "1:26: mergeq.status_context: ", id="an empty name"),
         pytest.param("mergeq: {status_context: 7}", "1:26: mergeq.status_context: 7 ", id="a name that is a number"),
@@ -705,7 +768,7 @@ def test_the_schema_says_the_other_defaults_of_the_core(schema: dict[str, Any]) 
                 right = seconds_of(told[name]) == default
             elif isinstance(default, tuple | frozenset):
                 right = told[name] == (", ".join(default) or "none")
-            elif isinstance(default, StrEnum | dict | StagingValues | None):
+            elif isinstance(default, StrEnum | dict | StagingValues | Trigger | None):
                 continue  # a choice, said above, or not set
             else:
                 right = told[name].split(",")[0] == str(default)
@@ -723,6 +786,8 @@ def test_every_level_of_the_queue_takes_the_same_keys(schema: dict[str, Any]) ->
 
 
 def test_the_queue_takes_exactly_what_the_core_has_values_for(schema: dict[str, Any]) -> None:
-    """A trigger has one kind yet, so there is nothing to keep."""
     assert set(schema["$defs"]["queue"]["properties"]) - {"orgs"} == {one.name for one in fields(QueueValues)}
-    assert set(schema["$defs"]["staging"]["properties"]) - {"trigger"} == {one.name for one in fields(StagingValues)}
+    assert set(schema["$defs"]["staging"]["properties"]) == {one.name for one in fields(StagingValues)}
+    trigger = schema["$defs"]["staging"]["properties"]["trigger"]["properties"]
+    assert set(trigger) == {one.name for one in fields(Trigger)}
+    assert trigger["event_type"]["description"].endswith(f"Default: {Trigger().event_type}.")

@@ -207,6 +207,28 @@ def test_ci_is_read_from_the_workflows_of_the_default_branch(
     assert about(doctor("acme/ci", "--json", config=STAGING), "ci") == [seen]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_heard"),
+    [
+        ("on: repository_dispatch\n", True),
+        ("on: [push, repository_dispatch]\n", True),
+        ("on: {repository_dispatch: }\n", True),
+        ("on: {repository_dispatch: {types: mergeq}}\n", True),
+        ("on: {repository_dispatch: {types: [deploy]}}\n", False),
+        ("on: [push]\n", False),
+    ],
+)
+def test_where_ci_is_dispatched_workflows_are_read_for_that(
+    github: Sandbox, doctor: Doctor, text: str, is_heard: bool
+) -> None:
+    github.world.create_repo("acme/ci", files={**FILES, ".github/workflows/ci.yml": text}, labels=LABELS)
+    dispatched = "retest: staging, staging: {trigger: {kind: repository_dispatch}}"
+
+    (seen,) = about(doctor("acme/ci", "--json", config=STAGING.replace("retest: staging", dispatched)), "ci")
+
+    assert seen.startswith("repository_dispatch mergeq runs" if is_heard else "no workflow of GitHub Actions runs on")
+
+
 def test_a_workflow_that_is_no_yaml_is_one_warning(github: Sandbox, doctor: Doctor) -> None:
     github.world.create_repo("acme/ci", files={**FILES, ".github/workflows/ci.yml": "on: [push\n"}, labels=LABELS)
 

@@ -200,5 +200,5 @@ def test_a_permission_that_was_not_accepted_is_named(
     )
     findings = examine(mergeq.services.settings, "acme/rocket")["findings"]
     assert [one["seen"] for one in findings if one["remedy"].startswith("give it to the App")] == [
-        "the GitHub App mergeq: the permission contents: write is missing; it is for merging, and staging refs"
+        "the GitHub App mergeq: the permission contents: write is missing; it is for merging, staging refs, dispatches"
     ]
