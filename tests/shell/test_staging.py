@@ -175,10 +175,12 @@ def test_a_push_in_the_last_moment_is_seen_and_said(github: Sandbox, mergeq: Mer
     work(github, mergeq)
 
     assert pull.merged
-    record = mergeq.history()[0]
+    base, record = mergeq.history()[:2]
     assert record.outcome is Outcome.RACED
     assert "somebody pushed in between" in record.err
     assert record.tested_tree != record.landed_tree
+    assert (base.action, base.outcome, base.targets) == ("TRIGGER", Outcome.TRIGGERED, ())
+    assert base.tested_tree is None  # D22: the base as it is now is tested by itself
 
 
 @pytest.mark.parametrize("label", ["tide/squash", "tide/none"])
