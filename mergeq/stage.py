@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from itertools import groupby
 
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Conflict, Member, Run, RunState, landed, verdict
@@ -24,10 +25,6 @@ _SWEEP_SECONDS = 3600.0
 _HEX = frozenset("0123456789abcdef")
 SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
 _BASE_MESSAGE = "mergeq: the base alone"
-
-
-class _Conflicts(Exception):
-    """A pull request does not merge here."""
 
 
 @dataclass
@@ -149,23 +146,31 @@ def _build(
     prefix = [member.head_sha for member in series.members]
     looked_at = [one.pull.number for one in standings if one.method is not Method.REBASE]
     looks = dict(zip(looked_at, services.github.last_looks(branch, looked_at, "") if looked_at else (), strict=True))
-    with scratch_ref(services, branch, series.tip, fresh_name(branch), series.tip_tree) as (scratch, tip):
-        for standing in standings:
-            shas, messages = _to_stage(services, branch, standing, looks.get(standing.pull.number))
-            try:
-                tip, trees = _merge(services, branch, scratch, tip, shas)  # noqa: PLW2901 -- as far as it is built
-            except _Conflicts:
-                facts.append(Conflict(pool.base_sha, tuple(prefix), standing.pull.head_sha))
-                continue
-            prefix.append(standing.pull.head_sha)
-            built.append((standing, [*zip(trees, messages, strict=True)]))
-    for standing, steps in built:
+    with scratch_ref(services, branch, series.tip, fresh_name(branch), series.tip_tree) as (scratch, start):
+        tip = start
+        for is_replayed, group in groupby(standings, key=lambda one: one.method is Method.REBASE):
+            members = list(group)
+            staged = [_to_stage(services, branch, one, looks.get(one.pull.number)) for one in members]
+            if is_replayed:
+                trees = []
+                for shas, _ in staged:
+                    tip, steps = _replay(services, branch, scratch, tip, shas)
+                    trees.append(steps)
+            else:
+                tip, trees = _merge(services, branch, looks[members[0].pull.number].node, scratch, tip, staged)
+            for standing, (_, messages), steps in zip(members, staged, trees, strict=True):
+                if steps:
+                    prefix.append(standing.pull.head_sha)
+                    built.append((standing, list(zip(steps, messages, strict=True))))
+                else:
+                    facts.append(Conflict(pool.base_sha, tuple(prefix), standing.pull.head_sha))
+    for standing, commits in built:
         at = series.tip
-        for tree, message in steps:
+        for tree, message in commits:
             parents = [at, standing.pull.head_sha] if standing.method is Method.MERGE else [at]
             at = services.github.create_commit(branch, tree, parents, message)
         pull, method = standing.pull, standing.method or Method.MERGE
-        series.add(Member(pull.number, pull.head_sha, method, len(steps)), target_of(pull), steps[-1][0], at)
+        series.add(Member(pull.number, pull.head_sha, method, len(commits)), target_of(pull), commits[-1][0], at)
     return facts
 
 
@@ -277,21 +282,27 @@ def _to_stage(
     return [head], [str(message)]
 
 
-def _merge(services: Services, branch: Branch, scratch: str, tip: str, shas: Sequence[str]) -> tuple[str, list[str]]:
-    """Merge the commits of one pull request into the scratch ref; the new tip and the tree after each of them.
-
-    Raises _Conflicts with the ref where it was, also when the pull request adds nothing.
+def _merge(
+    services: Services, branch: Branch, node: str, scratch: str, tip: str, staged: Sequence[tuple[list[str], list[str]]]
+) -> tuple[str, list[list[str]]]:
+    """Merge pull requests into the scratch ref, each as one; the new tip, and for each the tree after it, none for one
+    that conflicts or adds nothing.
     """
-    github = services.github
-    at, trees = tip, []
+    merged = services.github.merge_all(branch, node, scratch, [shas[0] for shas, _ in staged], SCRATCH_MESSAGE)
+    return next((one[0] for one in reversed(merged) if one), tip), [[one[1]] if one else [] for one in merged]
+
+
+def _replay(services: Services, branch: Branch, scratch: str, tip: str, shas: Sequence[str]) -> tuple[str, list[str]]:
+    """Merge the commits of one pull request into the scratch ref one by one; the new tip and the tree after each, none
+    with the ref where it was if one of them conflicts or adds nothing.
+    """
+    at, trees = tip, list[str]()
     for sha in shas:
-        merged = github.merge_into(branch, scratch, sha, SCRATCH_MESSAGE)
+        merged = services.github.merge_into(branch, scratch, sha, SCRATCH_MESSAGE)
         if merged is None or merged[0] == at:
             if at != tip:
-                github.reset_ref(branch, scratch, tip)
-            raise _Conflicts
+                services.github.reset_ref(branch, scratch, tip)
+            return tip, []
         at, tree = merged
         trees.append(tree)
-    if not trees:
-        raise _Conflicts
     return at, trees

@@ -638,6 +638,22 @@ class GitHub:
             return tip, self.tree_of(branch, tip)
         return done["sha"], done["commit"]["tree"]["sha"]
 
+    def merge_all(
+        self, branch: Branch, node: str, name: str, shas: Sequence[str], message: str
+    ) -> list[tuple[str, str] | None]:
+        """Merge commits into a ref of our own one after another, a few dozen in a request (GraphQL, "mergeBranch"):
+        each time the new commit and its tree, None for one that conflicts or adds nothing (Q83). `node` is the
+        repository's GraphQL id. Raises Refused; some may have been merged then.
+        """
+        if len(shas) > _PAGE:
+            rest = (shas[:_PAGE], shas[_PAGE:])
+            return [one for part in rest for one in self.merge_all(branch, node, name, part, message)]
+        variables: dict[str, Any] = {"repository": node, "base": name, "message": message}
+        variables |= {f"head{n}": sha for n, sha in enumerate(shas)}
+        data = self._mutate(documents.merges(len(shas)), variables, branch.org, bears="conflict")
+        made = [(data.get(f"merge{n}") or {}).get("mergeCommit") for n in range(len(shas))]
+        return [(one["oid"], one["tree"]["oid"]) if one else None for one in made]
+
     def tree_of(self, branch: Branch, sha: str) -> str:
         """The tree of a commit. Raises Refused."""
         return str(self._commit(branch, sha)["tree"]["sha"])
@@ -872,15 +888,19 @@ class GitHub:
         """
         return self._call(Kind.WRITE, verb, path, body)
 
-    def _mutate(self, document: str, variables: dict[str, Any], owner: str) -> dict[str, Any]:
-        """One GraphQL mutation about what `owner` has, sent once. Raises Refused, whose status is 0 where the error is
-        not one of those by which GitHub says no: what was asked for may have been done then (Q5).
+    def _mutate(self, document: str, variables: dict[str, Any], owner: str, bears: str = "") -> dict[str, Any]:
+        """One GraphQL mutation about what `owner` has, sent once; errors that all speak of what it `bears` leave their
+        parts of the answer empty. Raises Refused, whose status is 0 where the error is not one of those by which GitHub
+        says no: what was asked for may have been done then (Q5).
         """
         try:
             return self._execute(_Asked(document, variables), owner, Kind.WRITE)
         except NoCredentials as error:
             raise Refused(HTTPStatus.UNAUTHORIZED, str(error)) from None
         except TransportQueryError as error:
+            said = [str(one.get("message", one)).lower() for one in error.errors or []]
+            if bears and error.data is not None and all(bears in one for one in said):
+                return cast("dict[str, Any]", error.data)
             raise Refused(min(_NOES.get(kind, 0) for kind in _types(error)), _said(error)) from None
         except TransportServerError as error:
             raise Refused(error.code or 0, self._local.text or f"GitHub answered {error.code}") from None

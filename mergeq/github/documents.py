@@ -320,6 +320,21 @@ query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: Str
 
 
 @cache
+def merges(count: int) -> str:
+    """The mutation that merges `count` commits into a branch, given as the variables $head0 and so on, in this order:
+    one that fails leaves the others to be tried (GraphQL specification, 6.2.2: serially).
+    """
+    wanted = range(count)
+    heads = "".join(f", $head{n}: String!" for n in wanted)
+    where = "repositoryId: $repository, base: $base, commitMessage: $message"
+    calls = "".join(
+        f"  merge{n}: mergeBranch(input: {{{where}, head: $head{n}}}) {{ mergeCommit {{ oid tree {{ oid }} }} }}\n"
+        for n in wanted
+    )
+    return f"mutation Merges($repository: ID!, $base: String!, $message: String!{heads}) {{\n{calls}}}\n"
+
+
+@cache
 def last_look(count: int) -> str:
     """The query for a branch and `count` of its pull requests, given as the variables $number0, $number1 and so on."""
     numbers = "".join(f", $number{n}: Int!" for n in range(count))

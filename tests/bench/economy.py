@@ -16,8 +16,9 @@ _UNSWEPT = CONFIG.replace("tide:", "tide:\n  sync_period: 24h", 1)
 """What landings cost is measured without what looking around costs."""
 _STAGED = _UNSWEPT + (
     f"  context_options: {{required-contexts: [{LAST}]}}\n"
-    "mergeq: {queue: {retest: staging, landing: auto, batch_size_limit: 10}}\n"
+    "mergeq: {queue: {retest: staging, landing: pull-request, batch_size_limit: 10}}\n"
 )
+_PUSHED = _STAGED.replace("landing: pull-request", "landing: auto")
 
 
 @cache
@@ -86,6 +87,15 @@ def calls_per_landing(share: float) -> Measured:
 
 def calls_per_landing_batch(share: float) -> Measured:
     """Ten pull requests are staged together, tested, and land one by one."""
+    return _batches(share, _STAGED, "by pull request")
+
+
+def calls_per_landing_pushed(share: float) -> Measured:
+    """Ten pull requests are staged together, tested, and land by one push of what was tested."""
+    return _batches(share, _PUSHED, "by fast-forward")
+
+
+def _batches(share: float, config: str, way: str) -> Measured:
     repos = max(1, round(5 * share))
     with github_and_clock() as (github, clock):
         pulls = found(github, repos, 0, prefix="acme/staged")
@@ -95,16 +105,17 @@ def calls_per_landing_batch(share: float) -> Measured:
                 github.world.open_pull(repo, title=f"Part {n}", files={f"{n}.txt": "1\n"}, labels=READY)
                 for n in range(10)
             ]
+            github.world.push(repo.full_name, "main", {"elsewhere.txt": "1\n"})
         for pull in pulls:
             github.world.set_status(pull.repo, pull.head_sha, context=LAST, state="pending")
-        with queue(github, clock, _STAGED) as queued:
+        with queue(github, clock, config) as queued:
             queued.pass_time(60)
             before = queued.cost()
             for first in range(0, len(pulls), 10):
                 for pull in pulls[first : first + 10]:
                     _end(queued, pull)
                 queued.pass_time(300)
-            return _per_landing(queued.cost() - before, pulls, "ten at a time by one staged run, by pull request")
+            return _per_landing(queued.cost() - before, pulls, f"ten at a time by one staged run, {way}")
 
 
 def _end(queued: Queue, pull: Pull) -> None:
@@ -167,5 +178,6 @@ BENCHES: tuple[Bench, ...] = (
     Bench("cold_points", "pt", cold_points, limit=500),
     Bench("calls_per_landing", "calls", calls_per_landing, limit=6),
     Bench("calls_per_landing_batch", "calls", calls_per_landing_batch, limit=7),
+    Bench("calls_per_landing_pushed", "calls", calls_per_landing_pushed, limit=3),
     Bench("slope", "-fold", slope, limit=1.2),
 )
