@@ -530,6 +530,8 @@ class Repo:
     """Whether the tokens of its workflows may write unless they say otherwise."""
     moved_at: dict[str, float] = field(default_factory=dict)
     """When a commit was last pushed, by its SHA."""
+    tips: dict[str, set[str]] = field(default_factory=dict)
+    """The commits to which a branch was ever moved."""
     last_number: int = 0
 
     @property

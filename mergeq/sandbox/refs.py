@@ -219,6 +219,7 @@ def moved(
     if deleted:
         _close_orphans(world, repo, branch, by, onto)
         return
+    repo.tips.setdefault(branch, set()).add(new)
     _merge_reached(world, repo, branch, old, new, by, unseen)
     for pull in _open_pulls(world):
         if pull.head_repo == repo.full_name and pull.head_ref == branch:

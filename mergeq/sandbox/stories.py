@@ -142,15 +142,6 @@ STORIES = (
         author="eve",
         fork="eve",
     ),
-    Story(ROCKET, "first of two that conflict", "Two seats", {"seats.txt": "two seats\n"}, "landed"),
-    Story(
-        ROCKET,
-        "second of two that conflict",
-        "Four seats",
-        {"seats.txt": "four seats\n"},
-        because="Not mergeable. PR has a merge conflict.",
-        author="ben",
-    ),
     Story(ROCKET, "green alone, red with the next one", "A stronger fuel pump", {"pump.txt": "a pump\n"}, "landed"),
     Story(
         ROCKET,
@@ -235,6 +226,15 @@ STORIES = (
         "landed",
         script=_block,
     ),
+    Story(GUIDEBOOK, "first of two that conflict", "Two seats", {"seats.txt": "two seats\n"}, "landed"),
+    Story(
+        GUIDEBOOK,
+        "second of two that conflict",
+        "Four seats",
+        {"seats.txt": "four seats\n"},
+        because="Not mergeable. PR has a merge conflict.",
+        author="ben",
+    ),
     Story(
         GUIDEBOOK,
         "GitHub answers 502, but it landed",
@@ -291,6 +291,8 @@ class Demo:
         self._world.users.set_role("eve", "read")
         for story in STORIES:
             self._open(story)
+        for repo in sorted(STAGED):  # what follows is for everybody to be tested on
+            self._world.push(repo, "main", {"assembly.txt": "where the parts meet\n"}, author="maintainer")
         self.step()
 
     def _open(self, story: Story) -> None:
@@ -354,21 +356,21 @@ class Demo:
         }
 
     def _tested(self, pull: Pull) -> set[str]:
-        """The trees of every staged series that CI found good: of the commit that it tested, and of each step to it.
-
-        Where pull requests are brought up to date, it is the tree of the head if CI found that good.
+        """The trees of every staged series that CI found good: of the commit that it tested, and of each step to it
+        from the base that it was cut from. Also that of the head, if CI found it good.
         """
         repo = self._world.repo(pull.repo)
         trees: set[str] = set()
-        if pull.repo in UPDATED and self._passed(pull.repo, pull.head_sha):
+        if self._passed(pull.repo, pull.head_sha):
             trees.add(repo.git.commit(pull.head_sha).tree)
-        tip = repo.git.tip(pull.base_ref) or ""
+        bases = repo.tips.get(pull.base_ref, set())
         for name, sha in repo.git.branches().items():
             if name.startswith("mergeq/") and self._passed(pull.repo, sha):
-                while not repo.git.is_ancestor(sha, tip):
-                    commit = repo.git.commit(sha)
-                    trees.add(commit.tree)
-                    sha = commit.parents[0]  # noqa: PLW2901 -- down the series, to the base it was cut from
+                at = repo.git.commit(sha)
+                trees.add(at.tree)
+                while at.parents and at.parents[0] not in bases:
+                    at = repo.git.commit(at.parents[0])
+                    trees.add(at.tree)
         return trees
 
     def _passed(self, full_name: str, sha: str) -> bool:

@@ -9,11 +9,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from mergeq.config import Configuration, Settings
 from mergeq.core import explain, status
-from mergeq.core.batch import Run
+from mergeq.core.batch import Run, RunState, rest, verdict
 from mergeq.core.budget import Hold, Purpose, Spent, held_until
 from mergeq.core.contexts import latest
 from mergeq.core.history import HistoryRecord, Outcome, Target
-from mergeq.core.pool import BranchSettings, Standing, ranked, under_protection
+from mergeq.core.pool import BranchSettings, Pool, Standing, ranked, under_protection
 from mergeq.core.pull import Branch, Context, Result
 from mergeq.core.query import Query
 from mergeq.core.reason import Clause, Reason
@@ -184,7 +184,7 @@ class Views:
             halted=pool.halted,
             unread=pool.unread,
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
-            runs=tuple(self._run(run, saved, settings) for run in saved.runs),
+            runs=tuple(self._run(run, saved, settings) for run in saved.runs if _is_told(run, pool)),
             members=tuple(_pull(one, saved, settings, place) for place, one in members if one.pull.number in sought),
             others=() if counts_others else tuple(_pull(standing, saved, settings, 0) for standing in others),
             outside=len(others),
@@ -259,7 +259,8 @@ class Views:
         )
 
     def _run(self, run: Run, saved: SavedPool, settings: BranchSettings) -> RunView:
-        going_on = "green" if run.id == saved.run else "testing"
+        said = verdict(run, under_protection(settings, saved.pool.protection), saved.at).state
+        going_on = "green" if said is RunState.GREEN else "testing"
         return RunView(
             id=run.id,
             state=run.ended.value if run.ended else going_on,
@@ -283,6 +284,14 @@ class Views:
         if query.excluded_repos:
             scope += f" without {', '.join(query.excluded_repos)}"
         return QueryView(scope, search, f"{self._github}/search?{link}")
+
+
+def _is_told(run: Run, pool: Pool) -> bool:
+    """Whether a run is worth a line: it is under way, or how it ended matters on this base."""
+    if run.ended is None:
+        return True
+    left = run.members if run.on_head else rest(run, pool.base_sha, pool.base_tree)
+    return bool(left) and any((one := pool.standing(m.number)) and one.pull.head_sha == m.head_sha for m in left)
 
 
 def choices(known: Iterable[Branch], records: Sequence[HistoryRecord], wanted: Wanted) -> Choices:
