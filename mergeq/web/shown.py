@@ -260,7 +260,7 @@ class Views:
 
     def _run(self, run: Run, saved: SavedPool, settings: BranchSettings) -> RunView:
         said = verdict(run, under_protection(settings, saved.pool.protection), saved.at).state
-        going_on = "green" if said is RunState.GREEN else "testing"
+        going_on = "green" if said is RunState.GREEN or run.id == saved.run else "testing"
         return RunView(
             id=run.id,
             state=run.ended.value if run.ended else going_on,
@@ -290,8 +290,9 @@ def _is_told(run: Run, pool: Pool) -> bool:
     """Whether a run is worth a line: it is under way, or how it ended matters on this base."""
     if run.ended is None:
         return True
-    left = run.members if run.on_head else rest(run, pool.base_sha, pool.base_tree)
-    return bool(left) and any((one := pool.standing(m.number)) and one.pull.head_sha == m.head_sha for m in left)
+    left = run.members if run.on_head else rest(run, pool.base_sha, pool.base_tree) or ()
+    heads = {standing.pull.head_sha for standing in pool.standings}
+    return any(member.head_sha in heads for member in left)
 
 
 def choices(known: Iterable[Branch], records: Sequence[HistoryRecord], wanted: Wanted) -> Choices:
