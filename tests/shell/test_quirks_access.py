@@ -9,12 +9,11 @@ from structlog.testing import capture_logs
 
 from mergeq.core.pull import Branch
 from mergeq.doctor import examine
-from mergeq.sandbox import Sandbox
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.users import Grant
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import read, ready, reasons, status_of, warned
+from tests.shell.quirky import read, ready, reasons, status_of, sweep_until, warned, work
 from tests.shell.test_quirks_reading import look
 
 MAIN = Branch("acme", "rocket", "main")
@@ -40,13 +39,6 @@ LIMITS = [
     ),
     pytest.param("limit.abuse", {}, ABUSE, 60, marks=pytest.mark.quirk("Q62"), id="in the old words"),
 ]
-
-
-def sweep_until(mergeq: Mergeq, pull: Pull, minutes: int) -> None:
-    for _ in range(minutes):
-        if not pull.is_open:
-            return
-        mergeq.sweep_and_work()
 
 
 @pytest.fixture
@@ -78,7 +70,14 @@ _PERMISSIONS = {
 
 @pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
+    github: Sandbox,
+    mergeq: Mergeq,
+    quirk: Quirk,
+    clock: ManualClock,
+    switch: str,
+    args: dict[str, Any],
+    words: str,
+    seconds: int,
 ) -> None:
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
@@ -89,7 +88,7 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
         look(mergeq)
     known, page = mergeq.store.pool(MAIN), read(mergeq)
     waiting = pull.is_open and known is not None and len(known.pool.standings) == 1
-    sweep_until(mergeq, pull, 65)
+    sweep_until(mergeq, pull, clock, 65)
 
     assert waiting
     assert "GitHub's limit makes everything wait until " in page
@@ -101,7 +100,14 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
 
 @pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
+    github: Sandbox,
+    mergeq: Mergeq,
+    quirk: Quirk,
+    clock: ManualClock,
+    switch: str,
+    args: dict[str, Any],
+    words: str,
+    seconds: int,
 ) -> None:
     pull = ready(github)
     quirk.on(switch, route=MERGE, **args)
@@ -109,7 +115,7 @@ def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
     with capture_logs() as log:
         mergeq.sweep_and_work()
     at_once, page = pull.is_open, read(mergeq)
-    sweep_until(mergeq, pull, 65)
+    sweep_until(mergeq, pull, clock, 65)
 
     assert (at_once, pull.merged, quirk.requests("{pull_number}/merge")) == (True, True, 2)
     assert ("GitHub's limit makes everything wait until " in page, words in page) == (True, True)
@@ -219,7 +225,7 @@ def test_workflow_files_that_the_credentials_may_not_change_are_not_even_tried(
     pull, other = ready(github, files={".github/workflows/x.yml": "on: push\n"}), ready(github, "Other")
     quirk.shown_by("graphql:")
 
-    sweep_until(mergeq, other, 2)
+    work(github, mergeq)
 
     assert (pull.is_open, other.merged, quirk.requests("{pull_number}/merge")) == (True, True, 1)
     file = ".github/workflows/x.yml"
