@@ -329,6 +329,22 @@ def test_refs_that_were_left_behind_are_swept_and_no_others(
     assert staging_refs(github) == ["mergeq/mine", "mergeq/other-0123456789ab"]
 
 
+def test_the_ref_of_what_has_landed_is_swept_though_nothing_happens_on_its_branch_any_more(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    work(github, mergeq, 3)
+    tested = staging_refs(github)
+
+    clock.advance(25 * 3600)
+    work(github, mergeq, 2)
+
+    assert pull.merged
+    assert len(tested) == 1
+    assert staging_refs(github) == []
+
+
 def test_lgtm_does_not_count_for_a_commit_that_was_known_elsewhere_and_pushed_after_it(
     github: Sandbox, mergeq: Mergeq, clock: ManualClock
 ) -> None:
