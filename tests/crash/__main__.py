@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.crash.invariants import open_statuses, violations
 from tests.crash.journeys import JOURNEYS, Journey
-from tests.crash.points import KINDS, Kind, Moment, Point
+from tests.crash.points import KINDS, Kind, Point
 from tests.crash.processes import Nursery
 from tests.crash.worlds import Servers, world
 
@@ -26,10 +26,10 @@ class Clean:
     violations: list[str]
 
     def points(self, journey: Journey) -> Iterable[Point]:
-        """Every point of a journey, in the order of its writes. What ends after one leaves what ends before the next."""
+        """Every point of a journey, in the order of its writes."""
         for kind, writes in self.writes.items():
             for index in range(len(writes)):
-                for moment in Moment:
+                for moment in kind.moments:
                     yield Point(journey.name, kind, index, moment)
 
 
@@ -49,9 +49,9 @@ class Report:
             print(f"{point} ({write}): {what}", file=sys.stderr, flush=True)
 
 
-def clean(journey: Journey, nursery: Nursery, servers: Servers) -> Clean:
+def clean(journey: Journey, nursery: Nursery, servers: Servers, *, wrong: bool) -> Clean:
     """Let a journey go its way, and count what is written."""
-    with world(journey, None, nursery, servers) as made:
+    with world(journey, None, nursery, servers, wrong=wrong) as made:
         made.go_on()
         writes = {kind: made.plan.of(kind.part).writes(kind.server) for kind in KINDS}
         statuses = open_statuses(made)
@@ -66,14 +66,14 @@ def main() -> int:
         nursery, servers = stack.enter_context(Nursery()), stack.enter_context(Servers(folder))
         for name in asked.journey or JOURNEYS:
             journey = JOURNEYS[name]
-            before = clean(journey, nursery, servers)
+            before = clean(journey, nursery, servers, wrong=asked.wrong)
             report.blame(name, "nothing ended", before.violations)
             points = [*before.points(journey)]
             report.points += len(points)
             chosen = [Point.parse(asked.point)] if asked.point else _chosen(points, asked)
             for point in chosen:
                 write = (before.writes[point.kind] or [""])[min(point.index, len(before.writes[point.kind]) - 1)]
-                with world(journey, point, nursery, servers) as made:
+                with world(journey, point, nursery, servers, wrong=asked.wrong) as made:
                     beats = made.go_on()
                     report.killed += made.fired
                     found = violations(made, before.statuses)
@@ -103,6 +103,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--point", help="this point alone, as it was printed")
     parser.add_argument("--json", action="store_true", help="print {points, killed, violations}")
     parser.add_argument("--verbose", action="store_true", help="a line for each point; with --point, all that was logged")
+    parser.add_argument("--wrong", action="store_true", help="spoil mergeq so that there is something to be found")
     asked = parser.parse_args()
     if asked.point:
         asked.journey = [Point.parse(asked.point).journey]

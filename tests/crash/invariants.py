@@ -42,10 +42,10 @@ def _status(world: World, sha: str) -> tuple[str, str]:
     return (said.state.value, said.description or "") if said else ("", "")
 
 
-def _line(world: World) -> list[str]:
-    """The commits that were put on the base one after another, newest first, without what was there before."""
+def _line(world: World, tip: str = f"refs/heads/{BRANCH}") -> list[str]:
+    """The first parents that lead to a commit, newest first, without what was on the base before."""
     git = ["git", "-C", str(world.github.world.repo(REPO).git_dir), "rev-list", "--first-parent"]
-    listed = subprocess.run([*git, f"refs/heads/{BRANCH}"], capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run([*git, tip], capture_output=True, text=True, check=True).stdout.split()
     return list(takewhile(lambda sha: sha not in world.before, listed))
 
 
@@ -77,18 +77,24 @@ def _landings(world: World) -> Iterator[str]:
 
 
 def _tests(world: World) -> Iterator[str]:
-    """Nothing on the base has a tree that CI did not test, whole."""
+    """The base has a tree that CI tested before, and on the way there were none but those of the members of what it
+    tested.
+    """
     if not world.journey.is_tested:
         return
     repo = world.github.world.repo(REPO)
-    tested = {
-        repo.git.commit(sha).tree
+    landed_at = {pull.merge_commit_sha: pull.merged_at for pull in _pulls(world) if pull.merged}
+    tested = [
+        sha
         for sha in repo.statuses
-        if sha not in world.landed_shas()
-        and any(one.context == CONTEXT and one.state.value == "success" for one in repo.latest_statuses(sha))
-    }
-    for sha, number in _landed_by(world).items():
-        if repo.git.commit(sha).tree not in tested:
+        for one in repo.latest_statuses(sha)
+        if one.context == CONTEXT and one.state.value == "success"
+        if one.created_at <= (landed_at.get(sha) or one.created_at)
+    ]
+    trees = {repo.git.commit(sha).tree for sha in tested}
+    steps = {repo.git.commit(sha).tree for one in tested for sha in _line(world, one)}
+    for index, (sha, number) in enumerate(_landed_by(world).items()):
+        if repo.git.commit(sha).tree not in (steps if index else trees):
             yield f"{sha[:7]} (#{number}) has a tree that was not tested"
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mergeq.sandbox import Sandbox
+from mergeq.sandbox import CiConfig, Sandbox
 from mergeq.sandbox.records import Pull
 
 REPO, BRANCH, CONTEXT = "acme/rocket", "main", "ci/test"
 READY = ("lgtm", "approved")
+_CI_SECONDS = 30.0
 _FILES = {"README.md": "# Rocket\n", "ci.sh": "! grep -q BROKEN *.txt\n", "engine.txt": "one engine\n"}
 _CONFIG = """
 tide:
@@ -39,7 +40,7 @@ class Journey:
 
 def start(github: Sandbox, journey: Journey) -> None:
     """Make the world of a journey."""
-    github.world.create_repo(REPO, files=_FILES)
+    github.world.create_repo(REPO, files=_FILES, ci=CiConfig(CONTEXT, delay=_CI_SECONDS))
     journey.make(github)
     github.settle()
 

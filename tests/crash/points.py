@@ -67,6 +67,12 @@ class Kind:
     server: Server
     end: End
 
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """When it ends. A process that ends after a write to Redis leaves what one leaves that ends before the next."""
+        once = self.end is End.PROCESS and self.server is Server.REDIS
+        return (Moment.AFTER,) if once else (Moment.BEFORE, Moment.AFTER)
+
     def __str__(self) -> str:
         return f"{self.end}-at-{self.part}-{self.server}"
 
@@ -135,12 +141,15 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a child counts and notes down in `folder`, and where something ends, if anywhere."""
+    """What a child counts and notes down in `folder`, and where something ends, if anywhere. In a `wrong` mergeq landings
+    are not written down before they are asked for.
+    """
 
     folder: str
     part: Part
     point: Point | None = None
     redis_pid: int = 0
+    wrong: bool = False
 
     def counter(self, server: Server) -> Counter:
         return Counter(Path(self.folder) / f"{self.part}-{server}.count")

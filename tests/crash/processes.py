@@ -23,8 +23,10 @@ from werkzeug.serving import make_server
 from mergeq import jobs
 from mergeq.bootstrap import Services, services
 from mergeq.config import Settings
+from mergeq.processes import die_with_parent
 from mergeq.sandbox import ManualClock
 from mergeq.sandbox.clock import MANUAL_START
+from mergeq.store import Store
 from mergeq.web import create_app
 from tests.crash.points import End, Hooks, Kind, Moment, Part, Plan, Point, Server
 
@@ -173,6 +175,7 @@ def _fork(part: Part, where: Where, plan: Plan) -> int:
         return child
     status = 1
     try:
+        die_with_parent()
         os.close(0)
         with (Path(where.folder) / f"{part}.log").open("ab") as log:
             os.dup2(log.fileno(), 1)
@@ -188,6 +191,8 @@ def _be(part: Part, where: Where, plan: Plan) -> None:
     made = where.services()
     keep_time_of_rq(made.now)
     Hooks(plan).install()
+    if plan.wrong:
+        Store.intend = lambda *_: None  # type: ignore[method-assign]
     match part:
         case Part.WORKER:
             jobs.work(made)

@@ -53,11 +53,6 @@ class World:
         point = self.plan.point
         return point is not None and self.plan.of(point.kind.part).counter(point.kind.server).fired
 
-    def landed_shas(self) -> frozenset[str]:
-        """The commits that GitHub made when it landed something: what is said of them came too late."""
-        pulls = self.github.world.repo(REPO).pulls.values()
-        return frozenset(str(pull.merge_commit_sha) for pull in pulls if pull.merged)
-
     def log(self) -> list[str]:
         """What the processes said."""
         return [line for part in Part for line in _lines(Path(self.where.folder) / f"{part}.log")]
@@ -185,8 +180,8 @@ class Servers:
 
 
 @contextmanager
-def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Servers) -> Iterator[World]:
-    """A fresh world of a journey, in which something ends at `point`."""
+def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Servers, *, wrong: bool) -> Iterator[World]:
+    """A fresh world of a journey, in which something ends at `point`, of a `wrong` mergeq where that is asked for."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-")))
         servers.empty()
@@ -199,7 +194,7 @@ def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Serv
         where = Where(str(folder), url, github.token, github.webhook_secret, servers.url, port)
         services = where.services()
         keep_time_of_rq(clock.now)
-        plan = Plan(str(folder), Part.WORKER, point, servers.pid)
+        plan = Plan(str(folder), Part.WORKER, point, servers.pid, wrong)
         made = World(journey, github, clock, services, nursery, servers, where, plan)
         stack.callback(made.close)
         made.listen()
