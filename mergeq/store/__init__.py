@@ -69,7 +69,7 @@ _Field = tuple[str, str, str, Hint | None]
 
 _P = "mergeq:"
 DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
-MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number, ALL, TIP, LIST, RUNS or REFS -> Marked
+MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number or ALL and the like -> Marked
 MARK = _P + "mark"  # counter of marks
 WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force

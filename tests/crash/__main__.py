@@ -1,36 +1,43 @@
 """``python -m tests.crash``: end something at every write of every journey, and say what does not hold afterwards."""
 
-import argparse
 import json
 import sys
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
+
 from tests.crash.invariants import open_statuses, violations
 from tests.crash.journeys import JOURNEYS, Journey
 from tests.crash.points import KINDS, Kind, Point
 from tests.crash.processes import Nursery
-from tests.crash.worlds import Servers, world
+from tests.crash.worlds import Servers, World, world
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Clean:
     """A journey in which nothing ended: what was written, by whom, and what is said of those that stay open."""
 
     writes: dict[Kind, list[str]]
     statuses: dict[int, tuple[str, str]]
-    violations: list[str]
 
-    def points(self, journey: Journey) -> Iterable[Point]:
+    def points(self, journey: Journey) -> list[Point]:
         """Every point of a journey, in the order of its writes."""
-        for kind, writes in self.writes.items():
-            for index in range(len(writes)):
-                for moment in kind.moments:
-                    yield Point(journey.name, kind, index, moment)
+        return [
+            Point(journey.name, kind, index, moment)
+            for kind, writes in self.writes.items()
+            for index in range(len(writes))
+            for moment in kind.moments
+        ]
+
+    def write(self, point: Point) -> str:
+        """What is written at a point, as far as it is the same each time."""
+        writes = self.writes[point.kind]
+        return writes[point.index] if point.index < len(writes) else "a later one"
 
 
 @dataclass(slots=True)
@@ -44,71 +51,84 @@ class Report:
     def blame(self, point: str, write: str, found: Iterable[str]) -> None:
         """Note what did not hold at a point."""
         for what in found:
-            one = {"point": point, "write": write, "what": what, "again": f"python -m tests.crash --point {point}"}
-            self.violations.append(one)
-            print(f"{point} ({write}): {what}", file=sys.stderr, flush=True)
+            again = f"python -m tests.crash --point {point}"
+            self.violations.append({"point": point, "write": write, "what": what, "again": again})
+            click.echo(f"{point} ({write}): {what}; {again}", err=True)
 
 
-def clean(journey: Journey, nursery: Nursery, servers: Servers, *, wrong: bool) -> Clean:
-    """Let a journey go its way, and count what is written."""
-    with world(journey, None, nursery, servers, wrong=wrong) as made:
-        made.go_on()
-        writes = {kind: made.plan.of(kind.part).writes(kind.server) for kind in KINDS}
-        statuses = open_statuses(made)
-        return Clean(writes, statuses, violations(made, statuses))
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """What all worlds have in common, and how much is told of them."""
+
+    nursery: Nursery
+    servers: Servers
+    report: Report
+    wrong: bool
+    verbose: int
+
+    def clean(self, journey: Journey) -> Clean:
+        """Let a journey go its way, and count what is written."""
+        with self._world(journey, None) as made:
+            made.go_on()
+            found = Clean({kind: made.plan.of(kind.part).writes(kind.server) for kind in KINDS}, open_statuses(made))
+            self.report.blame(journey.name, "nothing ended", violations(made, found.statuses))
+        return found
+
+    def end(self, journey: Journey, point: Point, clean: Clean) -> None:
+        """Let a journey go its way but for one end, and look at what has come of it."""
+        write = clean.write(point)
+        with self._world(journey, point) as made:
+            seconds = made.go_on()
+            self.report.killed += made.fired
+            self.report.blame(str(point), write, violations(made, clean.statuses))
+            if self.verbose:
+                click.echo(f"{point} ({write}): {seconds:.0f} s{'' if made.fired else ', nothing ended'}", err=True)
+            if self.verbose > 1:
+                click.echo("\n".join(made.log()), err=True)
+
+    @contextmanager
+    def _world(self, journey: Journey, point: Point | None) -> Iterator[World]:
+        with world(journey, point, self.nursery, self.servers, wrong=self.wrong) as made:
+            yield made
 
 
-def main() -> int:
-    asked = _asked()
+@click.command(help=__doc__)
+@click.option("--every", default=1, metavar="N", type=click.IntRange(1), help="Take every N-th point.")
+@click.option("--offset", default=0, metavar="K", help="Begin at the K-th of the points.")
+@click.option("--only", "kinds", multiple=True, type=click.Choice([*map(str, KINDS)]), help="Take this kind alone.")
+@click.option("--journey", "names", multiple=True, type=click.Choice([*JOURNEYS]), help="Take this journey alone.")
+@click.option("--point", "points", multiple=True, help="Take this point alone, as it was printed.")
+@click.option("--wrong", is_flag=True, help="Spoil mergeq, so that there is something to be found.")
+@click.option("--json", "as_json", is_flag=True, help="Print {points, killed, violations}.")
+@click.option("--verbose", "-v", count=True, help="A line for each point; twice, and all that was logged.")
+def main(
+    every: int,
+    offset: int,
+    kinds: tuple[str, ...],
+    names: tuple[str, ...],
+    points: tuple[str, ...],
+    wrong: bool,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    wanted = [Point.parse(text) for text in points]
     report = Report()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-redis-")))
         nursery, servers = stack.enter_context(Nursery()), stack.enter_context(Servers(folder))
-        for name in asked.journey or JOURNEYS:
-            journey = JOURNEYS[name]
-            before = clean(journey, nursery, servers, wrong=asked.wrong)
-            report.blame(name, "nothing ended", before.violations)
-            points = [*before.points(journey)]
-            report.points += len(points)
-            chosen = [Point.parse(asked.point)] if asked.point else _chosen(points, asked)
-            for point in chosen:
-                write = (before.writes[point.kind] or [""])[min(point.index, len(before.writes[point.kind]) - 1)]
-                with world(journey, point, nursery, servers, wrong=asked.wrong) as made:
-                    beats = made.go_on()
-                    report.killed += made.fired
-                    found = violations(made, before.statuses)
-                    if asked.verbose:
-                        print(f"{point} ({write}): {beats} beats, {len(found)} violations", file=sys.stderr, flush=True)
-                        if asked.point:
-                            print(*made.log(), sep="\n", file=sys.stderr)
-                report.blame(str(point), write, found)
-    if asked.json:
-        print(json.dumps({"points": report.points, "killed": report.killed, "violations": report.violations}))
-    else:
-        print(f"{report.points} points, something ended at {report.killed}, {len(report.violations)} violations")
-    return bool(report.violations)
-
-
-def _chosen(points: list[Point], asked: argparse.Namespace) -> list[Point]:
-    wanted = [point for point in points if not asked.only or str(point.kind) in asked.only]
-    return wanted[asked.offset % asked.every :: asked.every]
-
-
-def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    parser.add_argument("--every", type=int, default=1, help="take every N-th point")
-    parser.add_argument("--offset", type=int, default=0, help="begin at the K-th of them")
-    parser.add_argument("--only", action="append", choices=[*map(str, KINDS)], help="points of this kind alone")
-    parser.add_argument("--journey", action="append", choices=[*JOURNEYS], help="this journey alone")
-    parser.add_argument("--point", help="this point alone, as it was printed")
-    parser.add_argument("--json", action="store_true", help="print {points, killed, violations}")
-    parser.add_argument("--verbose", action="store_true", help="a line for each point; with --point, all that was logged")
-    parser.add_argument("--wrong", action="store_true", help="spoil mergeq so that there is something to be found")
-    asked = parser.parse_args()
-    if asked.point:
-        asked.journey = [Point.parse(asked.point).journey]
-    return asked
+        harness = Harness(nursery, servers, report, wrong, verbose)
+        for name in [*dict.fromkeys(point.journey for point in wanted)] or names or JOURNEYS:
+            clean = harness.clean(JOURNEYS[name])
+            every_one = [point for point in clean.points(JOURNEYS[name]) if not kinds or str(point.kind) in kinds]
+            report.points += len(every_one)
+            for point in wanted or every_one[offset % every :: every]:
+                if point.journey == name:
+                    harness.end(JOURNEYS[name], point, clean)
+    found = {"points": report.points, "killed": report.killed, "violations": report.violations}
+    told = f"{report.points} points, something ended at {report.killed}, {len(report.violations)} violations"
+    click.echo(json.dumps(found) if as_json else told)
+    sys.exit(bool(report.violations))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -58,7 +58,12 @@ def _landed_by(world: World) -> dict[str, int | None]:
         commit = git.commit(sha)
         title = commit.message.partition("\n")[0]
         found[sha] = next(
-            (one.number for one in _pulls(world) if one.head_sha in commit.parents[1:] or title.endswith(f"(#{one.number})")), None
+            (
+                one.number
+                for one in _pulls(world)
+                if one.head_sha in commit.parents[1:] or title.endswith(f"(#{one.number})")
+            ),
+            None,
         )
     return found
 
@@ -103,7 +108,14 @@ def _history(world: World) -> Iterator[str]:
     line = [*reversed(_landed_by(world).items())]
     told = Counter[int | None]()
     for record in world.services.store.history(branch=Branch.parse(f"{REPO}:{BRANCH}")):
-        if record.outcome not in {*_FINE, Outcome.TRIGGERED, Outcome.STALE, Outcome.REFUSED, Outcome.RED, Outcome.ABANDONED}:
+        if record.outcome not in {
+            *_FINE,
+            Outcome.TRIGGERED,
+            Outcome.STALE,
+            Outcome.REFUSED,
+            Outcome.RED,
+            Outcome.ABANDONED,
+        }:
             yield f"history has {record.outcome.value}: {record.err}"
         elif record.outcome in _FINE:
             told += _of(record, line)

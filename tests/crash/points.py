@@ -1,4 +1,4 @@
-"""At which writes things end, and the hooks in a child's clients of GitHub and Redis that count writes and end things."""
+"""At which writes something ends, and the hooks below a child's clients of GitHub and Redis that count and end it."""
 
 import json
 import mmap
@@ -7,7 +7,7 @@ import re
 import signal
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,13 +17,15 @@ import redis
 from redis.connection import AbstractConnection
 from urllib3.connection import HTTPConnection
 
-_READS = frozenset(
-    "AUTH CLIENT COMMAND CONFIG ECHO EXEC EXISTS GET HELLO HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS INFO KEYS LLEN LRANGE "
-    "MGET MULTI PING PSUBSCRIBE PTTL PUNSUBSCRIBE SCAN SCARD SCRIPT SELECT SISMEMBER SMEMBERS SUBSCRIBE TTL TYPE UNSUBSCRIBE "
-    "UNWATCH WATCH ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCORE".split()
+_READS = re.compile(
+    "AUTH|CLIENT|COMMAND|CONFIG|ECHO|EXEC|EXISTS|H?M?GET|HELLO|HEXISTS|HGETALL|HKEYS|HLEN|HMGET|HVALS|INFO|KEYS|LLEN|LRANGE|MULTI|"
+    "PING|P?SUBSCRIBE|P?TTL|P?UNSUBSCRIBE|SCAN|SCARD|SCRIPT|SELECT|SISMEMBER|SMEMBERS|TYPE|UNWATCH|WATCH|ZCARD|ZCOUNT|ZRANGE|"
+    "ZRANGEBYSCORE|ZREVRANGEBYSCORE|ZSCORE"
 )
 _IDLE = re.compile(r"(\w+|script) (rq:workers?\b|rq:clean_registries|mergeq:(counters|spent:))")  # nobody acts on that
 _MUTATION = re.compile(rb'"query": *"\s*mutation\b')
+_Call = Callable[..., Any]
+_TOLD = 120  # characters of what is written
 _PAUSE = threading.Event()
 _SHA = re.compile(r"\b[0-9a-f]{7,40}\b")
 
@@ -44,7 +46,7 @@ class Server(StrEnum):
 
 
 class End(StrEnum):
-    """What ends: the process that writes with all that are its own, the process of one job, Redis, or the connection."""
+    """What ends: the process that writes and those that it has started, that of one job, Redis, or the connection."""
 
     PROCESS = "process"
     JOB = "job"
@@ -141,8 +143,8 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a child counts and notes down in `folder`, and where something ends, if anywhere. In a `wrong` mergeq landings
-    are not written down before they are asked for.
+    """What a child counts and notes down in `folder`, and where something ends, if anywhere. A `wrong` mergeq does not
+    write down what it is about to land.
     """
 
     folder: str
@@ -170,7 +172,6 @@ class Hooks:
     def __init__(self, plan: Plan) -> None:
         self._plan, self._pid = plan, os.getpid()
         self._counters = {server: plan.counter(server) for server in Server}
-        self._awaited: dict[int, tuple[int, bool]] = {}  # by connection to Redis: answers to come, and whether to end then
 
     def install(self) -> None:
         """From here on, in this process and its forks."""
@@ -186,12 +187,13 @@ class Hooks:
         if point is None or (point.kind.part, point.kind.server, point.index) != (self._plan.part, server, index):
             return False
         if point.moment is Moment.BEFORE:
-            self._end(point.kind)
+            self._end()
         return point.moment is Moment.AFTER
 
-    def _end(self, kind: Kind) -> None:
-        self._counters[kind.server].fire()
-        match kind.end:
+    def _end(self) -> None:
+        assert self._plan.point is not None
+        self._counters[self._plan.point.kind.server].fire()
+        match self._plan.point.kind.end:
             case End.PROCESS:
                 os.kill(self._pid, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -206,66 +208,70 @@ class Hooks:
                 raise ConnectionResetError("the connection was cut")
 
     def _hook_github(self) -> None:
-        request, getresponse = HTTPConnection.request, HTTPConnection.getresponse
         ends: set[int] = set()
 
-        def send(connection: Any, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        def send(
+            request: _Call, connection: Any, method: str, url: str, body: Any = None, *more: Any, **named: Any
+        ) -> Any:
             is_query = url.endswith("/graphql") and not _MUTATION.search(_bytes(body))
-            if method not in {"GET", "HEAD"} and not is_query:
-                what = f"{method} {_SHA.sub('SHA', url.partition('?')[0])}"
-                if self._begins(Server.GITHUB, what):
-                    ends.add(id(connection))
-            request(connection, method, url, body, *args, **kwargs)
+            what = f"{method} {_SHA.sub('SHA', url.partition('?')[0])}"
+            if method not in {"GET", "HEAD"} and not is_query and self._begins(Server.GITHUB, what):
+                ends.add(id(connection))
+            return request(connection, method, url, body, *more, **named)
 
-        def receive(connection: Any) -> Any:
+        def receive(getresponse: _Call, connection: Any) -> Any:
             answer = getresponse(connection)
             if id(connection) in ends:
                 ends.discard(id(connection))
-                assert self._plan.point is not None
                 connection.close()
-                self._end(self._plan.point.kind)
+                self._end()
             return answer
 
-        HTTPConnection.request = send  # type: ignore[method-assign]
-        HTTPConnection.getresponse = receive  # type: ignore[method-assign]
+        _wrap(HTTPConnection, "request", send)
+        _wrap(HTTPConnection, "getresponse", receive)
 
     def _hook_redis(self) -> None:
-        one, several, read = (
-            AbstractConnection.send_command,
-            AbstractConnection.pack_commands,
-            AbstractConnection.read_response,
-        )
+        left: dict[int, int] = {}  # by connection on which something is to end: answers that come before
 
-        def note(connection: Any, commands: Sequence[Sequence[Any]], send: Callable[[], Any]) -> Any:
+        def note(connection: Any, commands: Sequence[Sequence[Any]]) -> None:
             told = (_told(command) for command in commands)
-            writes = [one for one in told if one.split()[0] not in _READS and not _IDLE.match(one)]
-            self._awaited.pop(id(connection), None)
-            if writes and self._begins(Server.REDIS, " + ".join(writes)):
-                self._awaited[id(connection)] = (len(commands), True)
-            return send()
+            writes = [one for one in told if not _READS.fullmatch(one.split()[0]) and not _IDLE.match(one)]
+            left.pop(id(connection), None)
+            if writes and self._begins(Server.REDIS, " + ".join(dict.fromkeys(writes))[:_TOLD]):
+                left[id(connection)] = len(commands)
 
-        def send_one(connection: Any, *args: Any, **kwargs: Any) -> None:
-            note(connection, [args], lambda: one(connection, *args, **kwargs))
+        def send(one: _Call, connection: Any, *command: Any, **named: Any) -> Any:
+            note(connection, [command])
+            return one(connection, *command, **named)
 
-        def pack(connection: Any, commands: Any) -> Any:
+        def pack(several: _Call, connection: Any, commands: Iterable[Sequence[Any]]) -> Any:
             listed = [*commands]
-            return note(connection, listed, lambda: several(connection, listed))
+            note(connection, listed)
+            return several(connection, listed)
 
-        def receive(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        def receive(read: _Call, connection: Any, *more: Any, **named: Any) -> Any:
             try:
-                return read(connection, *args, **kwargs)
+                return read(connection, *more, **named)
             finally:
-                left, ends = self._awaited.pop(id(connection), (0, False))
-                if ends and left > 1:
-                    self._awaited[id(connection)] = (left - 1, True)
-                elif ends:
-                    assert self._plan.point is not None
-                    connection.disconnect()
-                    self._end(self._plan.point.kind)
+                if id(connection) in left:
+                    left[id(connection)] -= 1
+                    if not left[id(connection)]:
+                        connection.disconnect()
+                        self._end()
 
-        AbstractConnection.send_command = send_one  # type: ignore[method-assign]
-        AbstractConnection.pack_commands = pack  # type: ignore[method-assign]
-        AbstractConnection.read_response = receive  # type: ignore[method-assign]
+        _wrap(AbstractConnection, "send_command", send)
+        _wrap(AbstractConnection, "pack_commands", pack)
+        _wrap(AbstractConnection, "read_response", receive)
+
+
+def _wrap(owner: Any, name: str, around: _Call) -> None:
+    """Have `around` be called in place of a method, with the method first."""
+    method = getattr(owner, name)
+
+    def wrapped(*more: Any, **named: Any) -> Any:
+        return around(method, *more, **named)
+
+    setattr(owner, name, wrapped)
 
 
 def _is_alive(pid: int) -> bool:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -89,7 +90,11 @@ class Where:
 
 def keep_time_of_rq(now: Callable[[], float]) -> None:
     """Have RQ, whose clock is the machine's, live in virtual time too: what it holds to be abandoned depends on it."""
-    real, virtual = utils.now, lambda: utils.datetime.datetime.fromtimestamp(now(), utils.datetime.timezone.utc)
+    real = utils.now
+
+    def virtual() -> datetime:
+        return datetime.fromtimestamp(now(), UTC)
+
     for name, module in [*sys.modules.items()]:
         if name.partition(".")[0] == rq.__name__ and getattr(module, "now", None) is real:
             setattr(module, "now", virtual)  # noqa: B010 -- modules have no such attribute for mypy
@@ -143,9 +148,10 @@ def _nurse() -> None:
     gc.collect()
     gc.freeze()  # or each fork would copy what it shares with this one
     for line in sys.stdin:
+        answer: Any
         match json.loads(line):
             case {"do": "start", "part": part, "where": where, "plan": plan}:
-                answer: Any = _fork(Part(part), Where(**where), _plan(plan))
+                answer = _fork(Part(part), Where(**where), _plan(plan))
             case {"do": "look", "pid": pid}:
                 if pid not in ended and os.waitpid(pid, os.WNOHANG)[0]:
                     ended.add(pid)
@@ -158,7 +164,7 @@ def _nurse() -> None:
                 answer = True
             case other:
                 raise ValueError(other)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), flush=True)  # noqa: T201 -- the answer
 
 
 def _plan(raw: dict[str, Any]) -> Plan:

@@ -1,4 +1,4 @@
-"""Whatever ends, whenever: no pull request lands twice, none is lost, nothing untested lands, nothing is left behind."""
+"""Whatever ends, and when: no pull request lands twice, none is lost, nothing untested lands, nothing stays behind."""
 
 import json
 import subprocess

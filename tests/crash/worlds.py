@@ -1,6 +1,7 @@
 """One world of a journey: GitHub, Redis, and mergeq between them, driven until nothing is left to do."""
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import redis
+import structlog
 
 from mergeq import jobs
 from mergeq.bootstrap import Services
@@ -71,15 +73,15 @@ class World:
         """Whether a part is a process of its own here: where it is ended, or where its writes are counted."""
         return part is Part.WORKER or self.ends is part or self.plan.point is None
 
-    def go_on(self) -> int:
-        """Let time pass until nothing is left to do, and no longer than three hours; how many beats it took."""
-        silent = 0
-        for beats, seconds in enumerate(_BEATS, start=1):
+    def go_on(self) -> float:
+        """Let time pass until nothing is left to do, and no longer than three hours; how many seconds went by."""
+        silent, began = 0, self.clock.now()
+        for seconds in _BEATS:
             self._beat(seconds)
             silent = silent + 1 if self.is_done() else 0
             if silent == _SILENT:
                 break
-        return beats
+        return self.clock.now() - began
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time go by, and then do what is due."""
@@ -96,7 +98,8 @@ class World:
         if self.is_apart(Part.TICK):
             self.nursery.wait(self.nursery.start(Part.TICK, self.where, self.plan), self._mend)
         else:
-            jobs.tick_once(self.services)
+            with contextlib.suppress(redis.ConnectionError):
+                jobs.tick_once(self.services)
         self._until_idle()
         while self._advance(0.0):
             self._until_idle()
@@ -169,10 +172,13 @@ class Servers:
 
     def is_waited_for(self, queue: str) -> bool:
         """Whether a queue is empty and a worker waits for what comes there."""
-        with self._connection.pipeline() as asked:
-            asked.llen(queue)
-            asked.info("clients")
-            waiting, clients = asked.execute()
+        try:
+            with self._connection.pipeline() as asked:
+                asked.llen(queue)
+                asked.info("clients")
+                waiting, clients = asked.execute()
+        except redis.ConnectionError:
+            return False
         return not waiting and bool(clients["blocked_clients"])
 
     def empty(self) -> None:
@@ -193,6 +199,7 @@ def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Serv
             port = int(free.getsockname()[1])
         where = Where(str(folder), url, github.token, github.webhook_secret, servers.url, port)
         services = where.services()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         keep_time_of_rq(clock.now)
         plan = Plan(str(folder), Part.WORKER, point, servers.pid, wrong)
         made = World(journey, github, clock, services, nursery, servers, where, plan)
