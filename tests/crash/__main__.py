@@ -23,7 +23,7 @@ class Clean:
     """A journey in which nothing ended: what was written, by whom, and what is said of those that stay open."""
 
     writes: dict[Kind, list[str]]
-    statuses: dict[int, tuple[str, str]]
+    statuses: list[tuple[str, str]]
 
     def points(self, journey: Journey) -> list[Point]:
         """Every point of a journey, in the order of its writes."""

@@ -23,14 +23,14 @@ mergeq: {{queue: {{{queue}}}}}
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A world to be made, with its configuration. `lands` are the pull requests that have landed in the end; the others
-    are still open then. `is_tested`: nothing lands whose tree was not tested.
+    """A world to be made, with its configuration. Of each group in `lands` exactly one pull request has landed in the
+    end; the others are open then. `is_tested`: nothing lands whose tree was not tested.
     """
 
     name: str
     queue: str
     make: Callable[[Sandbox], None]
-    lands: tuple[int, ...]
+    lands: tuple[tuple[int, ...], ...]
     is_tested: bool = True
 
     @property
@@ -59,7 +59,7 @@ def _three(github: Sandbox) -> None:
 
 
 def _three_one_red(github: Sandbox) -> None:
-    """The second is green alone, and red with the first."""
+    """The first two are green alone, and red together."""
     _ready(github, "Use the engine", {"ci.sh": "! test -f a -a -f b\n", "a": "1\n"})
     _ready(github, "Drop the engine", {"b": "2\n"})
     _ready(github, "Add fins", {"fins.txt": "four\n"})
@@ -82,11 +82,11 @@ _STAGING = "retest: staging, landing: pull-request, staging: {keep: 2h}"
 JOURNEYS = {
     one.name: one
     for one in (
-        Journey("head", "retest: head", _three, (1, 2, 3), is_tested=False),
-        Journey("alone", _STAGING, _one, (1,)),
-        Journey("batch", _STAGING, _three, (1, 2, 3)),
-        Journey("red", _STAGING, _three_one_red, (1, 3)),
-        Journey("update", "retest: update", _behind, (1, 2)),
-        Journey("conflict", _STAGING, _conflicting, (1, 3)),
+        Journey("head", "retest: head", _three, ((1,), (2,), (3,)), is_tested=False),
+        Journey("alone", _STAGING, _one, ((1,),)),
+        Journey("batch", _STAGING, _three, ((1,), (2,), (3,))),
+        Journey("red", _STAGING, _three_one_red, ((1, 2), (3,))),
+        Journey("update", "retest: update", _behind, ((1,), (2,))),
+        Journey("conflict", _STAGING, _conflicting, ((1, 2), (3,))),
     )
 }

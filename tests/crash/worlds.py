@@ -19,7 +19,7 @@ from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import Sandbox, WsgiAdapter
 from mergeq.web import create_app
 from tests.crash.journeys import BRANCH, REPO, Journey, start
-from tests.crash.points import Part, Plan, Point
+from tests.crash.points import End, Part, Plan, Point
 from tests.crash.processes import PATIENCE, Nursery, SharedClock, Where, keep_time_of_rq
 
 _LOOK = threading.Event()
@@ -54,6 +54,11 @@ class World:
         """Whether what was to end has ended."""
         point = self.plan.point
         return point is not None and self.plan.of(point.kind.part).counter(point.kind.server).fired
+
+    @property
+    def without_redis(self) -> bool:
+        """Whether Redis is away for a while."""
+        return self.plan.point is not None and self.plan.point.kind.end is End.REDIS
 
     def log(self) -> list[str]:
         """What the processes said."""
@@ -91,7 +96,8 @@ class World:
     def is_done(self) -> bool:
         """Whether all has landed that is to land, and nothing is left to do."""
         pulls = self.github.world.repo(REPO).pulls
-        return all(pulls[number].merged for number in self.journey.lands) and self.services.store.is_idle()
+        have_landed = all(any(pulls[number].merged for number in group) for group in self.journey.lands)
+        return have_landed and self.services.store.is_idle()
 
     def _beat(self, seconds: float) -> None:
         self._advance(seconds)
