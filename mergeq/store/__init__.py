@@ -122,7 +122,7 @@ ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it
 LIST = "list"  # the same: its own state once more, whatever events say of it
 REFS = "refs"  # the same: refs of ours that may have been left behind
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 30.0  # whoever acts extends it meanwhile, so that only what has died or hangs lets it run out
 _DELIVERY_SECONDS = 4 * 86400.0
 _HISTORY_LIMIT = 100_000
 _POOLS_AT_ONCE = 32  # some hundred kilobytes each time, where a pool has some ten pull requests
