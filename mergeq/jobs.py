@@ -35,6 +35,7 @@ _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its o
 _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
+_REFUSED = 300.0  # the same, where GitHub refused what was to be done
 _TICK_SECONDS = 1.0
 _BEAT_SECONDS = 5.0  # between two extensions of a lease
 _DELIVERIES = "deliveries"
@@ -191,6 +192,7 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
     except Refused as error:
         services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
         services.store.save_pool(lease, replace(saved, error=f"GitHub refused: {error}"))
+        services.store.try_again(lease.branch, services.now(), _PATIENCE, _REFUSED)
     return None
 
 

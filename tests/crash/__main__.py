@@ -98,6 +98,7 @@ class Harness:
 @click.option("--only", "kinds", multiple=True, type=click.Choice([*map(str, KINDS)]), help="Take this kind alone.")
 @click.option("--journey", "names", multiple=True, type=click.Choice([*JOURNEYS]), help="Take this journey alone.")
 @click.option("--point", "points", multiple=True, help="Take this point alone, as it was printed.")
+@click.option("--write", default="", metavar="TEXT", help="Take writes that contain this alone, as `PUT` or `intents`.")
 @click.option("--wrong", is_flag=True, help="Spoil mergeq, so that there is something to be found.")
 @click.option("--json", "as_json", is_flag=True, help="Print {points, killed, violations}.")
 @click.option("--verbose", "-v", count=True, help="A line for each point; twice, and all that was logged.")
@@ -107,6 +108,7 @@ def main(
     kinds: tuple[str, ...],
     names: tuple[str, ...],
     points: tuple[str, ...],
+    write: str,
     wrong: bool,
     as_json: bool,
     verbose: int,
@@ -119,9 +121,10 @@ def main(
         harness = Harness(nursery, servers, report, wrong, verbose)
         for name in [*dict.fromkeys(point.journey for point in wanted)] or names or JOURNEYS:
             clean = harness.clean(JOURNEYS[name])
-            every_one = [point for point in clean.points(JOURNEYS[name]) if not kinds or str(point.kind) in kinds]
+            every_one = clean.points(JOURNEYS[name])
             report.points += len(every_one)
-            for point in wanted or every_one[offset % every :: every]:
+            some = [one for one in every_one if (not kinds or str(one.kind) in kinds) and write in clean.write(one)]
+            for point in wanted or some[offset % every :: every]:
                 if point.journey == name:
                     harness.end(JOURNEYS[name], point, clean)
     found = {"points": report.points, "killed": report.killed, "violations": report.violations}

@@ -137,6 +137,8 @@ def _rest(world: World) -> Iterator[str]:
     store, branch = world.services.store, Branch.parse(f"{REPO}:{BRANCH}")
     if not store.is_idle():
         yield "the branch is not idle"
+    if world.is_late:
+        yield f"it took {world.took:.0f} s"
     if store.intent(branch) is not None:
         yield "an intent is left"
     if marks := store.marks(branch):

@@ -86,6 +86,7 @@ JOURNEYS = {
         Journey("alone", _STAGING, _one, ((1,),)),
         Journey("batch", _STAGING, _three, ((1,), (2,), (3,))),
         Journey("red", _STAGING, _three_one_red, ((1, 2), (3,))),
+        Journey("forward", _STAGING.replace("pull-request", "fast-forward"), _behind, ((1,), (2,))),
         Journey("update", "retest: update", _behind, ((1,), (2,))),
         Journey("conflict", _STAGING, _conflicting, ((1, 2), (3,))),
     )

@@ -42,8 +42,8 @@ def test_a_journey_ends_as_it_should_whatever_is_killed_on_the_way(journey: str)
 
 
 def test_a_landing_that_was_not_written_down_before_it_was_asked_for_is_found_out() -> None:
-    found = crash("--wrong", "--point", "alone/process-at-worker-github/8/after")
+    found = crash("--wrong", "--journey", "alone", "--only", "process-at-worker-github", "--write", "PUT ")
 
-    assert found["killed"] == 1
+    assert found["killed"] == 2
     assert [one["what"] for one in found["violations"]] == ["history says 0 times that #1 landed"]
     assert found["violations"][0]["write"].startswith("PUT ")

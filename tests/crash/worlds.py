@@ -25,6 +25,7 @@ from tests.crash.processes import PATIENCE, Nursery, SharedClock, Where, keep_ti
 _LOOK = threading.Event()
 _HOOK = "http://mergeq.test"
 _BEATS = (*[60.0] * 20, *[600.0] * 12)  # seconds of virtual time between two beats; more than three hours in all
+_SOON = 1200.0  # seconds after which all is done, unless it depends on the hourly sweep
 _SILENT = 3  # beats in a row without anything to do, after which nothing more is expected
 
 
@@ -43,6 +44,7 @@ class World:
     where: Where
     plan: Plan
     before: frozenset[str] = frozenset()
+    took: float = 0.0
     _alive: dict[Part, int] = field(default_factory=dict)
 
     @property
@@ -86,7 +88,14 @@ class World:
             silent = silent + 1 if self.is_done() else 0
             if silent == _SILENT:
                 break
-        return self.clock.now() - began
+        self.took = self.clock.now() - began
+        return self.took
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it took longer than it may, though no event was lost."""
+        told = not self.without_redis and not (self.plan.point and self.plan.point.kind.part is Part.WEB)
+        return told and self.took > _SOON
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time go by, and then do what is due."""
