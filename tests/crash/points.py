@@ -23,7 +23,7 @@ _READS = re.compile(
     "ZRANGEBYSCORE|ZREVRANGEBYSCORE|ZSCORE"
 )
 _IDLE = re.compile(r"(\w+|script) (rq:workers?\b|rq:clean_registries|mergeq:(counters|spent:))")  # nobody acts on that
-_MUTATION = re.compile(rb'"query": *"\s*mutation\b')
+_MUTATION = re.compile(r'"query": *"(?:\\n|\s)*mutation (\w+)')
 _Call = Callable[..., Any]
 _TOLD = 120  # characters of what is written
 _PAUSE = threading.Event()
@@ -213,9 +213,11 @@ class Hooks:
         def send(
             request: _Call, connection: Any, method: str, url: str, body: Any = None, *more: Any, **named: Any
         ) -> Any:
-            is_query = url.endswith("/graphql") and not _MUTATION.search(_bytes(body))
             what = f"{method} {_SHA.sub('SHA', url.partition('?')[0])}"
-            if method not in {"GET", "HEAD"} and not is_query and self._begins(Server.GITHUB, what):
+            if url.endswith("/graphql"):
+                mutation = _MUTATION.search(body.decode() if isinstance(body, bytes) else str(body))
+                what = f"{what} {mutation[1]}" if mutation else ""
+            if method not in {"GET", "HEAD"} and what and self._begins(Server.GITHUB, what):
                 ends.add(id(connection))
             return request(connection, method, url, body, *more, **named)
 
@@ -279,10 +281,6 @@ def _is_alive(pid: int) -> bool:
         return (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _bytes(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else str(body or "").encode()
 
 
 def _told(command: Sequence[Any]) -> str:
