@@ -103,6 +103,7 @@ def _push(services: Services, lease: Lease, run: Run) -> HistoryRecord:
     """Create the ref of a run; one that is there already is its own, for names are given once. What GitHub refuses is
     forgotten, and what is not known is pushed again in the next turn (D6).
     """
+    services.store.look_later(lease.branch, [REFS], services.now() + _SWEEP_SECONDS)
     try:
         services.github.create_ref(lease.branch, run.ref, run.staged_sha)
     except HeldBack:
