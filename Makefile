@@ -57,12 +57,13 @@ $(VENV)/.foreign: | $(VENV)/.develop
 	  || echo "the octokit packages could not be installed: their tests are skipped"
 	@touch $@
 
-soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, other people's clients (ROUNDS=1)
+soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, every end, other people's clients (ROUNDS=1)
 	@$(BIN)/python -m pytest -q -m foreign tests/foreign $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
 	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell tests/bench $(ARGS) || exit 1; \
 	done
+	@$(BIN)/python -m tests.crash
 
 screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium
 	@$(BIN)/python -m tests.screenshots build/screenshots

@@ -134,6 +134,10 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
     attempt = _Attempt.of(intent.saved)
     index = attempt.numbers.index(intent.number) if intent.number in attempt.numbers else 0
     steps = [_Landed(Outcome.LANDED) for _ in range(index)]
+    if index and (run := attempt.run) is not None:  # in a run each is asked for on what the one before it landed as
+        tree = run.trees[attempt.skip + index - 1]
+        before = Landing(True, False, "", "", landed_sha=intent.base_sha, landed_tree=tree)
+        steps[-1] = _Landed(Outcome.LANDED, landing=before)
     try:
         if intent.after:
             steps += _pushed_or_not(services, lease, attempt, "the worker ended before the base was moved")

@@ -4,7 +4,8 @@ import gc
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
@@ -34,7 +35,9 @@ _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its o
 _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
+_REFUSED = 300.0  # the same, where GitHub refused what was to be done
 _TICK_SECONDS = 1.0
+_BEAT_SECONDS = 5.0  # between two extensions of a lease
 _DELIVERIES = "deliveries"
 _DELIVERIES_SECONDS = 600.0  # between two looks for deliveries that failed
 _AT_ONCE = 20  # branches that a webhook sends for itself, and only
@@ -116,12 +119,13 @@ def turn(name: str) -> None:
             with held(store, branch, services.now()) as lease:
                 if lease is None:
                     return
-                outcome = _act(services, lease)
-                stale = stale + 1 if outcome is Outcome.STALE else 0
-                if outcome is not None and stale < _STALE_ROUNDS:
-                    store.send([branch], services.now())
-                else:
-                    _close(services, lease)
+                with _held_on_to(services, lease):
+                    outcome = _act(services, lease)
+                    stale = stale + 1 if outcome is Outcome.STALE else 0
+                    if outcome is not None and stale < _STALE_ROUNDS:
+                        store.send([branch], services.now())
+                    else:
+                        _close(services, lease)
             if stale == _STALE_ROUNDS:
                 store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
                 return
@@ -142,6 +146,27 @@ def turn(name: str) -> None:
             services.log.exception("turn failed", branch=name)
             return
     _send_for(services, store.send([branch], services.now()))
+
+
+@contextmanager
+def _held_on_to(services: Services, lease: Lease) -> Iterator[None]:
+    """Extend a lease for as long as this process lives and works, so that nobody waits long for one that was killed."""
+    over = threading.Event()
+
+    def extend() -> None:
+        while not over.wait(_BEAT_SECONDS):
+            try:
+                services.store.extend(lease, services.now())
+            except LeaseLost:
+                return
+            except Exception as error:  # noqa: BLE001 -- as when Redis is away: a later beat may find it
+                services.log.warning("lease not extended", branch=str(lease.branch), error=type(error).__name__)
+
+    threading.Thread(target=extend, name="lease", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _act(services: Services, lease: Lease) -> Outcome | None:
@@ -168,7 +193,7 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
         services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
         pool = replace(saved.pool, untestable=error.text)
         services.store.save_pool(lease, replace(saved, pool=pool, error=f"GitHub refused: {error}"))
-        services.store.look_later(lease.branch, (), services.now() + _OUTAGE)
+        services.store.try_again(lease.branch, services.now(), _PATIENCE, _REFUSED)
     return None
 
 

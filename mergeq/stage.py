@@ -20,10 +20,11 @@ from mergeq.core.pull import Branch, Method
 from mergeq.core.queue import Landing
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
 from mergeq.github.survey import Survey
-from mergeq.store import Lease, SavedPool
+from mergeq.store import REFS, Lease, SavedPool
 from mergeq.sync import note_run, squashed_commits, target_of
 
 _SWEEP_SECONDS = 3600.0
+_LEFT_SECONDS = 600.0  # at least so long until what could not be swept is looked at again
 _HEX = frozenset("0123456789abcdef")
 SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
 _BASE_MESSAGE = "mergeq: the base alone"
@@ -106,6 +107,7 @@ def _push(services: Services, lease: Lease, run: Run) -> HistoryRecord:
     """Create the ref of a run; one that is there already is its own, for names are given once. What GitHub refuses is
     forgotten, and what is not known is pushed again in the next turn (D6).
     """
+    services.store.look_later(lease.branch, [REFS], services.now() + _SWEEP_SECONDS)
     try:
         _create_ref(services, lease.branch, run.ref, run.staged_sha)
     except HeldBack:
@@ -226,23 +228,33 @@ def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
 
 def sweep_refs(services: Services, lease: Lease) -> int:
     """Delete the staging refs of a branch that are older than `keep` and the scratch refs that are older than an hour,
-    unless their run is under way; returns how many. Looks at most once an hour. Raises Refused.
+    unless their run is under way; returns how many. Looks where that is marked, else at most once an hour, and once
+    more when the next of those that are left is old enough. Raises Refused.
 
     Only names that this branch gives are touched: its own, a dash, and twelve hexadecimal digits.
     """
     services = services.on(Purpose.STAGING)
-    branch, staging, now = lease.branch, services.config.for_branch(lease.branch).queue.staging, services.now()
-    if not services.store.begin_ref_sweep(branch, now, _SWEEP_SECONDS):
+    branch, store, now = lease.branch, services.store, services.now()
+    staging = services.config.for_branch(branch).queue.staging
+    marks = {field: one for field, one in store.marks(branch).items() if field == REFS}
+    if not store.begin_ref_sweep(branch, now, _SWEEP_SECONDS) and not marks:
         return 0
     flat = branch.name.replace("/", "-") + "-"
-    kept = {run.ref for run in services.store.runs(branch) if run.ended is None}
-    gone = 0
+    kept = {run.ref for run in store.runs(branch) if run.ended is None}
+    gone, due = 0, list[float]()
     for prefix, keep in ((staging.prefix, staging.keep), (staging.scratch_prefix, _SWEEP_SECONDS)):
         for ref, at in services.github.refs_under(branch, prefix + flat):
             tail = ref.removeprefix(prefix + flat)
-            if ref not in kept and now - at >= keep and len(tail) == 12 and set(tail) <= _HEX:
+            if len(tail) != 12 or not set(tail) <= _HEX:
+                continue
+            if ref in kept or now - at < keep:
+                due.append(max(at + keep, now + _LEFT_SECONDS))
+            else:
                 services.github.delete_ref(branch, ref)
                 gone += 1
+    store.unmark(branch, marks)
+    if due:
+        store.look_later(branch, [REFS], min(due))
     return gone
 
 
@@ -259,6 +271,7 @@ def scratch_ref(services: Services, branch: Branch, base: str, name: str, tree: 
     """
     github = services.github
     scratch = services.config.for_branch(branch).queue.staging.scratch_prefix + name
+    services.store.look_later(branch, [REFS], services.now() + _SWEEP_SECONDS)
     start = github.create_commit(branch, tree or github.tree_of(branch, base), [base], SCRATCH_MESSAGE)
     _create_ref(services, branch, scratch, start)
     yield scratch, start

@@ -19,7 +19,7 @@ from mergeq.core.queue import Retest
 from mergeq.core.reason import Reason
 from mergeq.core.status import Status
 from mergeq.github import Refused, Seen, Unreadable
-from mergeq.store import ALL, LIST, RUNS, TIP, Lease, Marked, Reading, SavedPool
+from mergeq.store import ALL, LIST, REFS, RUNS, TIP, Lease, Marked, Reading, SavedPool
 
 _OUTCOMES = {RunState.RED: Outcome.RED, **dict.fromkeys(NO_RESULT, Outcome.ABANDONED)}
 _SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
@@ -95,7 +95,7 @@ def _read_marked(services: Services, branch: Branch, marks: Mapping[str, Marked]
     in a moment.
     """
     store, repo = services.store, branch.full_repo
-    marks = {field: one for field, one in marks.items() if field != RUNS}
+    marks = {field: one for field, one in marks.items() if field not in {RUNS, REFS}}
     known = store.facts(branch)
     due = {field: one for field, one in marks.items() if not _is_no_news(known, field, one)}
     if known is not None and not due:

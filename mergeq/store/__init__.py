@@ -43,6 +43,7 @@ __all__ = [
     "ALL",
     "LEASE_SECONDS",
     "LIST",
+    "REFS",
     "RUNS",
     "TIP",
     "Away",
@@ -68,7 +69,7 @@ _Field = tuple[str, str, str, Hint | None]
 
 _P = "mergeq:"
 DIRTY = _P + "dirty"  # sorted set: branch -> when it was first marked
-MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number, ALL, TIP, LIST or RUNS -> Marked
+MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a number or ALL and the like -> Marked
 MARK = _P + "mark"  # counter of marks
 WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
@@ -119,8 +120,9 @@ SWEPT = _P + "swept-by"  # hash: search -> when its last sweep began
 
 ALL, TIP, RUNS = "all", "tip", "runs"  # fields of MARKS: a branch and all on it, its own state, its staged runs
 LIST = "list"  # the same: its own state once more, whatever events say of it
+REFS = "refs"  # the same: refs of ours that may have been left behind
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 30.0  # whoever acts extends it meanwhile, so that only what has died or hangs lets it run out
 _DELIVERY_SECONDS = 4 * 86400.0
 _HISTORY_LIMIT = 100_000
 _POOLS_AT_ONCE = 32  # some hundred kilobytes each time, where a pool has some ten pull requests

@@ -1,18 +1,20 @@
 """From a sweep to a landing, or to the reason why not: real Redis, a real RQ worker, HTTP and git."""
 
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from mergeq import execute, jobs, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
-from mergeq.sandbox import Sandbox
+from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Pull, Restrictions
-from mergeq.store import ALL, Intent, Lease, SavedPool
+from mergeq.store import ALL, LEASE_SECONDS, Intent, Lease, SavedPool, held
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 
 MAIN = Branch("acme", "rocket", "main")
@@ -348,6 +350,25 @@ def test_a_landing_that_was_never_sent_is_closed_and_then_done(github: Sandbox, 
 
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.STALE]
     assert pull.merged
+
+
+def test_a_worker_holds_on_to_its_branch_for_as_long_as_it_is_at_it(
+    mergeq: Mergeq, clock: ManualClock, clean_redis: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mergeq.store.send([MAIN], clock.now())
+    monkeypatch.setattr(jobs, "_BEAT_SECONDS", 0.01)
+
+    with held(mergeq.store, MAIN, clock.now()) as lease:
+        assert lease is not None
+        clock.advance(LEASE_SECONDS - 1)
+        with jobs._held_on_to(mergeq.services, lease):
+            for _ in range(1000):
+                if clean_redis.zscore("mergeq:working", str(MAIN)) == clock.now() + LEASE_SECONDS:
+                    break
+                threading.Event().wait(0.01)
+
+        assert mergeq.store.overdue(clock.now() + LEASE_SECONDS - 1, patience=0.0) == []
+        assert mergeq.store.overdue(clock.now() + LEASE_SECONDS, patience=0.0) == [MAIN]
 
 
 def test_a_branch_that_cannot_be_read_keeps_its_page_and_says_so(github: Sandbox, mergeq: Mergeq) -> None:

@@ -329,6 +329,36 @@ def test_refs_that_were_left_behind_are_swept_and_no_others(
     assert staging_refs(github) == ["mergeq/mine", "mergeq/other-0123456789ab"]
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["before the ref was made", "after it was made"])
+def test_what_may_not_have_been_pushed_to_be_tested_is_staged_again(
+    github: Sandbox, mergeq: Mergeq, made: bool
+) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    github.world.faults.add("http.reset", route="POST /repos/{owner}/{repo}/git/refs", after=1, args={"handled": made})
+
+    work(github, mergeq, 5)
+
+    assert pull.merged
+    assert mergeq.history()[0].outcome is Outcome.LANDED
+
+
+def test_the_ref_of_what_has_landed_is_swept_though_nothing_happens_on_its_branch_any_more(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    work(github, mergeq, 3)
+    tested = staging_refs(github)
+
+    clock.advance(25 * 3600)
+    work(github, mergeq, 2)
+
+    assert pull.merged
+    assert len(tested) == 1
+    assert staging_refs(github) == []
+
+
 def test_lgtm_does_not_count_for_a_commit_that_was_known_elsewhere_and_pushed_after_it(
     github: Sandbox, mergeq: Mergeq, clock: ManualClock
 ) -> None:
