@@ -34,13 +34,13 @@ def tell(services: Services, lease: Lease) -> None:
     HeldBack.
 
     What fails is logged, kept with the run, and tried again: a run that CI was not told of is never held to be
-    ignored by it. Its time begins when CI was told. One whose ref was never pushed, or is gone, is not told of.
+    ignored by it. Its time begins when CI was told.
     """
     services = services.on(Purpose.STAGING)
     trigger = services.config.for_branch(lease.branch).queue.staging.trigger
     for run in services.store.runs(lease.branch):
         is_due = services.now() >= run.told.at + _pause(run.told)
-        if run.ended is None and run.ref and not run.on_head and not run.told.is_done:
+        if run.ended is None and run.ref and run.is_pushed and not run.on_head and not run.told.is_done:
             if trigger.kind is not TriggerKind.PUSH and is_due:
                 _tell(services, lease, run, trigger)
             elif trigger.kind is TriggerKind.PUSH and run.told.tries:
@@ -50,9 +50,6 @@ def tell(services: Services, lease: Lease) -> None:
 def _tell(services: Services, lease: Lease, run: Run, trigger: Trigger) -> None:
     services.store.extend(lease, services.now())
     why = _sent(services, lease.branch, run, trigger)
-    if why is None:
-        services.store.save_run(lease, replace(run, told=Told()))
-        return
     told = Told(services.now(), run.told.tries + 1, why)
     services.store.count("mergeq_triggers_total", kind=trigger.kind.value, result="failed" if why else "sent")
     if why:
@@ -68,16 +65,14 @@ def _pause(told: Told) -> float:
     return min(_SOON * 2.0 ** (told.tries - 1), _AT_MOST) if told.tries else 0.0
 
 
-def _sent(services: Services, branch: Branch, run: Run, trigger: Trigger) -> str | None:
-    """Tell CI of one run; what went wrong, empty when nothing did, None where its ref is not there. Raises HeldBack."""
-    try:
-        if services.github.tip(branch, run.ref) != run.staged_sha:
-            return None
-        if trigger.kind is TriggerKind.REPOSITORY_DISPATCH:
+def _sent(services: Services, branch: Branch, run: Run, trigger: Trigger) -> str:
+    """Tell CI of one run; what went wrong, empty when nothing did. Raises HeldBack."""
+    if trigger.kind is TriggerKind.REPOSITORY_DISPATCH:
+        try:
             services.github.dispatch(branch, trigger.event_type, payload(branch, run))
-            return ""
-    except Refused as error:
-        return f"GitHub answered {error}"
+        except Refused as error:
+            return f"GitHub did not take the dispatch: {error}"
+        return ""
     if not (secret := services.settings.secrets.get(trigger.secret_env)):
         return f"{trigger.secret_env} is not set"
     body = json.dumps(payload(branch, run), sort_keys=True).encode()

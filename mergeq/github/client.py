@@ -61,6 +61,7 @@ _NOES = {
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
     "INSUFFICIENT_SCOPES": HTTPStatus.FORBIDDEN,
     "NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "STALE_DATA": HTTPStatus.CONFLICT,
     "UNPROCESSABLE": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 """How a mutation is refused, by the type of its error, and what REST would answer."""
@@ -575,15 +576,9 @@ class GitHub:
         """
         variables = {"repository": node, "ref": f"refs/heads/{branch.name}", "before": before, "after": after}
         try:
-            self._execute(_Asked(documents.PUSH, variables), branch.org, kind=Kind.WRITE)
-        except NoCredentials as error:
-            return MergeAnswer(MergeVerdict.REFUSED, str(error))
-        except TransportQueryError as error:
-            return merging.push_refusal(_types(error), _said(error))
-        except TransportServerError as error:
-            return merging.push_refusal((), f"GitHub answered {error.code} {self._local.text}".rstrip())
-        except (TransportError, requests.RequestException) as error:
-            return merging.push_refusal((), f"the connection to GitHub broke ({type(error).__name__})")
+            self._mutate(documents.PUSH, variables, branch.org)
+        except Refused as error:
+            return merging.push_refusal(error.status, error.text)
         return MergeAnswer(MergeVerdict.MERGED, "", after)
 
     def say_once(self, branch: Branch, number: int, body: str, since: float) -> None:
@@ -633,8 +628,7 @@ class GitHub:
                 return None
             raise
         if not done:
-            if (tip := self.tip(branch, name)) is None:
-                raise Refused(HTTPStatus.NOT_FOUND, f"{name} is gone")
+            tip = self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"]
             return tip, self.tree_of(branch, tip)
         return done["sha"], done["commit"]["tree"]["sha"]
 
@@ -657,15 +651,6 @@ class GitHub:
     def tree_of(self, branch: Branch, sha: str) -> str:
         """The tree of a commit. Raises Refused."""
         return str(self._commit(branch, sha)["tree"]["sha"])
-
-    def tip(self, branch: Branch, name: str) -> str | None:
-        """Where a branch of the same repository is; None when there is none of that name. Raises Refused."""
-        try:
-            return str(self._get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")["object"]["sha"])
-        except Refused as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
 
     def parents_of(self, branch: Branch, sha: str) -> tuple[str, ...]:
         """The parents of a commit, in order. Raises Refused."""
@@ -903,7 +888,7 @@ class GitHub:
                 return cast("dict[str, Any]", error.data)
             raise Refused(min(_NOES.get(kind, 0) for kind in _types(error)), _said(error)) from None
         except TransportServerError as error:
-            raise Refused(error.code or 0, self._local.text or f"GitHub answered {error.code}") from None
+            raise Refused(error.code or 0, f"GitHub answered {error.code} {self._local.text}".rstrip()) from None
         except (TransportError, requests.RequestException) as error:
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
 

@@ -2,7 +2,7 @@
 request", REST pages on pull requests). The message decides, never the status alone (Q6, Q13).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -124,14 +124,14 @@ def refusal(status: int, text: str) -> MergeAnswer:
     return MergeAnswer(MergeVerdict.REFUSED, text, refusal=tides)
 
 
-def push_refusal(types: Collection[str], text: str) -> MergeAnswer:
-    """The meaning of an answer to moving a base (GraphQL, "updateRefs") that is not a success. Errors of no type say
-    nothing of what was done (Q5), nor does what is no answer; every other error means that nothing was.
+def push_refusal(status: int, text: str) -> MergeAnswer:
+    """The meaning of an answer to moving a base (GraphQL, "updateRefs") that is not a success: UNKNOWN without a
+    `status` of a refusal (Q5), else nothing was done.
 
     RACED: the base is not where it was, or GitHub says so (Q54). REFUSED: a rule or a right is against it.
     """
     said = text.lower()
-    if not types or types == {""}:
+    if status == 0 or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return MergeAnswer(MergeVerdict.UNKNOWN, text)
     if any(words in said for words in _MOVED):
         return MergeAnswer(MergeVerdict.RACED, text, refusal=MergeRefusal.BASE_CHANGED)
