@@ -89,8 +89,9 @@ class _Attempt:
         return [standing.pull.number for standing in self.chosen]
 
     @property
-    def staged_sha(self) -> str:
-        return self.run.staged_sha if self.run else ""
+    def top(self) -> str:
+        """The commit that was made for the last; what has tested its tree may have been another."""
+        return self.run.commits[-1] if self.run and self.run.commits else ""
 
     def depth(self, index: int) -> int:
         """How many commits one of the chosen adds to the base's first-parent line."""
@@ -204,7 +205,7 @@ def _choice(
     if declined is not None and declined.protection == protection:
         against.append(f"GitHub refused it under these rules: {declined.text}")
     if run is not None and not against and queue.landing is not Wanted.PULL_REQUEST:
-        staged = Staged(run.staged_sha, attempt.onto, run.contexts)
+        staged = Staged(attempt.top, attempt.onto, run.contexts)
         if seen is not None:
             staged = _looked_up(services, branch, staged, seen)
         else:
@@ -241,10 +242,10 @@ def _push(services: Services, lease: Lease, attempt: _Attempt) -> tuple[Choice, 
             if choice.way is not Way.FAST_FORWARD:
                 return choice, []
             if name.lower() in {required.lower() for required, _ in seen.protection.required}:
-                services.github.set_status(branch, attempt.staged_sha, name, _GREEN, "")
+                services.github.set_status(branch, attempt.top, name, _GREEN, "")
             services.store.extend(lease, services.now())
             services.store.intend(lease, _intent_to_push(services, attempt, seen.base_sha, choice))
-            answer = services.github.push(branch, seen.node, before=seen.base_sha, after=attempt.staged_sha)
+            answer = services.github.push(branch, seen.node, before=seen.base_sha, after=attempt.top)
         except HeldBack:
             services.store.withdraw(lease)
             raise
@@ -266,7 +267,7 @@ def _push(services: Services, lease: Lease, attempt: _Attempt) -> tuple[Choice, 
 def _intent_to_push(services: Services, attempt: _Attempt, base_sha: str, choice: Choice) -> Intent:
     first, now = attempt.chosen[0], services.now()
     number, head = first.pull.number, first.pull.head_sha
-    return Intent(attempt.saved, number, head, Method.MERGE, base_sha, now, attempt.staged_sha, str(choice))
+    return Intent(attempt.saved, number, head, Method.MERGE, base_sha, now, attempt.top, str(choice))
 
 
 def _pushed_or_not(
@@ -276,7 +277,7 @@ def _pushed_or_not(
     it is seen, and where GitHub said so (`is_sure`) though it is not seen (Q12). Raises Unreadable when they do not
     agree.
     """
-    branch, base, after = lease.branch, attempt.saved.pool.base_sha, attempt.staged_sha
+    branch, base, after = lease.branch, attempt.saved.pool.base_sha, attempt.top
     label = services.config.blocker_label
     reads: list[Landing] = []
     agreed = 0
@@ -305,9 +306,9 @@ def _pushed(services: Services, lease: Lease, attempt: _Attempt, reads: Sequence
     """All that was chosen is on the base, by one push; what GitHub was seen to know of it need not be read again."""
     repo, known = lease.branch.full_repo, reads[0].state
     merged = [Reading(repo, number, None) for number, read in zip(attempt.numbers, reads, strict=True) if read.merged]
-    services.store.keep(merged, [known] if known and known.base_sha == attempt.staged_sha else [], at)
+    services.store.keep(merged, [known] if known and known.base_sha == attempt.top else [], at)
     base = attempt.saved.pool.base_sha  # which the push was bound to, and the staged commit is made on
-    landings = [replace(read, landed_sha=attempt.staged_sha, line=(base,)) for read in reads]
+    landings = [replace(read, landed_sha=attempt.top, line=(base,)) for read in reads]
     last = _compare(services, lease, landings[-1], attempt, len(landings) - 1, base)
     return [*(_Landed(Outcome.LANDED, landing=one) for one in landings[:-1]), last]
 

@@ -1,4 +1,4 @@
-"""Which way tested content reaches the base, and why (D5): the base is moved to the very commit that was tested, or its
+"""Which way tested content reaches the base, and why (D5): the base is moved to the very commit that was staged, or its
 members are merged one by one. What stands against the first is told in full.
 """
 
@@ -51,7 +51,7 @@ def choose(wanted: Landing, obstacles: Sequence[str]) -> Choice:
     if wanted is Landing.PULL_REQUEST:
         return Choice(Way.PULL_REQUEST, "`landing: pull-request` is configured")
     if not obstacles:
-        return Choice(Way.FAST_FORWARD, "no rule keeps the tested commit itself from being pushed")
+        return Choice(Way.FAST_FORWARD, "no rule keeps the staged commit itself from being pushed")
     way = Way.PULL_REQUEST if wanted is Landing.AUTO else None
     return Choice(way, "; ".join(obstacles))
 
@@ -95,6 +95,7 @@ def obstacles_of(staged: Staged, tip: str, protection: Protection, ours: str) ->
         slug for name, slugs in protection.pins.items() if name.lower() == ours.lower() for slug in slugs.split(",")
     }
     told = (
+        (not staged.sha, "no commit of its own was made"),
         (staged.onto != tip, f"it was staged on {staged.onto[:7] or 'another commit'}, not on the tip {tip[:7]}"),
         (staged.contexts is None and wanted, f"the contexts of {staged.sha[:7]} could not be read"),
         (bad, f"GitHub requires on what is pushed what {staged.sha[:7]} does not have: {lacking}"),

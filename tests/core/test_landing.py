@@ -129,6 +129,7 @@ def test_our_own_context_is_posted_by_us_and_no_obstacle_unless_it_is_anothers()
     ("staged", "said"),
     [
         (replace(FINE, onto="a" * 40), "it was staged on aaaaaaa, not on the tip bbbbbbb"),
+        (replace(FINE, sha=""), "no commit of its own was made"),
         (replace(FINE, onto=""), "it was staged on another commit, not on the tip bbbbbbb"),
         (
             replace(FINE, unsigned=("1" * 40, "2" * 40, "3" * 40, "4" * 40)),

@@ -13,6 +13,7 @@ from tests.conftest import CONFIG, READY, Mergeq
 
 REQUIRED = CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [ci/test]}\n  merge_method:")
 STAGED = REQUIRED + "mergeq: {queue: {retest: staging}}\n"
+MERGED = REQUIRED + "mergeq: {queue: {retest: staging, landing: pull-request}}\n"
 UPDATED = REQUIRED + "mergeq: {queue: {retest: update}}\n"
 
 

@@ -242,22 +242,6 @@ def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str
     assert line == f"config.yaml:3:{setting.index(':') + 7}: mergeq.queue.{says}"
 
 
-@pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        (
-            "landing: fast-forward",
-            "landing: 'fast-forward' is not available in this version; choose auto, or pull-request",
-        ),
-    ],
-)
-def test_what_asks_for_more_safety_than_there_is_is_refused(refused: Refuse, setting: str, says: str) -> None:
-    """D8."""
-    (line,) = refused(f"mergeq:\n  queue:\n    {setting}\n")
-
-    assert line == f"config.yaml:3:{setting.index(':') + 7}: mergeq.queue.{says}"
-
-
 def test_a_default_that_is_written_out_is_no_matter(warned: Refuse) -> None:
     text = "mergeq: {queue: {update_method: merge, overtake: [], landings_per_cycle: 1, settle: 0m, retest: head}}\n"
 

@@ -11,17 +11,16 @@ from mergeq import execute, sync
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.landing import Way
 from mergeq.core.pull import Branch, Method
-from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox import ManualClock, Sandbox, refs
+from mergeq.sandbox.records import Pull, Restrictions
 from mergeq.store import ALL, Intent, Lease, SavedPool
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import REQUIRED, STAGED, read, ready, reasons, status_of, warned, work
+from tests.shell.quirky import MERGED, REQUIRED, STAGED, read, ready, reasons, status_of, warned, work
 from tests.shell.test_rulesets import by_pull
 
 MAIN = Branch("acme", "rocket", "main")
 ONLY_BY_PUSH = REQUIRED + "mergeq: {queue: {retest: staging, landing: fast-forward}}\n"
-BY_PULL = REQUIRED + "mergeq: {queue: {retest: staging, landing: pull-request}}\n"
 BETWEEN = 2  # requests after the decision to push: the last look and the rules of the branch; the next is the push
 
 
@@ -44,8 +43,14 @@ def landed(mergeq: Mergeq) -> HistoryRecord:
     return next(record for record in mergeq.history() if record.landed_sha)
 
 
+def move_on(github: Sandbox) -> None:
+    """Have heads lack the tip of the base, so that no result of theirs is one of what would land."""
+    github.world.push("acme/rocket", "main", {f"after-{tip(github)[:7]}.txt": "x\n"})
+
+
 def decided(github: Sandbox, mergeq: Mergeq) -> tuple[Lease, SavedPool]:
     """What is to land now that everything staged is green, with the lease of its branch; nothing is landed yet."""
+    move_on(github)
     mergeq.sweep_and_work()
     github.settle()
     mergeq.store.mark_parts([MAIN], [ALL], mergeq.services.now())
@@ -64,7 +69,7 @@ def test_what_was_tested_together_lands_by_one_push_as_the_very_commit(github: S
     assert (record.outcome, record.landed_sha, tip(github)) == (Outcome.LANDED, staged, staged)
     assert [target.number for target in record.targets] == [1, 2, 3]
     assert record.tested_tree == record.landed_tree == github.world.repo("acme/rocket").git.commit(staged).tree
-    assert record.way == "fast-forward: no rule keeps the tested commit itself from being pushed"
+    assert record.way == "fast-forward: no rule keeps the staged commit itself from being pushed"
     assert all(pull.merged for pull in pulls)
     assert mergeq.store.unnoticed(MAIN) == {}
 
@@ -72,6 +77,7 @@ def test_what_was_tested_together_lands_by_one_push_as_the_very_commit(github: S
 def test_the_way_and_its_reason_are_shown_before_and_after(github: Sandbox, mergeq: Mergeq) -> None:
     ready(github)
     github.world.add_ruleset("acme/rocket", rules=[by_pull()])
+    move_on(github)
     mergeq.sweep_and_work()
     before = read(mergeq)
     github.settle()
@@ -89,8 +95,9 @@ def test_the_way_and_its_reason_are_shown_before_and_after(github: Sandbox, merg
 def test_pull_requests_are_merged_one_by_one_where_that_is_asked_for(
     github: Sandbox, start_mergeq: Callable[..., Mergeq]
 ) -> None:
-    mergeq = start_mergeq(BY_PULL)
+    mergeq = start_mergeq(MERGED)
     pulls = [ready(github, f"Part {n}") for n in range(2)]
+    move_on(github)
 
     work(github, mergeq, 2)
 
@@ -169,6 +176,7 @@ def test_a_refusal_falls_back_and_is_remembered_until_protection_changes(
     asked = quirk.requests("graphql:Push")
     github.world.protect("acme/rocket", "main", required_contexts=["ci/test"])
     third = ready(github, "Third")
+    move_on(github)
     work(github, mergeq, 3)
 
     said = "pull-request: GitHub refused it under these rules: Reference update failed"
@@ -320,6 +328,7 @@ def test_what_github_does_not_mark_as_merged_is_told_so_once_and_closed(
 ) -> None:
     pull, other = ready(github, "First"), ready(github, "Second")
     quirk.on("detect.merge_never", pr=pull.number, times=None)
+    move_on(github)
 
     work(github, mergeq, 2)
     landed, waiting = tip(github), status_of(github, pull)
@@ -337,6 +346,7 @@ def test_what_github_does_not_mark_as_merged_is_told_so_once_and_closed(
 def test_what_github_marks_late_is_left_alone(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pull = ready(github)
     quirk.on("detect.merge_delay", pr=pull.number, ms=40_000)
+    move_on(github)
 
     work(github, mergeq, 5)
 
@@ -350,6 +360,7 @@ def test_a_worker_that_died_between_comment_and_close_says_it_once(
 ) -> None:
     pull = ready(github)
     quirk.on("detect.merge_never", pr=pull.number, times=None)
+    move_on(github)
     work(github, mergeq, 2)
     known = mergeq.store.unnoticed(MAIN)
     clock.advance(100)
@@ -371,6 +382,7 @@ def test_what_is_pushed_to_after_it_landed_is_a_pull_request_again(
 ) -> None:
     pull = ready(github)
     quirk.on("detect.merge_never", pr=pull.number, times=1)
+    move_on(github)
     work(github, mergeq, 2)
 
     github.world.push_to_pull(pull, {"more.txt": "x\n"})
@@ -387,6 +399,7 @@ def test_the_landed_commit_is_the_one_that_we_pushed_whatever_github_calls_it(
 ) -> None:
     quirk.shown_by("graphql:Landing")
     pulls = [ready(github, f"Part {n}") for n in range(2)]
+    move_on(github)
 
     work(github, mergeq, 2)
 
@@ -445,6 +458,7 @@ def test_our_own_context_is_posted_to_the_staged_commit_where_github_requires_it
     github.world.users.set_role("mergeq-bot", "write")
     github.world.protect("acme/rocket", "main", required_contexts=["tide", "ci/test"])
     pull = ready(github)
+    move_on(github)
 
     work(github, mergeq, 2)
 
@@ -462,6 +476,7 @@ def test_a_context_that_heads_alone_have_and_github_requires_lets_pull_requests_
     github.world.protect("acme/rocket", "main", required_contexts=["dco", "ci/test"])
     pull = ready(github)
     github.world.set_status("acme/rocket", pull.head_sha, context="dco")
+    move_on(github)
 
     work(github, mergeq, 3)
 
@@ -470,22 +485,30 @@ def test_a_context_that_heads_alone_have_and_github_requires_lets_pull_requests_
     assert quirk.requests("graphql:Push") == 0
 
 
-def test_a_strict_branch_takes_what_was_staged_on_its_tip(github: Sandbox, mergeq: Mergeq) -> None:
+@pytest.mark.quirk("Q48")
+def test_signatures_are_asked_of_every_commit_that_a_push_brings(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
+    """What is staged GitHub signs; what people pushed, they have to."""
+    quirk.on("policy.signatures")
+    unsigned, repo = ready(github, "Unsigned"), github.world.repo("acme/rocket")
+    github.world.create_ref("acme/rocket", "refs/heads/signed", tip(github))
+    refs.commit_on(github.world, repo, "signed", {"a.txt": "x\n"}, "Sign", "ana", expected=tip(github))
+    signed = ready(github, "Signed", head="signed", files=None)
+
+    work(github, mergeq, 5)
+
+    assert (unsigned.is_open, signed.merged) == (True, True)
+    assert landed(mergeq).way.partition(":")[0] == "fast-forward"
+    (said,) = {text for text in reasons(mergeq, unsigned) if "signatures" in text}
+    assert said.endswith(f"commits must have verified signatures, and {unsigned.head_sha[:7]} has none")
+
+
+@pytest.mark.parametrize("named", [Restrictions(users=("mergeq-bot",)), Restrictions(teams=("release",))])
+def test_pushes_restricted_to_us_by_name_or_by_team_are_ours(
+    github: Sandbox, mergeq: Mergeq, named: Restrictions
+) -> None:
+    github.world.protect("acme/rocket", "main", restrictions=named)
     github.world.users.set_role("mergeq-bot", "write")
-    github.world.protect("acme/rocket", "main", required_contexts=["ci/test"], strict=True)
-    pulls = [ready(github, f"Part {n}") for n in range(2)]
-
-    work(github, mergeq, 2)
-
-    assert all(pull.merged for pull in pulls)
-    assert landed(mergeq).way.startswith("fast-forward: ")
-
-
-def test_pushes_restricted_to_us_by_name_or_by_team_are_ours(github: Sandbox, mergeq: Mergeq) -> None:
-    rule = github.world.protect("acme/rocket", "main")
-    named = replace(rule, restrictions=replace(rule.forcers, users=("mergeq-bot",)))
-    github.world.users.set_role("mergeq-bot", "write")
-    github.world.repo("acme/rocket").protections["main"] = named
+    github.world.users.join_team("acme/release", "mergeq-bot")
     pull = ready(github)
 
     work(github, mergeq, 2)
@@ -497,7 +520,7 @@ def test_the_beginning_of_a_run_that_landed_was_not_tested_and_its_base_is_doubt
     github: Sandbox, start_mergeq: Callable[..., Mergeq]
 ) -> None:
     """D22."""
-    mergeq = start_mergeq(BY_PULL)
+    mergeq = start_mergeq(MERGED)
     pulls = [ready(github, f"Part {n}") for n in range(3)]
     lease, saved = decided(github, mergeq)
     body = {"id": "merge.base_modified", "match": {"repo": "acme/rocket", "pr": 3}, "times": 3}
@@ -517,7 +540,7 @@ def test_the_beginning_of_a_run_that_landed_was_not_tested_and_its_base_is_doubt
 def test_the_first_of_a_batch_that_was_green_alone_too_was_tested(
     github: Sandbox, start_mergeq: Callable[..., Mergeq]
 ) -> None:
-    mergeq = start_mergeq(BY_PULL)
+    mergeq = start_mergeq(MERGED)
     pulls = [ready(github, f"Part {n}") for n in range(2)]
     lease, saved = decided(github, mergeq)
     body = {"id": "merge.base_modified", "match": {"repo": "acme/rocket", "pr": 2}, "times": 3}
@@ -539,11 +562,8 @@ def test_the_rest_of_a_run_lands_by_push_where_its_beginning_landed_as_staged(gi
     pulls = [ready(github, f"Part {n}") for n in range(3)]
     lease, saved = decided(github, mergeq)
     run = next(one for one in saved.runs if one.id == saved.run)
-    git = github.world.repo("acme/rocket").git
-    second = git.commit(run.staged_sha).parents[0]
-    first = git.commit(second).parents[0]
+    first = run.commits[0]
     github.world.update_ref("acme/rocket", "refs/heads/main", first)
-    run = replace(run, commits=(first, second, run.staged_sha))
     rest = replace(saved, targets=(2, 3), runs=(run,), pool=replace(saved.pool, base_sha=first, base_tree=run.trees[0]))
 
     record = execute.land(mergeq.services, lease, rest)
@@ -559,10 +579,7 @@ def test_the_rest_of_a_run_is_merged_where_its_beginning_landed_as_another_commi
     pulls = [ready(github, f"Part {n}") for n in range(3)]
     lease, saved = decided(github, mergeq)
     run = next(one for one in saved.runs if one.id == saved.run)
-    git = github.world.repo("acme/rocket").git
-    second = git.commit(run.staged_sha).parents[0]
     github.world.merge_pull(pulls[0], method="merge", by="mergeq-bot")
-    run = replace(run, commits=(git.commit(second).parents[0], second, run.staged_sha))
     now_at = replace(saved.pool, base_sha=tip(github), base_tree=run.trees[0])
     rest = replace(saved, targets=(2, 3), runs=(run,), pool=now_at)
 

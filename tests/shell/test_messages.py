@@ -1,6 +1,7 @@
 """The messages of what lands, and the links of statuses, as GitHub has them in the end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
@@ -30,6 +31,11 @@ def open_pull(github: Sandbox, *labels: str, **changes: object) -> Pull:
     pull = github.world.open_pull("acme/rocket", labels=(*READY, *labels), **{**asked, **changes})  # type: ignore[arg-type]
     github.settle()
     return pull
+
+
+def move_on(github: Sandbox) -> None:
+    """Have heads lack the tip of the base, so that what would land is made to be tested."""
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
 
 
 def message_of(github: Sandbox, sha: str | None) -> str:
@@ -119,6 +125,7 @@ def test_a_staged_commit_says_what_will_land(
     """D4."""
     commits = [{"fins.txt": "four\n"}, {"paint.txt": "red\n"}]
     pull = open_pull(github, *filter(None, [label]), commits=commits)
+    move_on(github)
     mergeq = start_mergeq(CONFIG + templates + STAGING)
     mergeq.sweep_and_work()
     (said,) = staged(github)
@@ -130,11 +137,54 @@ def test_a_staged_commit_says_what_will_land(
     assert said.startswith("Add fins (#1) (skip ci)" if templates else ("Add fins (#1)" if label else "Merge pull"))
 
 
+@pytest.mark.parametrize("landing", ["fast-forward", "pull-request"])
+@pytest.mark.parametrize(
+    ("templates", "title", "message", "said"),
+    [
+        (TEMPLATES, "MERGE_MESSAGE", "PR_TITLE", SAID),
+        ("", "MERGE_MESSAGE", "PR_TITLE", "Merge pull request #1 from acme/ana-patch-1\n\nAdd fins"),
+        ("", "PR_TITLE", "PR_BODY", "Add fins (#1)\n\nFour of them."),
+        ("", "PR_TITLE", "BLANK", "Add fins (#1)"),
+        (
+            "  merge_commit_template: {acme: {title: '{{ .GitHub.Milestone.Title }}', body: '#{{ .Number }}'}}\n",
+            "PR_TITLE",
+            "PR_BODY",
+            "Add fins (#1)\n\n#1",
+        ),
+    ],
+    ids=["templates", "by default", "title and body", "title alone", "a template that fails"],
+)
+def test_what_lands_says_the_same_whichever_way_it_lands(
+    github: Sandbox,
+    start_mergeq: Callable[..., Mergeq],
+    landing: str,
+    templates: str,
+    title: str,
+    message: str,
+    said: str,
+) -> None:
+    """T1.44-T1.47: a merge names nobody who wrote it too, as GitHub's own does not."""
+    repo = github.world.repo("acme/rocket")
+    repo.settings = replace(repo.settings, merge_commit_title=title, merge_commit_message=message)
+    pull = open_pull(github)
+    move_on(github)
+    mergeq = start_mergeq(CONFIG + templates + STAGING.replace("staging, ", f"staging, landing: {landing}, "))
+    mergeq.sweep_and_work()
+    github.settle()
+
+    mergeq.sweep_and_work()
+
+    assert pull.merged
+    assert mergeq.history()[0].way.partition(":")[0] == landing
+    assert message_of(github, repo.git.tip("main")) == said
+
+
 def test_a_staged_rebase_keeps_its_messages_but_not_what_silences_ci(
     github: Sandbox, start_mergeq: Callable[..., Mergeq]
 ) -> None:
     pull = open_pull(github, "tide/rebase", title="Add fins [skip ci]")
     github.world.push_to_pull(pull, {"paint.txt": "red\n"}, message="Paint them")
+    move_on(github)
     github.settle()
 
     start_mergeq(CONFIG + STAGING).sweep_and_work()

@@ -12,7 +12,7 @@ from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.store import ALL
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, ready, work
+from tests.shell.quirky import STAGED, ready, status_of, work
 
 MAIN = Branch("acme", "rocket", "main")
 
@@ -68,7 +68,7 @@ def test_a_push_to_the_base_has_what_was_staged_tested_again_on_it(
 
 
 @pytest.mark.quirk("Q51")
-def test_a_branch_that_only_others_may_push_to_is_asked_once_for_all(
+def test_a_branch_that_only_others_may_push_to_is_not_asked_and_says_who_may(
     github: Sandbox, mergeq: Mergeq, quirk: Quirk
 ) -> None:
     pulls = [ready(github, "One"), ready(github, "Two")]
@@ -78,8 +78,8 @@ def test_a_branch_that_only_others_may_push_to_is_asked_once_for_all(
     mergeq.sweep_and_work()
 
     assert [pull.is_open for pull in pulls] == [True, True]
-    assert quirk.requests("{pull_number}/merge") == 1
-    assert "not authorized to push" in mergeq.history()[0].err
+    assert quirk.requests("{pull_number}/merge") == 0
+    assert status_of(github, pulls[1]) == "Not mergeable. Only queue[bot] may push to the branch."
 
 
 @pytest.mark.parametrize(

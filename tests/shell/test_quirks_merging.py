@@ -11,7 +11,7 @@ from mergeq.core.history import Outcome
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, foreign, read, ready, reasons, status_of, warned
+from tests.shell.quirky import MERGED, STAGED, foreign, read, ready, reasons, status_of, warned
 
 
 def outcomes(mergeq: Mergeq) -> list[str]:
@@ -55,7 +55,7 @@ def test_base_was_modified_without_end_holds_up_that_pull_request_alone(
 def test_a_push_between_the_last_look_and_the_merge_is_found_out_where_content_was_tested(
     github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
 ) -> None:
-    mergeq = start_mergeq(STAGED)
+    mergeq = start_mergeq(MERGED)
     quirk.on("merge.race_push")
     first, second = ready(github, "First"), ready(github, "Second")
 
@@ -233,7 +233,7 @@ def test_what_is_staged_is_built_from_the_base_and_the_head_never_from_a_stale_t
 
 @pytest.mark.quirk("Q78")
 def test_a_wrong_tree_halts_the_branch(github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk) -> None:
-    mergeq = start_mergeq(STAGED)
+    mergeq = start_mergeq(MERGED)
     quirk.on("merge.wrong_tree")
     first, second = ready(github, "First"), ready(github, "Second")
 

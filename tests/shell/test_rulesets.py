@@ -137,7 +137,7 @@ def test_the_states_of_many_branches_are_read_in_one_call(github: Sandbox, merge
     read = {branch: look and look.state.protection for branch, look in states.items()}
 
     assert read == {
-        rocket: Protection(required=(("lint", None), ("e2e", None)), reviews=True, up_to_date=True),
+        rocket: Protection(required=(("lint", None), ("e2e", None)), reviews=True, up_to_date=True, by_pull=True),
         launchpad: Protection(linear_history=True),
         tower: Protection(),
         gone: None,

@@ -285,7 +285,7 @@ def test_a_check_run_that_is_not_completed_is_pending(status: str | None, conclu
 def test_a_check_run_is_read_with_its_app_and_its_place_in_time() -> None:
     """D18."""
     assert parse.contexts(rollup(check_node()), HEAD) == (
-        Context("build", Result.SUCCESS, "github-actions", 1767323045.0, 77, "", "https://ci.test/2"),
+        Context("build", Result.SUCCESS, "github-actions", 1767323045.0, 77, "", "https://ci.test/2", "success"),
     )
 
 
@@ -304,7 +304,7 @@ def test_a_check_run_of_an_unknown_app_is_still_a_check_run(changes: dict[str, A
 def test_a_check_run_may_lack_what_is_only_for_show() -> None:
     found = parse.contexts(rollup(check_node(startedAt=None, databaseId=None, detailsUrl=None)), HEAD)
 
-    assert found == (Context("build", Result.SUCCESS, "github-actions"),)
+    assert found == (Context("build", Result.SUCCESS, "github-actions", conclusion="success"),)
 
 
 def test_a_status_may_lack_what_is_only_for_show() -> None:
@@ -375,6 +375,8 @@ def test_rules_that_could_not_all_be_read_are_not_taken_for_all() -> None:
         ("LOCK_BRANCH", Protection(is_locked=True)),
         ("REQUIRED_SIGNATURES", Protection(signatures=True)),
         ("NON_FAST_FORWARD", Protection()),
+        ("UPDATE", Protection(no_updates=True)),
+        ("MERGE_QUEUE", Protection(by_pull=True)),
         ("CODE_SCANNING", Protection(unjudged=("code scanning",))),
         ("A_RULE_THAT_IS_NOT_KNOWN_YET", Protection(unjudged=("a rule that is not known yet",))),
     ],
