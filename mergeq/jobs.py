@@ -166,7 +166,9 @@ def _act(services: Services, lease: Lease) -> Outcome | None:
             return _ended(services, saved, execute.land(services, lease, saved).outcome)
     except Refused as error:
         services.log.warning("not carried out", branch=str(lease.branch), action=saved.action, error=str(error))
-        services.store.save_pool(lease, replace(saved, error=f"GitHub refused: {error}"))
+        pool = replace(saved.pool, untestable=error.text)
+        services.store.save_pool(lease, replace(saved, pool=pool, error=f"GitHub refused: {error}"))
+        services.store.look_later(lease.branch, (), services.now() + _OUTAGE)
     return None
 
 

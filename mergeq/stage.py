@@ -12,12 +12,14 @@ from itertools import groupby
 from mergeq.bootstrap import Services
 from mergeq.core.batch import Conflict, Member, Run, RunState, landed, verdict
 from mergeq.core.budget import Purpose
+from mergeq.core.checkup import standing_in_the_way
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.message import neutral, to_write
-from mergeq.core.pool import BranchSettings, Pool, Standing, under_protection
+from mergeq.core.pool import BranchSettings, Pool, Refusal, Standing, changed_workflow, under_protection
 from mergeq.core.pull import Branch, Method
 from mergeq.core.queue import Landing
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
+from mergeq.github.survey import Survey
 from mergeq.store import Lease, SavedPool
 from mergeq.sync import note_run, squashed_commits, target_of
 
@@ -25,6 +27,8 @@ _SWEEP_SECONDS = 3600.0
 _HEX = frozenset("0123456789abcdef")
 SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
 _BASE_MESSAGE = "mergeq: the base alone"
+_NOT_TAKEN_SECONDS = 3600.0  # until what GitHub did not take is tried again, unless it is pushed to
+_BY_RULE = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 @dataclass
@@ -61,7 +65,7 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     settings = under_protection(services.config.for_branch(branch), pool.protection)
     chosen = [standing for number in saved.targets if (standing := pool.standing(number)) is not None]
     series = _begun(saved, chosen)
-    if facts := _build(services, branch, pool, series, chosen[len(series.members) :]):
+    if facts := _build(services, lease, pool, series, chosen[len(series.members) :]):
         services.store.add_conflicts(lease, facts)
     if len(series.members) < min(len(chosen), 2):
         return None
@@ -103,7 +107,7 @@ def _push(services: Services, lease: Lease, run: Run) -> HistoryRecord:
     forgotten, and what is not known is pushed again in the next turn (D6).
     """
     try:
-        services.github.create_ref(lease.branch, run.ref, run.staged_sha)
+        _create_ref(services, lease.branch, run.ref, run.staged_sha)
     except HeldBack:
         raise
     except Refused as error:
@@ -136,11 +140,12 @@ def _begun(saved: SavedPool, chosen: Sequence[Standing]) -> _Series:
 
 
 def _build(
-    services: Services, branch: Branch, pool: Pool, series: _Series, standings: Sequence[Standing]
+    services: Services, lease: Lease, pool: Pool, series: _Series, standings: Sequence[Standing]
 ) -> list[Conflict]:
     """Add to a series as many of these as merge, by merging them on a scratch ref first; the conflicts met."""
     if not standings:
         return []
+    branch = lease.branch
     facts: list[Conflict] = []
     built: list[tuple[Standing, list[tuple[str, str]]]] = []
     prefix = [member.head_sha for member in series.members]
@@ -152,17 +157,15 @@ def _build(
             members = list(group)
             staged = [_to_stage(services, branch, one, looks.get(one.pull.number)) for one in members]
             if is_replayed:
-                trees = []
-                for shas, _ in staged:
-                    tip, steps = _replay(services, branch, scratch, tip, shas)
-                    trees.append(steps)
+                tip, trees = _one_by_one(services, lease, members, scratch, tip, [shas for shas, _ in staged])
             else:
-                tip, trees = _merge(services, branch, looks[members[0].pull.number].node, scratch, tip, staged)
+                node, heads = looks[members[0].pull.number].node, [shas[0] for shas, _ in staged]
+                tip, trees = _merge(services, lease, members, node, scratch, tip, heads)
             for standing, (_, messages), steps in zip(members, staged, trees, strict=True):
                 if steps:
                     prefix.append(standing.pull.head_sha)
                     built.append((standing, list(zip(steps, messages, strict=True))))
-                else:
+                elif steps is not None:
                     facts.append(Conflict(pool.base_sha, tuple(prefix), standing.pull.head_sha))
     for standing, commits in built:
         at = series.tip
@@ -257,9 +260,43 @@ def scratch_ref(services: Services, branch: Branch, base: str, name: str, tree: 
     github = services.github
     scratch = services.config.for_branch(branch).queue.staging.scratch_prefix + name
     start = github.create_commit(branch, tree or github.tree_of(branch, base), [base], SCRATCH_MESSAGE)
-    github.create_ref(branch, scratch, start)
+    _create_ref(services, branch, scratch, start)
     yield scratch, start
     github.delete_ref(branch, scratch)
+
+
+def _create_ref(services: Services, branch: Branch, name: str, sha: str) -> None:
+    """Create a ref of ours. Raises Refused, which says what is in the way where that can be seen."""
+    try:
+        services.github.create_ref(branch, name, sha)
+    except Refused as error:
+        if error.status not in _BY_RULE or "already exists" in error.text.lower():
+            raise
+        raise Refused(error.status, _in_the_way(services, branch, name, error.text)) from None
+
+
+def _in_the_way(services: Services, branch: Branch, name: str, text: str) -> str:
+    """Which rulesets may be why GitHub refuses something on a ref of ours, and what to do, with what it said itself,
+    which may be nothing (Q52, Q53).
+    """
+    staging = services.config.for_branch(branch).queue.staging
+    prefix = staging.prefix if name.startswith(staging.prefix) else staging.scratch_prefix
+    try:
+        rules = Survey(services.github, branch.full_repo).rules_on(name)
+    except Unreadable:
+        rules = ()
+    if known := "; ".join(f"{what}; {remedy}" for what, remedy in standing_in_the_way(rules, prefix)):
+        return f"{known} (GitHub said: {text})"
+    return f"{text}, though no ruleset seems to cover refs/heads/{prefix}**"
+
+
+def _stand_back(services: Services, lease: Lease, standing: Standing, text: str) -> None:
+    """Leave a pull request that GitHub does not take out of what is tested, and say so once (Q58)."""
+    if path := changed_workflow(standing.pull):
+        text += f" It changes {path}, for which mergeq's credentials may lack workflows: write."
+    refusal = Refusal(standing.pull.head_sha, text, services.now() + _NOT_TAKEN_SECONDS)
+    services.store.refuse(lease, standing.pull.number, refusal)
+    services.log.warning("not staged", pull=str(standing.pull), why=text)
 
 
 def _to_stage(
@@ -283,26 +320,68 @@ def _to_stage(
 
 
 def _merge(
-    services: Services, branch: Branch, node: str, scratch: str, tip: str, staged: Sequence[tuple[list[str], list[str]]]
-) -> tuple[str, list[list[str]]]:
-    """Merge pull requests into the scratch ref, each as one; the new tip, and for each the tree after it, none for one
-    that conflicts or adds nothing.
+    services: Services,
+    lease: Lease,
+    standings: Sequence[Standing],
+    node: str,
+    scratch: str,
+    tip: str,
+    heads: Sequence[str],
+) -> tuple[str, list[list[str] | None]]:
+    """Merge pull requests into the scratch ref, each as one; the new tip, and for each what `_replay` says of it. Where
+    GitHub says no by a rule, one by one will show to which.
     """
-    merged = services.github.merge_all(branch, node, scratch, [shas[0] for shas, _ in staged], SCRATCH_MESSAGE)
+    try:
+        merged = services.github.merge_all(lease.branch, node, scratch, heads, SCRATCH_MESSAGE)
+    except Refused as error:
+        if error.status not in _BY_RULE:
+            raise
+        services.github.reset_ref(lease.branch, scratch, tip)
+        return _one_by_one(services, lease, standings, scratch, tip, [[head] for head in heads])
     return next((one[0] for one in reversed(merged) if one), tip), [[one[1]] if one else [] for one in merged]
 
 
-def _replay(services: Services, branch: Branch, scratch: str, tip: str, shas: Sequence[str]) -> tuple[str, list[str]]:
-    """Merge the commits of one pull request into the scratch ref one by one; the new tip and the tree after each, none
-    with the ref where it was if one of them conflicts or adds nothing.
+def _one_by_one(
+    services: Services,
+    lease: Lease,
+    standings: Sequence[Standing],
+    scratch: str,
+    tip: str,
+    series: Sequence[Sequence[str]],
+) -> tuple[str, list[list[str] | None]]:
+    trees: list[list[str] | None] = []
+    for standing, shas in zip(standings, series, strict=True):
+        tip, steps = _replay(services, lease, standing, scratch, tip, shas)
+        trees.append(steps)
+    return tip, trees
+
+
+def _replay(
+    services: Services, lease: Lease, standing: Standing, scratch: str, tip: str, shas: Sequence[str]
+) -> tuple[str, list[str] | None]:
+    """Merge the commits of one pull request into the scratch ref one by one; the new tip and the tree after each. With
+    the ref where it was none if one of them conflicts or adds nothing, and None if GitHub does not take it on any ref:
+    then it stands back.
     """
+    github, branch = services.github, lease.branch
     at, trees = tip, list[str]()
     for sha in shas:
-        merged = services.github.merge_into(branch, scratch, sha, SCRATCH_MESSAGE)
+        refused = ""
+        try:
+            merged = github.merge_into(branch, scratch, sha, SCRATCH_MESSAGE)
+        except Refused as error:
+            is_ruled = "rule violation" in error.text.lower()
+            if error.status not in _BY_RULE and not is_ruled:
+                raise
+            refused = _in_the_way(services, branch, scratch, error.text) if is_ruled else error.text
+            merged = None
         if merged is None or merged[0] == at:
             if at != tip:
-                services.github.reset_ref(branch, scratch, tip)
-            return tip, []
+                github.reset_ref(branch, scratch, tip)
+            if not refused:
+                return tip, []
+            _stand_back(services, lease, standing, refused)
+            return tip, None
         at, tree = merged
         trees.append(tree)
     return at, trees

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,12 @@ class Mergeq:
     def __init__(self, services: Services, clock: ManualClock) -> None:
         self.services = services
         self.store = services.store
-        self.web: FlaskClient = create_app(services).test_client()
         self._clock = clock
+
+    @cached_property
+    def web(self) -> FlaskClient:
+        """A client of its pages and webhooks, which most tests do without."""
+        return create_app(self.services).test_client()
 
     def sweep_and_work(self, minutes: int = 1) -> None:
         """Let `minutes` sweeps begin and do all that they bring."""

@@ -99,6 +99,14 @@ _STAGING_RULES = {
 }
 """What each kind of rule refuses of a staging ref (Q52, "Available rules for rulesets")."""
 
+_PUSH_RULES = {
+    "file_path_restriction": "files at certain paths",
+    "file_extension_restriction": "files with certain endings",
+    "max_file_path_length": "files with long paths",
+    "max_file_size": "files over a certain size",
+}
+"""What each kind of push rule refuses on every ref, and of a pull request when it is staged or merged (the same)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -220,6 +228,7 @@ class Seen:
     workflow_token: str | None = None
     staging_rules: tuple[Rule, ...] = ()
     scratch_rules: tuple[Rule, ...] = ()
+    push_rules: tuple[Rule, ...] = ()
     classic_patterns: tuple[str, ...] = ()
     prefixes: tuple[str, str] = (StagingValues().prefix, StagingValues().scratch_prefix)
     listed: int = 0
@@ -482,20 +491,36 @@ def _staging(seen: Seen, wanted: Wanted | None) -> Iterator[_Found]:
         (prefixes[1], seen.scratch_rules, bool(modes - {Retest.HEAD})),
     ):
         severity = _PROBLEM if is_used else _NOTE
-        for name in dict.fromkeys(rule.ruleset for rule in rules if rule.binds_us and rule.kind in _STAGING_RULES):
-            refused = [
-                _STAGING_RULES[rule.kind] for rule in rules if rule.ruleset == name and rule.kind in _STAGING_RULES
-            ]
+        for what, remedy in standing_in_the_way(rules, prefix):
             clear = False
-            what = f"the ruleset {name} covers refs/heads/{prefix}** and refuses there {', '.join(refused)}"
-            yield severity, what, f"exclude `refs/heads/{prefix}**/*` in its target branches"
+            yield severity, what, remedy
         for pattern in seen.classic_patterns:
             if is_matched(f"{prefix}main-0123456789ab", pattern):
                 clear = False
                 what = f"the branch protection of {pattern} covers refs/heads/{prefix}**"
                 yield severity, what, f"narrow the pattern so that it leaves out {prefix}"
+    for name, refused in _by_ruleset(seen.push_rules, _PUSH_RULES):
+        what = f"the ruleset {name} refuses pushes of {refused}, so a pull request that brings some in is not staged"
+        yield _NOTE, what, "let mergeq bypass it if such pull requests are to land"
     if clear and "staging" not in seen.gaps:
         yield _OK, f"no rule stands in the way of refs under {prefixes[0]} and {prefixes[1]}", ""
+
+
+def standing_in_the_way(rules: Iterable[Rule], prefix: str) -> Iterator[tuple[str, str]]:
+    """What rules for refs under a prefix of ours refuse, ruleset by ruleset, each with what to do about it (Q52)."""
+    for name, refused in _by_ruleset(rules, _STAGING_RULES):
+        what = f"the ruleset {name} covers refs/heads/{prefix}** and refuses there {refused}"
+        yield what, f"exclude `refs/heads/{prefix}**/*` in its target branches"
+
+
+def _by_ruleset(rules: Iterable[Rule], refusing: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What each ruleset that binds us refuses, of the kinds of rules that are `refusing`."""
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.binds_us and rule.kind in refusing:
+            found.setdefault(rule.ruleset, []).append(refusing[rule.kind])
+    for name, refused in found.items():
+        yield name, ", ".join(refused)
 
 
 def _ci(seen: Seen, wanted: Wanted | None) -> Iterator[_Found]:

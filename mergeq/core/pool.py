@@ -100,6 +100,7 @@ class Standing:
 class Pool:
     """A branch, judged: every open pull request with its standing, ascending by number, and the blockers that apply.
     `doubt` says why the base has to be tested alone before anything else, if it has.
+    `untestable` says why GitHub did not let be tested what was to be tested.
     """
 
     branch: Branch
@@ -112,6 +113,7 @@ class Pool:
     unread: tuple[str, ...] = ()
     base_tree: str = ""
     doubt: str = ""
+    untestable: str = ""
 
     @property
     def members(self) -> tuple[Standing, ...]:
@@ -418,6 +420,17 @@ def _unmergeable(
                 "turn GitHub's merge queue off for this branch, or take the branch out of `tide.queries`",
             )
         )
+    if repository.withholds_workflows and (changed := changed_workflow(pull)):
+        reasons.append(
+            Reason(
+                Clause.WORKFLOWS,
+                "a right of mergeq's to change workflow files",
+                f"it changes {changed}, and the credentials lack workflows: write",
+                "whoever owns the credentials of mergeq",
+                "give them workflows: write (a classic token: the scope workflow), or merge it by hand",
+                items=(changed,),
+            )
+        )
     if repository.is_archived:
         reasons.append(
             Reason(
@@ -429,6 +442,11 @@ def _unmergeable(
             )
         )
     return tuple(reasons)
+
+
+def changed_workflow(pull: PullRequest) -> str:
+    """A workflow file that a pull request changes, as far as its changed files are known; empty when there is none."""
+    return next((path for path in pull.paths or () if path.startswith(".github/workflows/")), "")
 
 
 def _is_unsure(pull: PullRequest, settings: BranchSettings) -> bool:

@@ -84,12 +84,13 @@ class PullRequest:
 
     `contexts` are those of exactly `head_sha`, or None when they could not all be read: then nothing may be concluded
     from them (D8). `labels` keep GitHub's spelling. `label_times` says, by label in lower case, when each was last put
-    on. `approvers` approved exactly this head. `by_writer`: the author may write to the repository. `paths` are the
-    changed files, None when not all were read. `body` is read only right before it is needed, and empty until then.
-    `is_bot`: the author is a GitHub App. `steps` counts its commits; `was_forced` unless it is
-    certain that the head was never force-pushed. `head_owner` is empty when the head's repository is gone (Q24);
-    `maintainer_can_modify` is about forks. `was_found` unless a search is known not to have returned it, which
-    only Tide minds (D11, D20). `tree` is that of its head, empty where it is not known. Times are epoch seconds.
+    on. `approvers` approved exactly this head, `objectors` last requested changes; all may write to the repository, as
+    the author may where it is `by_writer`. `paths` are the changed files, None when not all were read. `body` is read
+    only right before it is needed, and empty until then. `is_bot`: the author is a GitHub App. `steps` counts its
+    commits; `was_forced` unless it is certain that the head was never force-pushed. `head_owner` is empty when the
+    head's repository is gone (Q24); `maintainer_can_modify` is about forks. `was_found` unless a search is known not to
+    have returned it, which only Tide minds (D11, D20). `tree` is that of its head, empty where it is not
+    known. Times are seconds since the epoch.
     """
 
     org: str
@@ -114,6 +115,7 @@ class PullRequest:
     created_at: float = 0.0
     updated_at: float = 0.0
     approvers: tuple[str, ...] = ()
+    objectors: tuple[str, ...] = ()
     label_times: tuple[tuple[str, float], ...] = ()
     unresolved_threads: int = 0
     is_fork: bool = False
@@ -205,7 +207,8 @@ class Commit:
 @dataclass(frozen=True, slots=True)
 class Repository:
     """The settings of a repository that limit merging, and those for the messages of what is merged, as GitHub's
-    GraphQL API spells them ("Repository", `mergeCommitTitle` and the like).
+    GraphQL API spells them ("Repository", `mergeCommitTitle` and the like). `withholds_workflows`: it is certain that
+    our credentials may not bring in changes of workflow files (Q58).
     """
 
     allowed_methods: frozenset[Method] = frozenset(Method)
@@ -214,6 +217,7 @@ class Repository:
     merge_message: str = "PR_TITLE"
     squash_title: str = "COMMIT_OR_PR_TITLE"
     squash_message: str = "COMMIT_MESSAGES"
+    withholds_workflows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,12 +267,12 @@ def unmet(query: Query, pull: PullRequest, demands: Demands) -> tuple[Reason, ..
     bad = unsuccessful(pull.contexts, demands) if pull.contexts is not None else ()
     if bad:
         reasons.append(_not_green(bad, pull))
-    if query.review_approved_required and pull.review_decision != "APPROVED":
+    if query.review_approved_required and not _is_approved(pull, compat):
         reasons.append(
             Reason(
                 Clause.REVIEW,
                 "an approving review that satisfies GitHub",
-                f"GitHub's review decision is {(pull.review_decision or 'none').replace('_', ' ').lower()}",
+                _decided(pull, compat),
                 "a reviewer with write access",
                 "approve the pull request on GitHub",
                 50,
@@ -336,13 +336,40 @@ def _is_by(author: str, pull: PullRequest, compat: Compat) -> bool:
     return pull.is_bot and login.removesuffix("[bot]") == author.removeprefix("app/")
 
 
+def _is_approved(pull: PullRequest, compat: Compat) -> bool:
+    """Whether reviewers approve. Where GitHub's protection asks for no review GitHub decides nothing, and the reviews
+    themselves count: an approval of this head by a writer, and no writer who wants changes (Q88). Tide waits for ever.
+    """
+    if pull.review_decision is not None or compat is Compat.TIDE:
+        return pull.review_decision == "APPROVED"
+    return bool(pull.approvers) and not pull.objectors
+
+
+def _decided(pull: PullRequest, compat: Compat) -> str:
+    """What is known of the reviews of a pull request that is not approved."""
+    if pull.review_decision is not None or compat is Compat.TIDE:
+        return f"GitHub's review decision is {(pull.review_decision or 'none').replace('_', ' ').lower()}"
+    if pull.objectors:
+        return f"{', '.join(pull.objectors)} requested changes"
+    return f"nobody who may write has approved {pull.head_sha[:7]}"
+
+
+def waits_for_consent(context: Context) -> bool:
+    """Whether a check has not run, since it is a stranger's and a maintainer has to allow it first (Q86)."""
+    return context.conclusion == "action_required"
+
+
 def _not_green(bad: Sequence[Context], pull: PullRequest) -> Reason:
-    """The contexts that are not green, and whose turn it is: who pushed, who runs CI, or nobody but CI."""
+    """The contexts that are not green, and whose turn it is: who pushed, who runs CI or allows it, or only CI."""
     names = tuple(sorted({context.name for context in bad}))
     reported = {context.name for context in pull.contexts or ()}
     results = {context.result for context in bad}
-    if results == {Result.EXPECTED}:
+    if any(map(waits_for_consent, bad)):
+        who, remedy = "a maintainer of the repository", "read what it changes, then press Approve and run on GitHub"
+    elif results == {Result.EXPECTED}:
         who, remedy = "whoever runs CI for the repository", f"see why {', '.join(names)} does not report on this commit"
+        if pull.is_fork and not pull.by_writer:
+            remedy += "; GitHub may be waiting for a maintainer to press Approve and run"
     elif results == {Result.PENDING}:
         who, remedy = "nobody: it is running", "wait for it"
     else:
@@ -350,7 +377,7 @@ def _not_green(bad: Sequence[Context], pull: PullRequest) -> Reason:
     return Reason(
         Clause.CONTEXTS,
         f"{', '.join(names)} to be green on {pull.head_sha[:7]}",
-        "; ".join(f"{context.name} {_spoken(context.result)}" for context in bad),
+        "; ".join(f"{context.name} {_spoken(context)}" for context in bad),
         who,
         remedy,
         sum(1 if context.name in reported else 2 for context in bad),
@@ -377,11 +404,13 @@ def _branches(query: Query) -> str:
     return "any but " + ", ".join(query.excluded_branches)
 
 
-def _spoken(result: Result) -> str:
+def _spoken(context: Context) -> str:
+    if waits_for_consent(context):
+        return "waits for a maintainer to let it run"
     return {
         Result.SUCCESS: "is green",
         Result.PENDING: "is still running",
         Result.FAILURE: "failed",
         Result.ERROR: "ended with an error",
         Result.EXPECTED: "has not reported yet",
-    }[result]
+    }[context.result]

@@ -18,6 +18,7 @@ class Clause(StrEnum):
     GITHUB_BLOCKED = "github-blocked"
     MERGE_QUEUE = "merge-queue"
     ARCHIVED = "archived"
+    WORKFLOWS = "workflows"
     DRAFT = "draft"
     NO_QUERY = "no-query"
     BRANCH = "branch"

@@ -41,6 +41,7 @@ _ERRORS = frozenset(
         Clause.GITHUB_BLOCKED,
         Clause.MERGE_QUEUE,
         Clause.ARCHIVED,
+        Clause.WORKFLOWS,
         Clause.REFUSED,
     }
 )
@@ -56,6 +57,7 @@ _TEXTS = {
     ),
     Clause.MERGE_QUEUE: " GitHub's own merge queue serves this branch.",
     Clause.ARCHIVED: " The repository is archived.",
+    Clause.WORKFLOWS: " mergeq may not change workflow files, and PR changes {}.",
     Clause.DRAFT: " PR is a draft.",
     Clause.NO_QUERY: "",
     Clause.UNPOOLED: "",
@@ -155,12 +157,20 @@ def _missing(first: Reason, pull: PullRequest, settings: BranchSettings) -> str:
     its branch (T6.21).
     """
     if not settings.tells_all_queries or first.clause not in _OF_A_QUERY:
-        return phrase(first)
+        return phrase(first) + _consent(first, pull, settings)
     all_of_them = (difference(wanted, pull, settings) for wanted in settings.queries)
     texts = [text for text, weight in all_of_them if weight < _OTHER_BRANCH]
     if not texts:
         return f" No Tide query for branch {pull.base} found."
     return " OR".join((*(text.removesuffix(".") for text in texts[:-1]), texts[-1]))
+
+
+def _consent(first: Reason, pull: PullRequest, settings: BranchSettings) -> str:
+    """What a maintainer has to do before CI runs a stranger's code; empty when that is not what it lacks (Q86)."""
+    if first.clause is not Clause.CONTEXTS or settings.compat is Compat.TIDE:
+        return ""
+    asked = any(context.name in first.items and query.waits_for_consent(context) for context in pull.contexts or ())
+    return " A maintainer has to let CI run." if asked else ""
 
 
 def _waits_for(
@@ -186,6 +196,8 @@ def _waits_for(
         return f" {clash[0].upper()}{clash[1:]}."
     if why := _untold(standing, runs):
         return f" CI could not be told: {why}"
+    if pool.untestable and not _is_under_way(standing, pool, runs):
+        return f" It cannot be tested: {pool.untestable}"
     required = staged_policy(settings).required
     return _retesting(_left(standing, pool, settings, runs, required)) if required else _NOTHING_TO_PROVE
 
@@ -200,6 +212,11 @@ def _is_proved(standing: Standing, pool: Pool, settings: BranchSettings, runs: I
     """Whether a run that is about this pool is green with this pull request in it."""
     mine = (run for run in runs if standing.pull.head_sha in run.heads and is_current(run, pool))
     return any(verdict(run, settings, run.started_at).state is RunState.GREEN for run in mine)
+
+
+def _is_under_way(standing: Standing, pool: Pool, runs: Iterable[Run]) -> bool:
+    mine = (run for run in runs if run.ended is None and standing.pull.head_sha in run.heads)
+    return any(is_current(run, pool) for run in mine)
 
 
 def _left(

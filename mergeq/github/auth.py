@@ -65,6 +65,7 @@ class Pat:
 class _Minted:
     token: str
     good_until: float
+    permissions: Mapping[str, str]
 
 
 class App:
@@ -95,6 +96,11 @@ class App:
         with self._lock:
             if (known := self._minted.get(owner.lower())) is not None and known.token == token:
                 del self._minted[owner.lower()]
+
+    def lacks(self, owner: str, permission: str) -> bool:
+        """Whether the token in use for an organization was given without a permission to write."""
+        known = self._minted.get(owner.lower())
+        return known is not None and known.permissions.get(permission) != "write"
 
     def about(self) -> Mapping[str, Any]:
         """The App as GitHub knows it ("Get the authenticated app"). Raises NoCredentials."""
@@ -155,7 +161,7 @@ class App:
         if made is None:
             raise NoCredentials(f"the installation of the GitHub App in {owner} gives no token; is it suspended?")
         ends = parse.seconds(str(made["expires_at"]))
-        return _Minted(str(made["token"]), ends - _RENEW)
+        return _Minted(str(made["token"]), ends - _RENEW, made.get("permissions") or found["permissions"])
 
     def _ask(self, verb: str, path: str) -> Any:
         answer = self._call(verb, path)

@@ -43,7 +43,7 @@ from mergeq.core.query import scope_owner, updated_between
 from mergeq.core.queue import UpdateMethod
 from mergeq.core.status import Status
 from mergeq.github import documents, merging, parse
-from mergeq.github.auth import Credentials, NoCredentials
+from mergeq.github.auth import App, Credentials, NoCredentials
 from mergeq.github.budget import Headers, HeldBack, Kind, Meter, seconds_in
 from mergeq.github.merging import MergeAnswer, MergeVerdict
 
@@ -167,10 +167,13 @@ class Look:
 
 @dataclass(slots=True)
 class _Server:
-    """What is known of the server itself, by all that speak to it."""
+    """What is known of the server itself, by all that speak to it. `scopes` are those of a classic token, which GitHub
+    tells with every answer; None while it has told none.
+    """
 
     version: str = ""
     lacking: tuple[documents.Newer, ...] = ()
+    scopes: frozenset[str] | None = None
 
 
 class GitHub:
@@ -370,7 +373,7 @@ class GitHub:
         return [
             LastLook(
                 pull=parse.pull(item) if item and protection else None,
-                repository=parse.repository(node),
+                repository=parse.repository(node, withholds_workflows=self._withholds_workflows(branch.org)),
                 protection=protection or Protection(),
                 base_sha=node["ref"]["target"]["oid"],
                 base_tree=node["ref"]["target"]["tree"]["oid"],
@@ -828,7 +831,7 @@ class GitHub:
             branch=branch,
             base_sha=node["ref"]["target"]["oid"],
             base_tree=node["ref"]["target"]["tree"]["oid"],
-            repository=parse.repository(node),
+            repository=parse.repository(node, withholds_workflows=self._withholds_workflows(branch.org)),
             protection=protection or Protection(),
             blockers=blockers or (),
             partial=", ".join(gap for gap, is_there in gaps.items() if is_there),
@@ -853,6 +856,14 @@ class GitHub:
                 known = False
             self._teams[team, login] = self._meter.now(), known
         return known
+
+    def _withholds_workflows(self, owner: str) -> bool:
+        """Whether we certainly may not change workflow files (Q58): by the scopes of a classic token, or what an App
+        has been granted. Of a fine-grained token GitHub tells nothing.
+        """
+        if isinstance(self._credentials, App):
+            return self._credentials.lacks(owner, "workflows")
+        return self._server.scopes is not None and "workflow" not in self._server.scopes
 
     def _commit(self, branch: Branch, sha: str) -> Any:
         return self._get(f"/repos/{branch.full_repo}/git/commits/{sha}")
@@ -941,6 +952,8 @@ class GitHub:
         it says nothing of limits. Who is not known (401), or not asked for (5xx), is told of others' limits.
         """
         self._local.headers = headers
+        if (scopes := headers.get("x-oauth-scopes")) is not None:
+            self._server.scopes = frozenset(one.strip() for one in scopes.split(","))
         is_ours = status != HTTPStatus.UNAUTHORIZED and status < HTTPStatus.INTERNAL_SERVER_ERROR
         told = self._meter.told(headers) if is_ours else None
         if limit:

@@ -97,7 +97,9 @@ fragment Pull on PullRequest {
   repository { name owner { login } }
   milestone { title }
   labels(first: 100) { ...Labels }
-  reviews(last: 50, states: [APPROVED]) { nodes { author { __typename login } authorAssociation commit { oid } } }
+  reviews(last: 50, states: [APPROVED, CHANGES_REQUESTED]) {
+    nodes { state author { __typename login } authorAssociation commit { oid } }
+  }
   reviewThreads(first: 100) { totalCount nodes { isResolved } }
   commits(first: 1) { totalCount }
   files(first: 100) { totalCount nodes { path } }

@@ -52,7 +52,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
         if labels["totalCount"] > len(labels["nodes"]):
             return None
         head = node["headRefOid"]
-        approvals = [one for one in node["reviews"]["nodes"] if one["authorAssociation"] in _WRITERS]
+        opinions = _opinions(node["reviews"]["nodes"])
         return PullRequest(
             org=node["repository"]["owner"]["login"],
             repo=node["repository"]["name"],
@@ -75,9 +75,8 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             url=node["url"],
             updated_at=seconds(node["updatedAt"]),
             created_at=seconds(node["createdAt"]),
-            approvers=tuple(
-                dict.fromkeys(login(r["author"]) for r in approvals if (r["commit"] or {}).get("oid") == head)
-            ),
+            approvers=tuple(who for who, (state, oid) in opinions.items() if state == "APPROVED" and oid == head),
+            objectors=tuple(who for who, (state, _) in opinions.items() if state != "APPROVED"),
             label_times=_label_times(node["timelineItems"]["nodes"]),
             unresolved_threads=_unresolved(node["reviewThreads"]),
             is_fork=node["isCrossRepository"],
@@ -99,6 +98,15 @@ def _tree(node: dict[str, Any]) -> str:
     """The tree of the head; empty where its branch is gone, or elsewhere by now."""
     target = (node["headRef"] or {}).get("target") or {}
     return str((target.get("tree") or {}).get("oid", "")) if target.get("oid") == node["headRefOid"] else ""
+
+
+def _opinions(reviews: Iterable[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
+    """The last opinion of each reviewer who may write, and the commit that it was about."""
+    return {
+        login(one["author"]): (one["state"], (one["commit"] or {}).get("oid"))
+        for one in reviews
+        if one["authorAssociation"] in _WRITERS
+    }
 
 
 def _tip(node: dict[str, Any]) -> str | None:
@@ -194,9 +202,9 @@ def check_result(status: str | None, conclusion: str | None) -> Result:
     return Result.SUCCESS if (conclusion or "").upper() in _PASSING else Result.FAILURE
 
 
-def repository(node: dict[str, Any]) -> Repository:
+def repository(node: dict[str, Any], *, withholds_workflows: bool = False) -> Repository:
     """The settings of a repository and the rules of the branch that was read, as far as they limit merging (spec of
-    effective policy: the methods are those that every level allows).
+    effective policy: the methods are those that every level allows), and what our credentials lack.
     """
     allowed = frozenset(method for field, method in _METHODS.items() if node[field])
     for rule in _rules(node["ref"]):
@@ -210,6 +218,7 @@ def repository(node: dict[str, Any]) -> Repository:
         merge_message=node["mergeCommitMessage"],
         squash_title=node["squashMergeCommitTitle"],
         squash_message=node["squashMergeCommitMessage"],
+        withholds_workflows=withholds_workflows,
     )
 
 

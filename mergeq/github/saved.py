@@ -51,7 +51,16 @@ _PLAIN = {
     "maintainerCanModify": "maintainer_can_modify",
     "isInMergeQueue": "in_merge_queue",
 }
-_OURS = ("approvers", "label_times", "unresolved_threads", "by_writer", "steps", "head_owner", "was_forced")
+_OURS = (
+    "approvers",
+    "objectors",
+    "label_times",
+    "unresolved_threads",
+    "by_writer",
+    "steps",
+    "head_owner",
+    "was_forced",
+)
 _KNOWN = {"arrival": Arrival, "refusal": Refusal, "unproved": Unproved, "conviction": Reason}
 
 
@@ -198,6 +207,7 @@ def world_json(situations: Iterable[Situation], config: Iterable[ConfigFile]) ->
                 **{key: method in one.facts.repository.allowed_methods for key, method in _METHODS.items()},
                 **{key: getattr(one.facts.repository, name) for key, name in _WORDING.items()},
                 "archived": one.facts.repository.is_archived,
+                "withholds_workflows": one.facts.repository.withholds_workflows,
             }
             for one in situations
         },
@@ -285,6 +295,7 @@ class _Ours(msgspec.Struct):
     """What mergeq knows of a pull request beside the fields of its node."""
 
     approvers: tuple[str, ...] = ()
+    objectors: tuple[str, ...] = ()
     label_times: tuple[tuple[str, float], ...] = ()
     unresolved_threads: int = 0
     by_writer: bool = False
@@ -320,6 +331,7 @@ def contexts(statuses: Any, check_runs: Any) -> tuple[Context, ...]:
                 at=parse.seconds(one.get("startedAt")),
                 serial=one.get("databaseId") or 0,
                 url=one.get("detailsUrl") or "",
+                conclusion=(one["conclusion"] or "").lower(),
             )
             for one in check_runs
             if one.get("name")
@@ -329,10 +341,11 @@ def contexts(statuses: Any, check_runs: Any) -> tuple[Context, ...]:
 
 def _run_json(run: Context) -> dict[str, Any]:
     ended = run.result not in {Result.PENDING, Result.EXPECTED}
+    said = run.conclusion.upper() or ("SUCCESS" if run.result is Result.SUCCESS else "FAILURE")
     return {
         "name": run.name,
         "status": "COMPLETED" if ended else "IN_PROGRESS",
-        "conclusion": ("SUCCESS" if run.result is Result.SUCCESS else "FAILURE") if ended else None,
+        "conclusion": said if ended else None,
         "startedAt": _time(run.at),
         "databaseId": run.serial,
         "detailsUrl": run.url,
@@ -381,6 +394,7 @@ def _facts(document: JSON, branch: Branch, pulls: tuple[PullRequest, ...], extra
         Repository(
             frozenset(methods),
             bool((allowed or {}).get("archived")),
+            withholds_workflows=bool((allowed or {}).get("withholds_workflows")),
             **{name: allowed[key] for key, name in _WORDING.items() if allowed and key in allowed},
         ),
         msgspec.convert(extra.get("protection") or {}, Protection),

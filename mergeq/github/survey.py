@@ -67,7 +67,7 @@ class Survey:
             heads.setdefault(pull["base"]["ref"], []).append(pull["head"]["sha"])
         bases = {base for base in heads if admits(base)}
         looked_at = dict.fromkeys((default, *(one for one in (*wanted, *sorted(bases)) if one in names)))
-        rulesets = self._rulesets()
+        rulesets, push_rules = self._rulesets()
         labels, patterns, listed, found = self._facts()
         return Seen(
             full_repo=self.full_repo,
@@ -84,6 +84,7 @@ class Survey:
             workflow_token=self._workflow_token(),
             staging_rules=self._rules(f"{prefixes[0]}{default}-0123456789ab", rulesets, "staging"),
             scratch_rules=self._rules(f"{prefixes[1]}{default}-0123456789ab", rulesets, "staging"),
+            push_rules=push_rules,
             classic_patterns=patterns,
             prefixes=prefixes,
             listed=listed,
@@ -92,6 +93,10 @@ class Survey:
             is_archived=repo.data["archived"],
             gaps=self.gaps,
         )
+
+    def rules_on(self, name: str) -> tuple[Rule, ...]:
+        """The rules of rulesets for a branch, which need not be there ("Get rules for a branch"). Raises Unreadable."""
+        return self._rules(name, self._rulesets()[0], "staging")
 
     def workflows(self) -> Iterator[tuple[str, bytes]] | None:
         """The files of GitHub Actions on the default branch, path and text; None when they cannot be read."""
@@ -165,13 +170,19 @@ class Survey:
         restricts = "restrictions" in told and not is_unknown
         return Classic(told["enforce_admins"]["enabled"], restricts, frozenset(named))
 
-    def _rulesets(self) -> dict[int, tuple[str, str]]:
-        """The name of each ruleset, and whether we may pass it by, by its number; empty where GitHub does not tell."""
-        found = {}
+    def _rulesets(self) -> tuple[dict[int, tuple[str, str]], tuple[Rule, ...]]:
+        """The name of each ruleset, and whether we may pass it by, by its number; empty where GitHub does not tell. And
+        the active rules about what may be pushed to any ref.
+        """
+        found: dict[int, tuple[str, str]] = {}
+        pushes: list[Rule] = []
         for one in self._list("/rulesets?per_page=100", "bypass"):
-            answer = self._ask(f"/rulesets/{one['id']}")
-            found[one["id"]] = one["name"], (answer.data or {}).get("current_user_can_bypass", "")
-        return found
+            told = self._ask(f"/rulesets/{one['id']}").data or {}
+            found[one["id"]] = one["name"], told.get("current_user_can_bypass", "")
+            if (one.get("target"), one["enforcement"]) == ("push", "active"):
+                name = f"{one['name']} of {one['source']}"
+                pushes += (Rule(rule["type"], name, found[one["id"]][1]) for rule in told.get("rules", ()))
+        return found, tuple(pushes)
 
     def _rules(self, name: str, rulesets: Mapping[int, tuple[str, str]], topic: str) -> tuple[Rule, ...]:
         found = self._list(f"/rules/branches/{quote(name, safe='')}?per_page=100", topic)

@@ -57,7 +57,8 @@ _CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS
 _STOPPED = frozenset(
     {
         *(Clause.CONFLICT, Clause.METHOD_LABELS, Clause.REBASE, Clause.METHOD_DISALLOWED, Clause.GITHUB_BLOCKED),
-        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION, Clause.LANDING),
+        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.WORKFLOWS, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION),
+        Clause.LANDING,
     }
 )
 _AWAITED = {

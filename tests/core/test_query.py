@@ -259,13 +259,33 @@ def test_contexts_that_could_not_be_read_say_nothing_here() -> None:
     assert lacks(query(), pr(contexts=None), ContextPolicy(required=frozenset({"ci/test"}))) == ()
 
 
-@pytest.mark.parametrize("decision", [None, "CHANGES_REQUESTED", "REVIEW_REQUIRED", "SOMETHING_NEW"])
-def test_a_required_review_that_is_not_approved_keeps_out(decision: str | None) -> None:
-    """T6.19."""
-    reason = only(lacks(query(review_approved_required=True), pr(review_decision=decision)))
+@pytest.mark.parametrize("decision", ["CHANGES_REQUESTED", "REVIEW_REQUIRED", "SOMETHING_NEW"])
+def test_a_required_review_that_is_not_approved_keeps_out(decision: str) -> None:
+    """T6.19: whatever single reviewers say, where GitHub decides."""
+    pull = pr(review_decision=decision, approvers=("ben",))
+    reason = only(lacks(query(review_approved_required=True), pull))
 
     assert (reason.clause, reason.weight) == (Clause.REVIEW, 50)
-    assert (decision or "none").replace("_", " ").lower() in reason.observed
+    assert reason.observed == f"GitHub's review decision is {decision.replace('_', ' ').lower()}"
+
+
+@pytest.mark.parametrize(
+    ("approvers", "objectors", "observed"),
+    [
+        (("ben",), (), None),
+        ((), (), "nobody who may write has approved 0000000"),
+        (("ben",), ("zoe",), "zoe requested changes"),
+    ],
+)
+def test_where_github_decides_nothing_about_reviews_they_are_counted(
+    approvers: tuple[str, ...], objectors: tuple[str, ...], observed: str | None
+) -> None:
+    """Q88: it says nothing where protection asks for no review. Tide waits for ever."""
+    wanted, pull = query(review_approved_required=True), pr(approvers=approvers, objectors=objectors)
+
+    assert [reason.observed for reason in lacks(wanted, pull)] == ([observed] if observed else [])
+    (tides,) = unmet(wanted, pull, Demands(compat=Compat.TIDE))
+    assert tides.observed == "GitHub's review decision is none"
 
 
 def test_reviews_do_not_matter_unless_the_query_asks() -> None:

@@ -121,6 +121,10 @@ MEANINGS: Mapping[Clause, Meaning] = {
         lambda case, _: case.repository.is_archived,
         lambda case, _: replace(case, repository=replace(case.repository, is_archived=False)),
     ),
+    Clause.WORKFLOWS: Meaning(
+        lambda case, _: case.repository.withholds_workflows and bool(case.pull.paths),
+        lambda case, _: replace(case, repository=replace(case.repository, withholds_workflows=False)),
+    ),
     Clause.DRAFT: Meaning(lambda case, _: case.pull.is_draft, lambda case, _: case.with_pull(is_draft=False)),
     Clause.NO_QUERY: Meaning(
         lambda case, _: case.config.queries == (),

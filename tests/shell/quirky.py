@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from mergeq.sandbox import Sandbox, WsgiAdapter
+from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter
 from mergeq.sandbox.records import Pull
 from tests.conftest import CONFIG, READY, Mergeq
 
@@ -28,6 +28,15 @@ def work(github: Sandbox, mergeq: Mergeq, minutes: int = 1) -> None:
     for _ in range(minutes):
         mergeq.sweep_and_work()
         github.settle()
+
+
+def sweep_until(mergeq: Mergeq, pull: Pull, clock: ManualClock, minutes: int) -> None:
+    """Sweep until a pull request is closed, of so many minutes the first five and the last five one by one."""
+    for minute in range(minutes):
+        if pull.is_open and not 5 <= minute < minutes - 5:
+            mergeq.sweep_and_work()
+        elif pull.is_open:
+            clock.advance(60)
 
 
 def status_of(github: Sandbox, pull: Pull) -> str:

@@ -149,6 +149,19 @@ def test_rules_that_cover_staging_refs_are_a_problem_where_these_are_used(
     assert told(doctor(healthy, "--json", config=STAGING)) == []
 
 
+def test_rules_about_what_may_be_pushed_are_told_for_they_keep_pull_requests_from_being_staged(
+    github: Sandbox, doctor: Doctor, healthy: str
+) -> None:
+    """Q52."""
+    rules = [{"type": "file_path_restriction", "parameters": {"restricted_file_paths": ["secrets/**"]}}]
+    github.world.add_ruleset(healthy, "no secrets", target="push", rules=rules)
+
+    assert about(doctor(healthy, "--json", config=STAGING), "staging")[0] == (
+        "the ruleset no secrets of acme/probe refuses pushes of files at certain paths, so a pull request that brings"
+        " some in is not staged -> let mergeq bypass it if such pull requests are to land"
+    )
+
+
 def test_a_wildcard_of_classic_protection_is_seen_too(github: Sandbox, doctor: Doctor, healthy: str) -> None:
     github.world.protect(healthy, "mergeq/*", ["ci/test"])
 

@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 from mergeq.core.pull import Branch
 from mergeq.doctor import examine
-from mergeq.sandbox import Sandbox
-from mergeq.sandbox.records import Pull
+from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox.users import Grant
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import read, ready, reasons, warned
+from tests.shell.quirky import read, ready, reasons, status_of, sweep_until, warned, work
 from tests.shell.test_quirks_reading import look
 
 MAIN = Branch("acme", "rocket", "main")
@@ -41,19 +41,13 @@ LIMITS = [
 ]
 
 
-def sweep_until(mergeq: Mergeq, pull: Pull, minutes: int) -> None:
-    for _ in range(minutes):
-        if not pull.is_open:
-            return
-        mergeq.sweep_and_work()
-
-
 @pytest.fixture
 def as_app(github: Sandbox, start_mergeq: Callable[..., Mergeq], tmp_path: Path) -> Callable[..., Mergeq]:
     """Start mergeq as a GitHub App that is installed in acme."""
 
-    def start(**permissions: str) -> Mergeq:
-        app = github.world.register_app("mergeq", permissions={**_PERMISSIONS, **permissions})
+    def start(without: str = "") -> Mergeq:
+        held = {name: access for name, access in _PERMISSIONS.items() if name != without}
+        app = github.world.register_app("mergeq", permissions=held)
         github.world.install_app(app, "acme")
         key = tmp_path / "app.pem"
         key.write_text(app.pem)
@@ -76,7 +70,14 @@ _PERMISSIONS = {
 
 @pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
+    github: Sandbox,
+    mergeq: Mergeq,
+    quirk: Quirk,
+    clock: ManualClock,
+    switch: str,
+    args: dict[str, Any],
+    words: str,
+    seconds: int,
 ) -> None:
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
@@ -87,7 +88,7 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
         look(mergeq)
     known, page = mergeq.store.pool(MAIN), read(mergeq)
     waiting = pull.is_open and known is not None and len(known.pool.standings) == 1
-    sweep_until(mergeq, pull, 65)
+    sweep_until(mergeq, pull, clock, 65)
 
     assert waiting
     assert "GitHub's limit makes everything wait until " in page
@@ -99,7 +100,14 @@ def test_a_limit_on_reading_delays_and_nothing_is_forgotten(
 
 @pytest.mark.parametrize(("switch", "args", "words", "seconds"), LIMITS)
 def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, switch: str, args: dict[str, Any], words: str, seconds: int
+    github: Sandbox,
+    mergeq: Mergeq,
+    quirk: Quirk,
+    clock: ManualClock,
+    switch: str,
+    args: dict[str, Any],
+    words: str,
+    seconds: int,
 ) -> None:
     pull = ready(github)
     quirk.on(switch, route=MERGE, **args)
@@ -107,7 +115,7 @@ def test_a_limit_on_merging_is_a_no_for_now_and_nothing_is_done_twice(
     with capture_logs() as log:
         mergeq.sweep_and_work()
     at_once, page = pull.is_open, read(mergeq)
-    sweep_until(mergeq, pull, 65)
+    sweep_until(mergeq, pull, clock, 65)
 
     assert (at_once, pull.merged, quirk.requests("{pull_number}/merge")) == (True, True, 2)
     assert ("GitHub's limit makes everything wait until " in page, words in page) == (True, True)
@@ -202,3 +210,25 @@ def test_a_permission_that_was_not_accepted_is_named(
     assert [one["seen"] for one in findings if one["remedy"].startswith("give it to the App")] == [
         "the GitHub App mergeq: the permission contents: write is missing; it is for merging, staging refs, dispatches"
     ]
+
+
+@pytest.mark.quirk("Q58")
+@pytest.mark.parametrize("kind", ["an App", "a classic token"])
+def test_workflow_files_that_the_credentials_may_not_change_are_not_even_tried(
+    github: Sandbox, as_app: Callable[..., Mergeq], start_mergeq: Callable[..., Mergeq], quirk: Quirk, kind: str
+) -> None:
+    if kind == "an App":
+        mergeq = as_app(without="workflows")
+    else:
+        github.world.users.remember(github.token, Grant("mergeq-bot", scopes=("repo",)))
+        mergeq = start_mergeq()
+    pull, other = ready(github, files={".github/workflows/x.yml": "on: push\n"}), ready(github, "Other")
+    quirk.shown_by("graphql:")
+
+    work(github, mergeq)
+
+    assert (pull.is_open, other.merged, quirk.requests("{pull_number}/merge")) == (True, True, 1)
+    file = ".github/workflows/x.yml"
+    assert status_of(github, pull) == f"Not mergeable. mergeq may not change workflow files, and PR changes {file}."
+    said = f"it changes {file}, and the credentials lack workflows: write"
+    assert reasons(mergeq, pull) == [f"needs a right of mergeq's to change workflow files, but {said}"]

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from mergeq import jobs
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import READY, Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import listen, ready, status_of
+from tests.shell.quirky import STAGED, listen, ready, status_of
 from tests.web.test_webhooks import counted
 
 MAIN = Branch("acme", "rocket", "main")
@@ -126,3 +127,29 @@ def test_a_delivery_that_is_not_to_be_believed_is_counted_and_not_acted_on(
     assert (untold, pull.merged) == (True, True)
     assert counted(mergeq).keys() == {result}
     assert {one.status_code for one in github.world.deliveries} == {401 if result == "bad-signature" else 415}
+
+
+@pytest.mark.quirk("Q41")
+@pytest.mark.parametrize("retest", ["head", "staging"])
+def test_a_result_that_is_told_before_it_can_be_read_is_looked_for_until_it_is_there(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk, clock: ManualClock, retest: str
+) -> None:
+    config = STAGED.replace("retest: staging", f"retest: {retest}, staging_contexts: [e2e]")
+    config = config if retest == "staging" else config.replace("[ci/test]", "[ci/test, e2e]")
+    mergeq = start_mergeq(config.replace("tide:\n", "tide:\n  sync_period: 24h\n"))
+    mergeq.sweep_and_work()
+    listen(github, mergeq)
+    pull = ready(github)
+    announce(github, mergeq)
+    tested = next((run.staged_sha for run in mergeq.store.runs(MAIN)), pull.head_sha)
+    quirk.on("read.lag", checks=True, ms=10_000)
+    github.world.set_status("acme/rocket", tested, context="e2e")
+    announce(github, mergeq)
+    early = pull.merged
+    for _ in range(9):
+        clock.advance(15)
+        jobs.tick_once(mergeq.services)
+        announce(github, mergeq)
+
+    assert (early, pull.merged, mergeq.history()[0].outcome) == (False, True, Outcome.LANDED)
+    assert (tested == pull.head_sha) == (retest == "head")

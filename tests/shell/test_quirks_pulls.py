@@ -392,3 +392,64 @@ def test_a_pull_request_that_adds_nothing_any_more_holds_up_nobody(
     assert other.merged
     assert git.files_at("main", ["same.txt"]).keys() == {"same.txt"}
     assert [record.outcome for record in mergeq.history() if record.outcome in _WRONG] == []
+
+
+@pytest.mark.quirk("Q86")
+def test_a_check_that_waits_for_a_maintainers_consent_is_told_with_whom_to_ask(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = start_mergeq(
+        CONFIG.replace("  merge_method:", "  context_options: {required-contexts: [e2e]}\n  merge_method:")
+    )
+    github.world.users.set_role("eve", "read")
+    pull = ready(github, author="eve", fork="eve")
+    github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion="action_required")
+    quirk.shown_by("graphql:")
+    work(github, mergeq)
+    said, why, page = status_of(github, pull), reasons(mergeq, pull), read(mergeq)
+    github.world.set_check_run("acme/rocket", pull.head_sha, name="e2e", conclusion="success")
+    work(github, mergeq)
+
+    assert said == "Not mergeable. Job e2e has not succeeded. A maintainer has to let CI run."
+    assert why == [f"needs e2e to be green on {pull.head_sha[:7]}, but e2e waits for a maintainer to let it run"]
+    assert "press Approve and run on GitHub (a maintainer of the repository)" in page
+    assert pull.merged
+
+
+@pytest.mark.quirk("Q88")
+def test_where_github_decides_nothing_about_reviews_they_are_counted(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = start_mergeq(CONFIG.replace("labels: [lgtm", "reviewApprovedRequired: true\n      labels: [lgtm"))
+    approved, contested, unseen = ready(github), ready(github, "Contested"), ready(github, "Unseen")
+    github.world.review(approved, "zoe", "CHANGES_REQUESTED")
+    github.world.review(approved, "zoe")
+    github.world.review(contested, "ben")
+    github.world.review(contested, "zoe", "CHANGES_REQUESTED")
+    github.settle()
+    quirk.shown_by("graphql:")
+
+    work(github, mergeq)
+
+    assert [pull.merged for pull in (approved, contested, unseen)] == [True, False, False]
+    needed = "needs an approving review that satisfies GitHub, but"
+    assert reasons(mergeq, contested) == [f"{needed} zoe requested changes"]
+    assert reasons(mergeq, unseen) == [f"{needed} nobody who may write has approved {unseen.head_sha[:7]}"]
+    assert status_of(github, unseen) == "Not mergeable. PullRequest is missing sufficient approving GitHub review(s)"
+
+
+@pytest.mark.quirk("Q88")
+def test_open_conversations_are_counted_where_they_must_be_resolved(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    github.world.protect("acme/rocket", "main", required_conversation_resolution=True)
+    pull = ready(github)
+    thread = github.world.open_thread(pull, "ben")
+    quirk.shown_by("graphql:")
+    work(github, mergeq)
+    said = status_of(github, pull)
+    github.world.resolve_thread(pull, thread)
+    work(github, mergeq)
+
+    assert said == "Not mergeable. Protection requires every conversation to be resolved."
+    assert pull.merged

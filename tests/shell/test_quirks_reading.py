@@ -17,7 +17,7 @@ from mergeq.sandbox.records import Method
 from mergeq.store import ALL
 from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.quirks import Quirk
-from tests.shell.quirky import STAGED, foreign, listen, read, ready, reasons, status_of, warned
+from tests.shell.quirky import STAGED, foreign, listen, read, ready, reasons, status_of, sweep_until, warned
 
 MAIN = Branch("acme", "rocket", "main")
 ONE_REPO = CONFIG.replace("orgs: [acme]", "repos: [acme/rocket]")
@@ -103,7 +103,7 @@ def test_a_gap_that_could_hide_something_about_the_branch_stops_it(
 @pytest.mark.quirk("Q4")
 @pytest.mark.parametrize("kind", ["RATE_LIMITED", "RATE_LIMIT"])
 def test_a_used_up_budget_is_not_taken_for_an_empty_branch(
-    github: Sandbox, mergeq: Mergeq, quirk: Quirk, kind: str
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk, clock: ManualClock, kind: str
 ) -> None:
     pull = ready(github, labels=("lgtm",))
     mergeq.sweep_and_work()
@@ -114,10 +114,7 @@ def test_a_used_up_budget_is_not_taken_for_an_empty_branch(
         look(mergeq)
     known, page = mergeq.store.pool(MAIN), read(mergeq)
     waiting = pull.is_open and known is not None and len(known.pool.standings) == 1
-    for _ in range(61):
-        mergeq.sweep_and_work()
-        if pull.merged:
-            break
+    sweep_until(mergeq, pull, clock, 65)
 
     assert waiting
     assert "GitHub's limit makes everything wait until 10:01:01 UTC: API rate limit exceeded for user ID 1000." in page

@@ -64,7 +64,7 @@ def test_the_contexts_are_those_of_the_head_statuses_first_and_what_is_no_check_
     older = commit(OTHER, status={"contexts": [{"context": "old", "description": "", "state": "FAILURE"}]})
     expected = (
         Context("ci/test", Result.SUCCESS, description="passed"),
-        Context("lint", Result.SUCCESS, app="unknown app"),
+        Context("lint", Result.SUCCESS, app="unknown app", conclusion="neutral"),
     )
 
     for nodes in ([commit(), older], [older, commit()]):
@@ -83,7 +83,7 @@ def test_contexts_of_a_head_that_is_not_among_the_commits_are_unknown_unless_res
     (one,) = saved.world(document(prs=prs, combined_status=statuses, check_runs=runs)).situations
     assert one.facts.pulls[0].contexts == (
         Context("unit", Result.PENDING, description="d"),
-        Context("lint", Result.SUCCESS, app="unknown app"),
+        Context("lint", Result.SUCCESS, app="unknown app", conclusion="neutral"),
     )
 
 

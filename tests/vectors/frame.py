@@ -63,7 +63,9 @@ def judge(op: Op, line: Line) -> tuple[Any, tuple[str, ...]]:
 
 
 def configuration(line: Line) -> Configuration:
-    """The configuration of a line. Raises ConfigError. Those in files are kept: many lines share one."""
+    """The configuration of a line. Raises ConfigError. Kept are those in files, which many lines share, and the last of
+    those in a line, which is answered in several ways.
+    """
     if "config_path" in line:
         shards = tuple(sorted(line.get("supplemental_paths") or (), key=_walked))
         folder = line["configs"]
@@ -73,7 +75,7 @@ def configuration(line: Line) -> Configuration:
         (name, text, False)
         for name, text in sorted((line.get("supplemental") or {}).items(), key=lambda one: _walked(one[0]))
     ]
-    return load_texts([(name, text, is_main) for name, text, is_main in texts if text is not None], "config.yaml")
+    return _configuration_of(tuple((name, text, is_main) for name, text, is_main in texts if text is not None))
 
 
 def settings_of(line: Line, found: Configuration, branch: Branch) -> BranchSettings:
@@ -125,6 +127,11 @@ def compat_of(line: Line) -> Compat:
 def _walked(path: str) -> tuple[str, ...]:
     """What orders files as a walk through the folders does."""
     return PurePosixPath(path).parts
+
+
+@lru_cache(maxsize=1)
+def _configuration_of(texts: tuple[tuple[str, str, bool], ...]) -> Configuration:
+    return load_texts(texts, "config.yaml")
 
 
 @lru_cache(maxsize=2)
