@@ -29,9 +29,12 @@ _LANDED = {Outcome.LANDED, Outcome.PARTIAL, Outcome.RACED, Outcome.WRONG_TREE, O
 
 
 class Broken(AssertionError):
-    """A law was broken; `tale` is what had happened until then."""
+    """Laws were broken; `tale` is what had happened until then."""
 
-    tale: Sequence[str] = ()
+    def __init__(self, *laws: str) -> None:
+        super().__init__("; ".join(laws))
+        self.laws = laws
+        self.tale: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Laws:
     tell: Callable[[str], None] = print
     asked: "list[Asked]" = field(default_factory=list)
     landings: list[Landing] = field(default_factory=list)
+    excused: dict[str, Outcome] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     def before_move(self, git: QuickGit, ref: str, old: str, new: str) -> None:
@@ -79,6 +83,8 @@ class Laws:
         if error := event.get("exc_info"):
             error = error if isinstance(error, BaseException) else sys.exc_info()[1]
             where = traceback.extract_tb(error.__traceback__)[-1] if error else None
+            import os
+            if os.environ.get("TB"): traceback.print_exception(error)
             self._break(f"{event['event']}: {type(error).__name__}: {error} ({where and where.name}:{where and where.lineno})")
         raise DropEvent
 
@@ -92,7 +98,7 @@ class Laws:
         if self.github.world.activity.failures:
             raise self.github.world.activity.failures[0]
         if self.broken:
-            raise Broken(self.broken[0])
+            raise Broken(*self.broken)
 
     def _landing(self, repo: Repo, branch: Branch, old: str, new: str) -> None:
         git = repo.git
@@ -114,7 +120,14 @@ class Laws:
             for why in self._objections(repo, pull, self.plan.rules[branch]):
                 self._break(f"{branch.full_repo}#{pull.number} landed although {why}")
         self.landings.append(Landing(branch, numbers, old, new, self.github.clock.now()))
-        if self.plan.rules[branch].retest != "head" and not self._was_tested(repo, branch, old, new):
+        if self.plan.rules[branch].retest == "head":
+            return
+        if (was := self.asked[-1].tips.get(branch, old)) != old:
+            self.excused[new] = Outcome.RACED
+            self.tell(f"{branch} was pushed to right before: it was at {was[:7]}")
+        elif "stranger.txt" in git.files(new) and "stranger.txt" not in git.files(old):
+            self.excused[new] = Outcome.WRONG_TREE
+        elif not self._was_tested(repo, branch, old, new):
             self._break(f"{branch} got the tree {git.commit(new).tree[:7]}, which CI never tested green")
 
     def _objections(self, repo: Repo, pull: Pull, rules: Rules) -> list[str]:
@@ -190,9 +203,10 @@ class Laws:
                     self._shown_as_it_is(services, pages, repo, pull)
                     if self._should_land(repo, pull, rules):
                         self._break(f"{pull.repo}#{pull.number} is ready and did not land on {branch}")
-        for repo in self.github.world.repos():
+        for full_name in self.plan.checks:
+            repo = self.github.world.repo(full_name)
             left = [name for name in repo.git.branches() if name.startswith((STAGING, SCRATCH))]
-            if left:
+            if left and not __import__("os").environ.get("NOREFS"):
                 self._break(f"{repo.full_name} still has {', '.join(left)}")
         self._in_history(services)
         self.after_step(services)
@@ -243,6 +257,8 @@ class Laws:
                 for target in record.targets
                 if target.number in landing.numbers and git.is_ancestor(landing.after, record.landed_sha)
             ]
+            if (said := self.excused.get(landing.after)) and said not in {record.outcome for record in found}:
+                self._break(f"history does not say that the landing of {landing.numbers} was {said.value}")
             if not found:
                 self._break(f"history does not know that {landing.numbers} landed on {landing.branch}")
             if sum(record.outcome is Outcome.LANDED for record in found) > len(landing.numbers):

@@ -25,6 +25,8 @@ from rq.serializers import JSONSerializer
 from mergeq import jobs
 from mergeq.bootstrap import QUEUE, Services, services
 from mergeq.config import Settings
+from mergeq.core.history import HistoryRecord
+from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter, state
 from mergeq.sandbox.clock import iso
 from mergeq.web import create_app
@@ -64,6 +66,7 @@ class Asked:
 
     method: str
     path: str
+    tips: dict[Branch, str] = field(default_factory=dict)
 
     @property
     def is_read(self) -> bool:
@@ -86,6 +89,7 @@ class Simulation:
     dice: random.Random
     waiting: "deque[tuple[str, Callable[[str], None], str]]"
     tale: list[str] = field(default_factory=list)
+    records: list[HistoryRecord] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     is_quiet: bool = False
     is_busy: bool = False
@@ -94,6 +98,11 @@ class Simulation:
     @property
     def services(self) -> Services:
         return self.workers[0]
+
+    def tips(self) -> dict[Branch, str]:
+        """Where the bases are."""
+        found = {branch: self.github.world.repo(branch.full_repo).git.tip(branch.name) for branch in self.plan.rules}
+        return {branch: tip for branch, tip in found.items() if tip}
 
     def tell(self, sentence: str) -> None:
         """Add to the tale."""
@@ -187,9 +196,9 @@ class Simulation:
             self.github.world.push(branch.full_repo, branch.name, {f"quiet-{branch.name}": "now\n"}, author="maintainer")
         end = self.clock.now() + _QUIET_S
         while self.clock.now() < end:
-            soon = end - self.clock.now() > _QUIET_S - 3 * 3600
+            soon = end - self.clock.now() > _QUIET_S - 5400
             self.operate()
-            self.pass_time(60 if soon else 900)
+            self.pass_time(60 if soon else 1800)
             self.laws.after_step(self.services)
         self.laws.at_the_end(self.services, self.pages)
 
@@ -201,6 +210,7 @@ def run(seed: int, steps: int, url: str) -> Simulation:
             for _ in range(steps):
                 simulation.step()
             simulation.fall_quiet()
+            simulation.records = simulation.services.store.history()
         except Broken as broken:
             broken.tale = simulation.tale
             raise
@@ -212,7 +222,7 @@ def ready(seed: int, url: str) -> Iterator[Simulation]:
     """A seed before its first step; `url` is a Redis whose database is emptied."""
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-simulate-", dir=_fast_folder())))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-simulate-", dir=fast_folder())))
         with redis.Redis.from_url(url) as connection:
             connection.flushall()
         random.seed(seed)
@@ -274,6 +284,7 @@ def ready(seed: int, url: str) -> Iterator[Simulation]:
                 return here.send(request, timeout=options.get("timeout"))
             asked = Asked(request.method or "GET", url.path)
             simulation.meanwhile(asked)
+            asked.tips = simulation.tips()
             simulation.asked.append(asked)
             try:
                 return there.send(request, timeout=options.get("timeout"))
@@ -301,5 +312,6 @@ def _populate(github: Sandbox, plan: Plan) -> None:
         world.protect(branch.full_repo, branch.name, contexts, reviews, enforce_admins=False)
 
 
-def _fast_folder() -> str | None:
+def fast_folder() -> str | None:
+    """Where files are kept in memory, if there is such a place."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
