@@ -169,7 +169,8 @@ class QuickGit(GitRepo):
     def is_ancestor(self, older: str, newer: str) -> bool:
         return self._line(older) | self._line(newer) == self._line(newer)
 
-    def _merge_bases(self, one: str, other: str) -> list[str]:
+    def merge_bases(self, one: str, other: str) -> list[str]:
+        """The newest commits that both histories have, none of which leads to another."""
         common = self._line(one) & self._line(other)
         found = []
         while common:
@@ -179,7 +180,7 @@ class QuickGit(GitRepo):
         return found
 
     def merge_base(self, one: str, other: str) -> str | None:
-        return next(iter(self._merge_bases(one, other)), None)
+        return next(iter(self.merge_bases(one, other)), None)
 
     def new_commits(self, since: str, until: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         line = self._line(until) & ~(0 if since == ZERO else self._line(since))
@@ -211,7 +212,7 @@ class QuickGit(GitRepo):
     def merge_tree(self, ours: str, theirs: str) -> str | None:
         pair = (ours, theirs)
         if pair not in self._merges:
-            bases = self._merge_bases(ours, theirs)
+            bases = self.merge_bases(ours, theirs)
             self._merges[pair] = self._merged(bases[0], *pair) if len(bases) == 1 else super().merge_tree(*pair)
         return self._merges[pair]
 
@@ -258,7 +259,7 @@ class QuickGit(GitRepo):
         at = self.refs().get(ref, ZERO)
         if old is not None and old != at:
             raise RefMovedError(f"{ref} is at {at} but expected {old}")
-        QuickGit.watch(self, ref, at, new)
+        self.watch(self, ref, at, new)
 
     def move(self, ref: str, new: str, old: str | None = None) -> None:
         self._check(ref, old, new)

@@ -106,9 +106,9 @@ class Laws:
         if new == ZERO or not git.is_ancestor(old, new):
             self._break(f"mergeq took {old[:7]} away from {branch}")
             return
-        words = self.asked[-1].path.split("/")
-        if words[-1] == "merge":
-            pulls = [repo.pulls[int(words[-2])]]
+        asked = self.asked[-1]
+        if asked.merges:
+            pulls = [repo.pulls[int(asked.path.split("/")[-2])]]
         else:
             brought = {sha for sha, _ in git.new_commits(old, new)}
             pulls = [pull for pull in repo.pulls.values() if pull.head_sha in brought and pull.is_open]
@@ -122,7 +122,7 @@ class Laws:
         self.landings.append(Landing(branch, numbers, old, new, self.github.clock.now()))
         if self.plan.rules[branch].retest == "head":
             return
-        if (was := self.asked[-1].tips.get(branch, old)) != old:
+        if asked.merges and (was := asked.tips.get(branch, old)) != old:
             self.excused[new] = Outcome.RACED
             self.tell(f"{branch} was pushed to right before: it was at {was[:7]}")
         elif "stranger.txt" in git.files(new) and "stranger.txt" not in git.files(old):

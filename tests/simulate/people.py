@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from mergeq.core.pull import Branch
-from mergeq.sandbox import RefusedError, merging
+from mergeq.sandbox import RefusedError, merging, refs
 from mergeq.sandbox.git import HEADS
 from mergeq.sandbox.git_objects import GitError
 from mergeq.sandbox.records import Issue, Pull, Repo
@@ -34,6 +34,8 @@ _MOODS = (
     ("merges.409_auth", {}),
     ("git.replica_lag", {"ms": 5_000}),
     ("detect.merge_delay", {"ms": 60_000}),
+    ("detect.merge_never", {}),
+    ("merge.wrong_tree", {}),
     ("graphql.5xx", {"code": 502}),
     ("graphql.timeout", {}),
     ("graphql.untyped", {}),
@@ -56,7 +58,6 @@ _MOODS = (
     ("hook.shuffle", {"window": 20}),
     ("hook.badsig", {}),
 )
-RARE_MOODS = (("merge.wrong_tree", {}),)
 
 
 class People:
@@ -67,6 +68,7 @@ class People:
         self.dice = random.Random(seed)
         self.blockers: list[Issue] = []
         self._texts = 0
+        self._at_once: Sequence[Act] = (self.push, self.force_push, self.close, self.push_base, self.rewind_base)
         self._acts: Sequence[tuple[int, Act]] = (
             (14, self.open_pull),
             (7, self.push),
@@ -86,17 +88,18 @@ class People:
             (1, self.edit_title),
         )
 
-    def act(self) -> str:
-        """Somebody does something."""
+    def act(self, *, at_once: bool = False) -> str:
+        """Somebody does something; `at_once`: what a landing under way is guarded against by itself."""
         weights = [weight for weight, _ in self._acts]
         (chosen,) = self.dice.choices([act for _, act in self._acts], weights)
+        chosen = self.dice.choice(self._at_once) if at_once else chosen
         with suppress(RefusedError, GitError):
             return chosen()
         return ""
 
     def moods(self) -> str:
         """GitHub is to do something odd soon."""
-        name, args = self.dice.choice(RARE_MOODS if self.dice.random() < 0.02 else _MOODS)
+        name, args = self.dice.choice(_MOODS)
         times = self.dice.choice((1, 1, 1, 2, 3))
         self.world.faults.add(name, times=times, after=self.dice.choice((0, 0, 1, 4)), args=args)
         return f"GitHub is switched to {name} {args or ''} {times} times"
@@ -229,8 +232,6 @@ class People:
             return ""
         with self.world.lock:
             repo.git.place(HEADS + branch.name, parents[0])
-            from mergeq.sandbox import refs
-
             refs.moved(self.world, repo, HEADS + branch.name, str(tip), parents[0], "maintainer")
         return f"maintainer rewinds {branch} to {parents[0][:7]}"
 

@@ -104,6 +104,8 @@ def _queue(dice: random.Random) -> dict[str, Any]:
     values: dict[str, Any] = {
         "batch_size_limit": dice.choice((-1, 0, 2, 3, 8)),
         "slots": dice.choice((1, 2, 2, 3)),
+        "landing": dice.choice(("auto", "auto", "pull-request")),
+        "update_method": dice.choice(("merge", "merge", "rebase")),
         "order": dice.choice(("entered", "number")),
         "staging": {
             "start_timeout": dice.choice(("5m", "10m")),

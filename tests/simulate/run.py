@@ -66,11 +66,22 @@ class Asked:
 
     method: str
     path: str
-    tips: dict[Branch, str] = field(default_factory=dict)
+    body: bytes
+    tips: dict[Branch, str]
+
+    @property
+    def pushes(self) -> bool:
+        """Whether a base is to be moved to a commit."""
+        return b"updateRefs" in self.body
+
+    @property
+    def merges(self) -> bool:
+        """Whether a pull request is to be merged."""
+        return self.path.endswith("/merge")
 
     @property
     def is_read(self) -> bool:
-        return self.method == "GET" or self.path.endswith("/graphql")
+        return self.method == "GET" or (self.path.endswith("/graphql") and not self.pushes)
 
 
 @dataclass(slots=True)
@@ -123,9 +134,9 @@ class Simulation:
                 self.someone()
             elif self.dice.random() < 0.04:
                 self.clock.advance(self.dice.uniform(0.1, 8))
-        elif asked.path.endswith("/merge") and self.dice.random() < 0.1:
+        elif (asked.merges or asked.pushes) and self.dice.random() < 0.12:
             self.is_busy = True
-            self.tell("right then: " + self.dice.choice((self.people.push, self.people.force_push, self.people.close))())
+            self.tell(f"right then {self.people.act(at_once=True)}")
             self.is_busy = False
 
     def someone(self) -> None:
@@ -282,9 +293,9 @@ def ready(seed: int, url: str) -> Iterator[Simulation]:
             url = urlsplit(request.url or "")
             if url.hostname != "github.test":
                 return here.send(request, timeout=options.get("timeout"))
-            asked = Asked(request.method or "GET", url.path)
+            body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
+            asked = Asked(request.method or "GET", url.path, body, simulation.tips())
             simulation.meanwhile(asked)
-            asked.tips = simulation.tips()
             simulation.asked.append(asked)
             try:
                 return there.send(request, timeout=options.get("timeout"))
