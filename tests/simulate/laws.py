@@ -202,7 +202,8 @@ class Laws:
                 if pull.is_open and pull.base_ref == branch.name:
                     self._shown_as_it_is(services, pages, repo, pull)
                     if self._should_land(repo, pull, rules):
-                        self._break(f"{pull.repo}#{pull.number} is ready and did not land on {branch}")
+                        said = [one.description for one in repo.statuses[pull.head_sha] if one.context == "tide"]
+                        self._break(f"{pull.repo}#{pull.number} is ready and did not land on {branch}: {said[-1:]}")
         for full_name in self.plan.checks:
             repo = self.github.world.repo(full_name)
             left = [name for name in repo.git.branches() if name.startswith((STAGING, SCRATCH))]
