@@ -84,8 +84,12 @@ class Laws:
             error = error if isinstance(error, BaseException) else sys.exc_info()[1]
             where = traceback.extract_tb(error.__traceback__)[-1] if error else None
             import os
-            if os.environ.get("TB"): traceback.print_exception(error)
-            self._break(f"{event['event']}: {type(error).__name__}: {error} ({where and where.name}:{where and where.lineno})")
+
+            if os.environ.get("TB"):
+                traceback.print_exception(error)
+            self._break(
+                f"{event['event']}: {type(error).__name__}: {error} ({where and where.name}:{where and where.lineno})"
+            )
         raise DropEvent
 
     def _break(self, sentence: str) -> None:

@@ -205,7 +205,9 @@ class Simulation:
         self.github.world.faults.clear()
         self.people.help()
         for branch in self.plan.rules:
-            self.github.world.push(branch.full_repo, branch.name, {f"quiet-{branch.name}": "now\n"}, author="maintainer")
+            self.github.world.push(
+                branch.full_repo, branch.name, {f"quiet-{branch.name}": "now\n"}, author="maintainer"
+            )
         end = self.clock.now() + _QUIET_S
         while self.clock.now() < end:
             soon = end - self.clock.now() > _QUIET_S - 5400
