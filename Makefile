@@ -1,6 +1,6 @@
 # The front door. `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast check bench soak screenshots clean
+.PHONY: help setup demo test fast check bench simulate soak screenshots clean
 
 PY ?= python3
 VENV := .venv
@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # tests and the demo start many processes, which would all read the sources again
 ROUNDS ?= 1
+SEEDS ?= 1-200
+STEPS ?= 200
+MINUTES ?= 10
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## print this list
@@ -51,19 +54,25 @@ check: $(VENV)/.develop ## formatting, lint, types, import rules
 bench: $(VENV)/.develop ## take every figure of tests/bench/RESULTS.md again (ARGS names some)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+simulate: $(VENV)/.develop ## let worlds drawn from seeds go by and hold mergeq to its laws (SEEDS=1-200 STEPS=200)
+	@$(BIN)/python -m tests.simulate --seeds $(SEEDS) --steps $(STEPS) $(ARGS)
+
 $(VENV)/.foreign: | $(VENV)/.develop
 	@command -v gh >/dev/null || apt-get install --yes --quiet --no-install-recommends gh >/dev/null 2>&1 || echo "gh could not be installed: its tests are skipped"
 	@npm install --silent --no-audit --no-fund --prefix $(VENV)/foreign @octokit/rest@22.0.1 @octokit/graphql@9.0.5 >/dev/null 2>&1 \
 	  || echo "the octokit packages could not be installed: their tests are skipped"
 	@touch $@
 
-soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, every end, other people's clients (ROUNDS=1)
+soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, every end, worlds, mutants, other clients (ROUNDS=1 SEEDS= MINUTES=10)
 	@$(BIN)/python -m pytest -q -m foreign tests/foreign $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \
 	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell tests/bench $(ARGS) || exit 1; \
 	done
 	@$(BIN)/python -m tests.crash
+	@$(BIN)/python -m tests.simulate --seeds $(SEEDS) --steps $(STEPS)
+	@$(BIN)/python -m pytest -q -m soak tests/simulate
+	@$(BIN)/python -m tests.mutation --seed $$(date +%j) --minutes $(MINUTES)
 
 screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium
 	@$(BIN)/python -m tests.screenshots build/screenshots

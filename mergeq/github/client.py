@@ -926,7 +926,7 @@ class GitHub:
             if held := self._meter.hold_for(account, error.status, error.headers or {}, text):
                 raise held from None
             raise Refused(error.status, text) from None
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, OSError, ValueError) as error:  # a body that was cut off is no JSON
             self._meter.charge(account, "core", self.purpose, kind, 1, None)
             raise Refused(0, f"the connection to GitHub broke ({type(error).__name__})") from None
         if not self._charge(account, "core", kind, 1, headers, HTTPStatus.OK):

