@@ -517,7 +517,7 @@ def _compare(
         return _Landed(Outcome.LANDED, landing=landing)
     if landing.landed_tree is None or not landing.line:
         why = f"what landed as {(landing.landed_sha or '')[:7]} could not be read back"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         return _Landed(Outcome.WRONG_TREE, why, landing)
     if landing.line[-1] != base_sha:
         why = f"it landed on {landing.line[-1][:7]}, not on the tested {base_sha[:7]}: somebody pushed in between"
@@ -526,7 +526,7 @@ def _compare(
     if landing.landed_tree != expected:
         landed, tested = landing.landed_tree[:7], expected[:7]
         why = f"{(landing.landed_sha or '')[:7]} has the tree {landed}, not the tested {tested}"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         services.log.error("wrong tree landed; the branch is halted", branch=str(lease.branch), why=why)
         return _Landed(Outcome.WRONG_TREE, why, landing)
     return _Landed(Outcome.LANDED, landing=landing)

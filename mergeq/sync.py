@@ -166,7 +166,8 @@ def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None,
         return
     why = f"the base was rewound: {tip[:7]} lacks {was[:7]}, which was its tip"
     services.log.error("the branch is halted", branch=str(branch), why=why)
-    store.halt(lease, f"{why}; see who moved it, put back what is missing if it was not meant, and resume the branch")
+    remedy = "see who moved it, put back what is missing if it was not meant, and resume the branch"
+    store.halt(lease, f"{why}; {remedy}", services.now())
     for run in store.runs(branch):
         if run.ended is None:
             note_run(services, lease, run, Outcome.ABANDONED, why)
@@ -434,7 +435,7 @@ def _resolve_doubt(services: Services, lease: Lease, seen: Situation, settings: 
         services.store.clear_doubt(lease)
     elif base.health is conviction.Health.BAD and base.said is not None:
         why = f"{seen.facts.base_sha[:7]}, which was never tested before it came there, is red: {base.said.why}"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         services.log.error("the base is red; the branch is halted", branch=str(lease.branch), why=why)
 
 

@@ -21,10 +21,10 @@ class Halt:
 
     @property
     def said(self) -> str:
-        """All of it in one phrase, the reason last: a status has room for its beginning alone."""
-        by = f"paused by {self.who} " if self.who else ""
-        since = f"since {moment(self.at)}: " if self.at else ""
-        return f"{by}{since}{self.why}"
+        """All of it in one phrase, what matters most first: a status has room for its beginning alone."""
+        if self.who:
+            return f"paused by {self.who} since {moment(self.at)}: {self.why}"
+        return f"{self.why} (since {moment(self.at)})" if self.at else self.why
 
 
 @dataclass(frozen=True, slots=True)

@@ -644,9 +644,9 @@ class Store:
 
     # what operators say, and whether this store has lost it
 
-    def halt(self, lease: Lease, why: str) -> None:
+    def halt(self, lease: Lease, why: str, now: float) -> None:
         """Stop everything on a branch until `resume`. Raises LeaseLost."""
-        self._commit(lease, [["HSET", HALTS, str(lease.branch), _dump(Halt(why))]])
+        self._commit(lease, [["HSET", HALTS, str(lease.branch), _dump(Halt(why, at=now))]])
 
     def halted(self, branch: Branch) -> str:
         """Why nothing may be done to a branch; empty when something may. In a store that may have lost a halt nothing
@@ -694,6 +694,11 @@ class Store:
         key, head_sha = EVICTIONS + branch.full_repo, eviction.head_sha
         commands = [["HSET", key, str(number), _dump(eviction)]]
         return self._acted(PULLS, f"{branch.full_repo}#{number}", f"{branch} {head_sha}", commands, record)
+
+    def move_eviction(self, full_repo: str, number: int, before: str, head_sha: str) -> None:
+        """Have an eviction of the head `before` hold for the one that mergeq itself had made of it."""
+        if (one := self.evictions(full_repo).get(number)) is not None and one.head_sha == before:
+            self._redis.hset(EVICTIONS + full_repo, str(number), _dump(replace(one, head_sha=head_sha)))
 
     def retry(self, branch: Branch, number: int, head_sha: str, record: HistoryRecord) -> bool:
         """Lift an eviction, and have the branch's next turn forget what else is held against this head; recorded. False

@@ -166,7 +166,7 @@ def test_an_eviction_is_about_one_head() -> None:
     ("halt", "said"),
     [
         (Halt("another tree landed"), "another tree landed"),
-        (Halt("another tree landed", at=900.0), "since 1970-01-01 00:15 UTC: another tree landed"),
+        (Halt("another tree landed", at=900.0), "another tree landed (since 1970-01-01 00:15 UTC)"),
         (Halt("release", "ana@desk", 900.0), "paused by ana@desk since 1970-01-01 00:15 UTC: release"),
     ],
 )

@@ -134,7 +134,7 @@ def test_what_stopped_a_branch_is_never_covered_by_a_pause(github: Sandbox, merg
     mergeq.store.mark_parts([MAIN], ["all"], 0.0)
     lease = mergeq.store.claim(MAIN, 0.0)
     assert lease
-    mergeq.store.halt(lease, "1a2b3c4 has another tree than the tested one")
+    mergeq.store.halt(lease, "1a2b3c4 has another tree than the tested one", 0.0)
 
     told = refused(mergeq, "pause", "acme/rocket:main", "--why", "release week")
 
@@ -209,6 +209,20 @@ def test_a_run_with_an_evicted_member_is_given_up(github: Sandbox, staged: Merge
     assert staging_refs(github) == []
     assert outcomes(staged)[-1] == ("TRIGGER", "ABANDONED", [1])
     assert "left the pool" in staged.history()[0].err
+
+
+def test_an_eviction_holds_for_the_head_that_mergeq_itself_made_of_the_one_that_was_evicted(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    pull, _, _ = saved_and_claimed(github, mergeq)
+    operators.evict(mergeq.services, "acme/rocket", pull.number, WHO, "it breaks the telescope")
+
+    mergeq.store.move_eviction("acme/rocket", pull.number, "8" * 40, "9" * 40)
+    other = mergeq.store.evictions("acme/rocket")[pull.number].head_sha
+    mergeq.store.move_eviction("acme/rocket", pull.number, pull.head_sha, "9" * 40)
+
+    assert other == pull.head_sha
+    assert mergeq.store.evictions("acme/rocket")[pull.number].head_sha == "9" * 40
 
 
 # Trying again
