@@ -22,17 +22,19 @@ from urllib.request import urlopen
 
 import click
 
-from mergeq import __version__, doctor, jobs, probes, register, replay, shipped, sweep, web
+from mergeq import __version__, doctor, jobs, operators, probes, register, replay, shipped, sweep, web
 from mergeq.bootstrap import Services, connect_github, embedded_redis, services
 from mergeq.config import ConfigError, Settings, load, resolve, schemas
 from mergeq.config.changes import changes
 from mergeq.config.sample import exact_searches, sample
 from mergeq.core.compat import Compat
 from mergeq.core.explain import lines
+from mergeq.core.history import HistoryRecord
+from mergeq.core.orders import EVERYTHING
 from mergeq.core.pull import Branch
 from mergeq.github import Unreadable
 from mergeq.processes import start, stop, watch
-from mergeq.web.documents import explanation_json
+from mergeq.web.documents import explanation_json, listed_json
 
 if TYPE_CHECKING:
     from mergeq.sandbox import Sandbox
@@ -232,34 +234,101 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
     _exit_for(caught)
 
 
-@cli.command()
-@click.argument("branch")
-@click.option("--why", required=True, help="What people will read: on the page, in each status, in the log.")
-@_config_option
-def pause(branch: str, why: str, paths: tuple[Path, ...]) -> None:
-    """Stop everything on BRANCH, given as ORG/REPO:BRANCH."""
-    target, who = _branch(branch), getpass.getuser()
-    with _ready(paths) as ready:
-        ready.store.pause(target, f"{why} (paused by {who})")
-        jobs.look_at(ready, [target])
-        ready.log.info("paused", branch=branch, why=why, who=who)
-
-
-@cli.command()
-@click.argument("branch")
-@click.option("--why", required=True, help="What was done about it; kept in the log.")
-@_config_option
-def resume(branch: str, why: str, paths: tuple[Path, ...]) -> None:
-    """Let BRANCH, ORG/REPO:BRANCH, go on after a pause or a halt."""
-    target = _branch(branch)
-    with _ready(paths) as ready:
-        if not ready.store.resume(target):
-            raise click.ClickException(f"{branch} is neither paused nor halted")
-        jobs.look_at(ready, [target])
-        ready.log.info("resumed", branch=branch, why=why, who=getpass.getuser())
-
-
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def _line_of_text(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (value.strip() and value.isprintable()):
+        raise click.BadParameter("give some words, in one line", param=option)
+    return value.strip() if value else value
+
+
+_why_option = click.option(
+    "--why", required=True, callback=_line_of_text, help="What people will read: on the pages, in statuses, in history."
+)
+_as_option = click.option(
+    "--as", "name", callback=_line_of_text, help="Who says so. Default: who runs this; the host is added."
+)
+_all_option = click.option("--all", "everything", is_flag=True, help="Every branch, those that come later too.")
+
+
+@cli.command()
+@click.argument("branch", metavar="[ORG/REPO:BRANCH]", required=False)
+@_all_option
+@_why_option
+@_as_option
+@_config_option
+@_json_option
+def pause(
+    branch: str | None, why: str, name: str | None, paths: tuple[Path, ...], *, everything: bool, as_json: bool
+) -> None:
+    """Stop everything on a branch, or on all, until it is resumed.
+
+    What is asked of GitHub at this moment ends; nothing is asked after it.
+    """
+    target = _branch_or_all(branch, everything=everything)
+    with _ordering(paths) as ready:
+        record = operators.pause(ready, target, _who(name), why)
+        _say(record, f"{branch or 'everything'} is paused", as_json=as_json)
+
+
+@cli.command()
+@click.argument("branch", metavar="[ORG/REPO:BRANCH]", required=False)
+@_all_option
+@_why_option
+@_as_option
+@_config_option
+@_json_option
+def resume(
+    branch: str | None, why: str, name: str | None, paths: tuple[Path, ...], *, everything: bool, as_json: bool
+) -> None:
+    """Let a branch go on after a pause or a halt; with --all what is paused with everything.
+
+    A branch that is halted for itself stays so after --all, and is named.
+    """
+    target = _branch_or_all(branch, everything=everything)
+    with _ordering(paths) as ready:
+        record = operators.resume(ready, target, _who(name), why)
+        _say(record, f"{branch or 'everything'} goes on", as_json=as_json)
+        for other, halt in sorted(ready.store.halts().items()):
+            if target in {other, EVERYTHING} or other == EVERYTHING:
+                what = "everything" if other == EVERYTHING else other
+                click.echo(f"still halted: {what}, {halt.said}", err=True)
+
+
+@cli.command()
+@click.argument("pull", metavar="ORG/REPO#N")
+@_why_option
+@_as_option
+@_config_option
+@_json_option
+def evict(pull: str, why: str, name: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Take a pull request out of its pool as it is now, until it is pushed to or tried again."""
+    wanted = _pull(pull)
+    with _ordering(paths) as ready:
+        record = operators.evict(ready, *wanted, _who(name), why)
+        head = record.targets[0].sha[:7]
+        _say(record, f"{pull} stays out at {head} until it is pushed to, or `mergeq retry {pull}`", as_json=as_json)
+
+
+@cli.command()
+@click.argument("pull", metavar="ORG/REPO#N")
+@_why_option
+@_as_option
+@_config_option
+@_json_option
+def retry(pull: str, why: str, name: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Forget what is held against a pull request as it is now, and try it at once.
+
+    That is GitHub's refusal, an eviction, and runs of it alone that did not pass.
+    """
+    wanted = _pull(pull)
+    with _ordering(paths) as ready:
+        record, held = operators.retry(ready, *wanted, _who(name), why)
+        things = f"{held} thing{'s' * (held != 1)}" if held else "nothing"
+        _say(record, f"{pull} is tried again; {things} held against it", as_json=as_json)
+
+
 _compat_option = click.option(
     "--compat", type=click.Choice(["tide"]), help="Answer as Tide does to the letter, for comparison."
 )
@@ -486,6 +555,33 @@ def config_schema(name: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps({"schemas": [{"name": one, "title": title} for one, title in found.items()]}))
     for one, title in found.items() if not as_json else ():
         click.echo(f"{one:<{max(map(len, found))}}  {title}")
+
+
+def _branch_or_all(branch: str | None, *, everything: bool) -> Branch:
+    if bool(branch) is everything:
+        raise click.UsageError("name a branch as ORG/REPO:BRANCH, or give --all")
+    return _branch(branch) if branch else EVERYTHING
+
+
+def _who(name: str | None) -> str:
+    """Who says something, and where: what is given, else the user that this runs as."""
+    try:
+        return f"{name or getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError) as error:
+        raise click.UsageError("this user has no name; say who it is with --as NAME") from error
+
+
+@contextmanager
+def _ordering(paths: tuple[Path, ...]) -> Iterator[Services]:
+    with _ready(paths) as ready:
+        try:
+            yield ready
+        except operators.NotDone as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _say(record: HistoryRecord, line: str, *, as_json: bool) -> None:
+    click.echo(json.dumps(listed_json(record)) if as_json else line)
 
 
 def _branch(text: str) -> Branch:

@@ -10,12 +10,12 @@ from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.landing import Choice, Staged, Way, choose, obstacles, obstacles_of
 from mergeq.core.message import Message, to_ask_for
-from mergeq.core.pool import Landed, Refusal, Standing, assess, under_protection
+from mergeq.core.pool import Landed, Refusal, Standing, assess, circumstances, stands_back, under_protection
 from mergeq.core.pull import Branch, Method, Protection, PullRequest, Repository
 from mergeq.core.queue import Landing as Wanted
 from mergeq.core.refusal import failed_merges
 from mergeq.core.status import Status, shown
-from mergeq.github import HeldBack, Landing, LastLook, MergeAnswer, MergeVerdict, Refused, Unreadable
+from mergeq.github import HeldBack, Landing, LastLook, MergeAnswer, MergeVerdict, Refused, Unreadable, is_about_base
 from mergeq.store import Declined, Intent, Lease, Reading, SavedPool
 from mergeq.sync import remember, set_status, squashed_commits, target_of
 
@@ -481,9 +481,18 @@ def _stand_back(
     *,
     is_ours: bool = False,
 ) -> None:
-    """Keep a pull request that GitHub will not merge, or that we will not land, from holding up the others (T12.7)."""
-    refusal = Refusal(standing.pull.head_sha, text, services.now() + seconds, is_ours)
-    services.store.refuse(lease, standing.pull.number, refusal)
+    """Keep a pull request that GitHub will not merge, or that we will not land, from holding up the others (T12.7):
+    longer each time that this head is refused, and not when what could change that has changed.
+    """
+    store, branch, pull = services.store, lease.branch, standing.pull
+    before, saved, state = store.refusals(branch).get(pull.number), store.pool(branch), store.state(branch)
+    tries = before.tries + 1 if before and before.head_sha == pull.head_sha else 1
+    about, base_sha = "", ""
+    if saved and state:
+        about = circumstances(pull, state.repository, saved.pool.protection, services.config.status_context)
+        base_sha = saved.pool.base_sha if is_about_base(text) else ""
+    until = services.now() + stands_back(tries, seconds)
+    store.refuse(lease, pull.number, Refusal(pull.head_sha, text, until, is_ours, about, base_sha, tries))
 
 
 def _hold(services: Services, lease: Lease, attempt: _Attempt, text: str) -> list[_Landed]:
@@ -498,7 +507,7 @@ def _stop(services: Services, lease: Lease, saved: SavedPool, chosen: Standing, 
     do (T5.9, T5.10). One is tried again after that, so that nobody has to say when it is mended.
     """
     text = f"{answer.text} To mend it, {answer.remedy}"
-    for standing in (chosen, *saved.pool.members):
+    for standing in saved.pool.members:
         if standing.method is chosen.method or not answer.by_method:
             _stand_back(services, lease, standing, text)
     services.log.error("the branch is stopped", branch=str(lease.branch), pull=str(chosen.pull), why=text)
@@ -512,7 +521,7 @@ def _compare(
         return _Landed(Outcome.LANDED, landing=landing)
     if landing.landed_tree is None or not landing.line:
         why = f"what landed as {(landing.landed_sha or '')[:7]} could not be read back"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         return _Landed(Outcome.WRONG_TREE, why, landing)
     if landing.line[-1] != base_sha:
         why = f"it landed on {landing.line[-1][:7]}, not on the tested {base_sha[:7]}: somebody pushed in between"
@@ -521,7 +530,7 @@ def _compare(
     if landing.landed_tree != expected:
         landed, tested = landing.landed_tree[:7], expected[:7]
         why = f"{(landing.landed_sha or '')[:7]} has the tree {landed}, not the tested {tested}"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         services.log.error("wrong tree landed; the branch is halted", branch=str(lease.branch), why=why)
         return _Landed(Outcome.WRONG_TREE, why, landing)
     return _Landed(Outcome.LANDED, landing=landing)

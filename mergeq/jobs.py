@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import execute, stage, sync, trigger, update
+from mergeq import epoch, execute, stage, sync, trigger, update
 from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
@@ -40,6 +40,9 @@ _TICK_SECONDS = 1.0
 _BEAT_SECONDS = 5.0  # between two extensions of a lease
 _DELIVERIES = "deliveries"
 _DELIVERIES_SECONDS = 600.0  # between two looks for deliveries that failed
+_ALARMS, _ALARMS_SECONDS = "alarms", 30.0
+_EPOCH = "epoch"
+_UNFOUNDED_SECONDS = 60.0  # between two sweeps of a store that may have lost something, whatever webhooks do
 _AT_ONCE = 20  # branches that a webhook sends for itself, and only
 _HASTE = 0.5  # while it has taken fewer seconds; the tick does the rest
 
@@ -102,9 +105,10 @@ def _of_no_use(services: Services, event: str, repo: str) -> Received:
     return Received.PING if event == "ping" else Received.IGNORED
 
 
-def look_at(services: Services, branches: Iterable[Branch]) -> None:
-    """Have branches looked at soon, because a person said something about them."""
-    _send_for(services, services.store.mark(map(Mark, branches), services.now()))
+def look_at(services: Services, branches: Iterable[Branch], marks: Iterable[Mark] = ()) -> None:
+    """Have branches judged soon, because a person said something about them; what is marked is read again for that."""
+    fresh = services.store.mark(marks, services.now())
+    _send_for(services, [*fresh, *services.store.send(branches, services.now())])
 
 
 def turn(name: str) -> None:
@@ -208,7 +212,11 @@ def _ended(services: Services, saved: SavedPool, outcome: Outcome) -> Outcome:
 
 
 def _close(services: Services, lease: Lease) -> None:
-    """End a turn: bring the statuses up to date, and look for refs that were left behind."""
+    """End a turn: bring the statuses up to date, and look for refs that were left behind; nothing of that while it is
+    not known whether an earlier store was lost.
+    """
+    if not services.store.is_founded():
+        return  # what GitHub shows must all be an earlier store's
     if (saved := services.store.pool(lease.branch)) is not None:
         sync.report(services, lease, saved)
     _sweep_refs(services, lease)
@@ -251,6 +259,16 @@ def read_on(search: str) -> None:
     _send_for(services, fresh)
     if has_more:
         _put(services, read_on, search)
+    elif not services.store.is_founded():
+        _found(services)
+
+
+def _found(services: Services) -> None:
+    try:
+        _send_for(services, services.store.send(epoch.found(services), services.now()))
+    except (HeldBack, Unreadable) as error:
+        remedy = "it is looked at again in a minute; `mergeq resume --all` takes it on"
+        services.log.warning("not known yet whether an earlier store was lost", error=str(error), remedy=remedy)
 
 
 def work(services: Services) -> None:
@@ -296,9 +314,14 @@ def tick_once(services: Services) -> None:
     if services.follow():
         services.store.sweep_afresh()
         _judge_again(services)
+    if not services.store.is_founded() and services.store.begin_sweep(_EPOCH, services.now(), _UNFOUNDED_SECONDS):
+        services.log.warning("the store is new or was emptied: nothing happens until all that is open was read")
+        services.store.sweep_afresh()
     for search in sweeping.due(services):
         if not _enqueue(services, sweep, search):
             services.log.info("the sweep before is still running", search=search)
+    if services.store.begin_sweep(_ALARMS, services.now(), _ALARMS_SECONDS):
+        sync.raise_alarms(services)
     if services.store.begin_sweep(_DELIVERIES, services.now(), _DELIVERIES_SECONDS):
         _enqueue(services, ask_again, _DELIVERIES)
     _send_for(services, services.store.overdue(services.now(), _PATIENCE))

@@ -142,7 +142,10 @@ def read_on(services: Services, scope: str) -> tuple[list[Branch], bool]:
     store.learn_apps({number: slug for one in seen.values() for number, slug in one.apps.items()})
     found = (each for mark in marks for each in readings(mark.branch, mark.number, seen[mark.node]))
     served = [one if one.branch and is_served(services, one.branch) else replace(one, branch=None) for one in found]
-    return store.send(store.keep(served, (), at), services.now()), len(marks) == _AT_ONCE
+    fresh, has_more = store.send(store.keep(served, (), at), services.now()), len(marks) == _AT_ONCE
+    if not has_more and not store.is_founded():
+        store.note_read_through(scope)
+    return fresh, has_more
 
 
 def _pace(services: Services) -> float:

@@ -13,7 +13,17 @@ from mergeq.core.budget import STATUS_BURST, STATUS_SECONDS, Purpose
 from mergeq.core.decide import Decision, Situation, judge
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.marks import Announced, are_shown
-from mergeq.core.pool import Arrival, BranchSettings, Memory, Pool, Unproved, under_protection, unproved_now
+from mergeq.core.pool import (
+    Arrival,
+    BranchSettings,
+    Memory,
+    Pool,
+    Unproved,
+    binding,
+    settled_at,
+    under_protection,
+    unproved_now,
+)
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
 from mergeq.core.queue import Retest
 from mergeq.core.reason import Reason
@@ -45,6 +55,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
     try:
         facts = _read_marked(reading, branch, marks)
         _stop_if_rewound(reading, lease, before, facts.base_sha)
+        _begin_anew(services, lease, facts)
         seen = _situation(reading, facts, before, reads_runs=bool(marks.keys() & {ALL, RUNS}))
     except Unreadable as error:
         services.log.warning("branch not readable", branch=str(branch), error=str(error))
@@ -59,6 +70,7 @@ def sync(services: Services, lease: Lease) -> SavedPool:
         _keep(services, lease, seen)
         saved = decided(services, seen)
         _measure(services, saved)
+        _take_pulse(services, lease, saved)
         _look_after(services, seen, before, saved)
     store.save_pool(lease, saved)
     return saved
@@ -69,7 +81,8 @@ def look(services: Services, branch: Branch, before: SavedPool | None) -> Situat
     was last saved. Writes nothing. Raises Unreadable and HeldBack.
     """
     facts = services.github.read_branch(branch, services.config.blocker_label)
-    return _situation(services, facts, before, reads_runs=True)
+    seen, halt = _situation(services, facts, before, reads_runs=True), services.store.halt_of(branch)
+    return replace(seen, halted=halt.said if halt else "")  # whoever only looks needs no store that knows everything
 
 
 def _situation(services: Services, facts: BranchFacts, before: SavedPool | None, *, reads_runs: bool) -> Situation:
@@ -80,6 +93,7 @@ def _situation(services: Services, facts: BranchFacts, before: SavedPool | None,
         remember(services, branch, settings, before, _arrivals(services, facts, before)),
         unproved=_unproved(services, facts, settings.status_context),
         convictions=_held_against(services, branch, settings, runs, facts.base_sha, facts.base_tree),
+        refusals=binding(store.refusals(branch), facts.base_sha),
     )
     conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
     doubt = store.doubted(branch)
@@ -152,7 +166,8 @@ def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None,
         return
     why = f"the base was rewound: {tip[:7]} lacks {was[:7]}, which was its tip"
     services.log.error("the branch is halted", branch=str(branch), why=why)
-    store.halt(lease, f"{why}; see who moved it, put back what is missing if it was not meant, and resume the branch")
+    remedy = "see who moved it, put back what is missing if it was not meant, and resume the branch"
+    store.halt(lease, f"{why}; {remedy}", services.now())
     for run in store.runs(branch):
         if run.ended is None:
             note_run(services, lease, run, Outcome.ABANDONED, why)
@@ -203,7 +218,10 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
     if seen.facts.partial or seen.facts.unread:
         store.look_later(branch, [LIST], now + (_OUTAGE if seen.facts.partial else _SOME_TIME))
     stood_back = (seen.memory.refusals.get(standing.pull.number) for standing in saved.pool.standings)
-    if ends := [one.until for one in stood_back if one is not None and one.until > now]:
+    ends = [one.until for one in stood_back if one is not None]
+    if settings.queue.settle:
+        ends += [settled_at(standing.pull, settings) for standing in saved.pool.standings]
+    if ends := [end for end in ends if end > now]:
         store.look_later(branch, (), min(ends))
 
 
@@ -221,19 +239,32 @@ def remember(
     before: SavedPool | None,
     arrivals: Mapping[int, Arrival] | None = None,
 ) -> Memory:
-    """What is known about a branch from before; its convictions are about the base that was last saved."""
+    """What is known about a branch from before; its convictions and refusals are about the base that was
+    last saved.
+    """
     members = before.pool.members if before else ()
     store, base_sha, base_tree = services.store, "", ""
     if before is not None:
         base_sha, base_tree = before.pool.base_sha, before.pool.base_tree
     return Memory(
         entered={(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None},
-        refusals=store.refusals(branch),
+        refusals=binding(store.refusals(branch), base_sha),
         convictions=_held_against(services, branch, settings, store.runs(branch), base_sha, base_tree),
         arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
         unproved=store.unproved(branch.full_repo),
         landed=store.unnoticed(branch),
+        evictions=store.evictions(branch.full_repo),
     )
+
+
+def _begin_anew(services: Services, lease: Lease, facts: BranchFacts) -> None:
+    """Forget what is held against heads that operators want tried again. Raises LeaseLost."""
+    store, branch = services.store, lease.branch
+    if retries := store.retries(branch):
+        settings = under_protection(services.config.for_branch(branch), facts.protection)
+        runs = store.runs(branch)
+        failed = conviction.failures(runs, facts.base_sha, facts.base_tree, settings, services.now())
+        store.forget_held(lease, retries, [run for head in retries.values() for run, _ in failed.get(head, ())])
 
 
 def _held_against(
@@ -404,7 +435,7 @@ def _resolve_doubt(services: Services, lease: Lease, seen: Situation, settings: 
         services.store.clear_doubt(lease)
     elif base.health is conviction.Health.BAD and base.said is not None:
         why = f"{seen.facts.base_sha[:7]}, which was never tested before it came there, is red: {base.said.why}"
-        services.store.halt(lease, why)
+        services.store.halt(lease, why, services.now())
         services.log.error("the base is red; the branch is halted", branch=str(lease.branch), why=why)
 
 
@@ -475,6 +506,39 @@ def _arrivals(services: Services, facts: BranchFacts, before: SavedPool | None) 
 def _unproved(services: Services, facts: BranchFacts, ours: str) -> dict[int, Unproved]:
     known = services.store.unproved(facts.branch.full_repo)
     return {**known, **{pull.number: unproved_now(pull, known.get(pull.number), ours) for pull in facts.pulls}}
+
+
+def stalled(services: Services) -> dict[Branch, float]:
+    """The branches whose pools stand still, and since when. One that cannot be read stands still too."""
+    store, now = services.store, services.now()
+    pools = store.judged()
+    return {
+        branch: pulse.since
+        for branch, pulse in sorted(store.pulses().items())
+        if branch in pools and pulse.since is not None and pulse.stalled(now, services.config.queue_values(branch))
+    }
+
+
+def raise_alarms(services: Services) -> None:
+    """Say in the log, once each, which pools stand still and which go on again."""
+    store, found = services.store, stalled(services)
+    for branch, since in found.items():
+        if store.raise_alarm(branch, since):
+            saved = store.pool(branch)
+            why = (saved.error or saved.why) if saved else None
+            waited = services.now() - since
+            services.log.error("nothing comes of a pool", branch=str(branch), seconds=round(waited), why=why)
+            store.renew_pages()
+    for branch in store.end_alarms(found):
+        services.log.info("a pool goes on again", branch=str(branch))
+
+
+def _take_pulse(services: Services, lease: Lease, saved: SavedPool) -> None:
+    """Remember how the pool goes on. While people stop a branch nothing is expected of it."""
+    pool, (before, verdict) = saved.pool, services.store.pulse(lease.branch)
+    is_waiting = bool(pool.members) and not pool.halted and not pool.blockers
+    if (after := before.beat(services.now(), verdict, is_waiting=is_waiting)) != before:
+        services.store.keep_pulse(lease, after)
 
 
 def _measure(services: Services, saved: SavedPool) -> None:

@@ -163,6 +163,8 @@ def _take_up(services: Services, lease: Lease, run: Run) -> None:
             why = ": ".join(filter(None, ("GitHub was asked to update it and did not", run.told.why)))
             note_run(services, lease, _left_behind(run, why), Outcome.ABANDONED, why)
             _let_go(services, branch, run)
+        elif services.store.halted(branch):
+            return
         elif now - max(run.started_at, run.told.at) >= (_MUCH_LATER if run.told.tries and not run.told.why else _AGAIN):
             _keep(services, lease, run, _ask(services, branch, run, look))
     elif (base := _base_under(services, branch, asked.head_sha, look.base_sha, head)) is None:
@@ -170,6 +172,7 @@ def _take_up(services: Services, lease: Lease, run: Run) -> None:
     else:
         if run.arrival is not None:
             services.store.note_arrivals(branch.full_repo, {asked.number: replace(run.arrival, head_sha=head)})
+        services.store.move_eviction(branch.full_repo, asked.number, asked.head_sha, head)
         tested = _tested_on_its_head(services, branch, replace(run, base_sha=base), head)
         services.store.save_run(lease, replace(tested, ref="", told=Told(), started_at=now))
         _let_go(services, branch, run)

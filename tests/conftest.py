@@ -155,6 +155,7 @@ def start_mergeq(
             webhook_secrets=(github.webhook_secret,),
         )
         made = Mergeq(services(replace(settings, **changes), now=clock.now, sleep=clock.advance), clock)  # type: ignore[arg-type]
+        made.store.found(clock.now())
         started.append(made)
         return made
 

@@ -47,7 +47,7 @@ _KINDS: Mapping[Leaf, Any] = {
     ("staging", "sensitive_paths"): tuple,
     ("staging", "trigger", "kind"): TriggerKind,
 }
-_NOT_YET = {"overtake", "landings_per_cycle", "settle"}
+_NOT_YET = {"overtake"}
 """Keys of the queue that are read and from which nothing follows yet."""
 
 _REFUSED = {

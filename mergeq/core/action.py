@@ -55,7 +55,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Land:
-    """Land the members of a green run, in its order."""
+    """Land the members of a green run, in its order; without a `run` several that are green on their own heads."""
 
     run: str
     numbers: tuple[int, ...]

@@ -15,7 +15,7 @@ from mergeq.core.pull import Context, Method, Protection, PullRequest, Result
 from mergeq.core.queue import UpdateMethod
 from mergeq.core.reason import Clause
 
-_AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREADABLE})
+_AWAITED = frozenset({Clause.CONTEXTS, Clause.NO_CONTEXTS, Clause.CONTEXTS_UNREADABLE, Clause.SETTLING})
 
 
 class RunState(StrEnum):

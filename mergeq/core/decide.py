@@ -11,7 +11,7 @@ from mergeq.core.compat import Compat
 from mergeq.core.contexts import unsuccessful
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BranchSettings, Memory, Pool, Standing, divide, priority_of, ranked
-from mergeq.core.pull import BranchFacts
+from mergeq.core.pull import BranchFacts, Method
 from mergeq.core.queue import Retest
 from mergeq.core.strategy import Strategy, choose, holds_a_failure
 
@@ -100,11 +100,31 @@ def decide(
 
 
 def _on_the_head(pool: Pool, settings: BranchSettings) -> Action:
-    """In `head` mode the first member lands; it is green already (T4.9)."""
-    for member in ranked(pool.members, settings):
-        if member.method is not None:
-            return Merge(member.pull.number, member.pull.head_sha, member.method, _why(member, pool, settings))
+    """In `head` mode the first member lands; it is green already (T4.9). With `landings_per_cycle` those behind it land
+    by the same look, until one touches a file that another does, or it is not known which it touches (T12.14).
+    """
+    ready = [member for member in ranked(pool.members, settings) if member.method is not None]
+    for first in ready[:1]:
+        together = _apart(ready[: settings.queue.landings_per_cycle])
+        why = _why(first, pool, settings)
+        if len(together) > 1:
+            return Land("", tuple(member.pull.number for member in together), f"{why}; they touch no file in common")
+        return Merge(first.pull.number, first.pull.head_sha, first.method or Method.MERGE, why)
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
+
+
+def _apart(members: Sequence[Standing]) -> list[Standing]:
+    """The first of these, and as many behind it as change files that none before them does."""
+    found, touched = list[Standing](), set[str]()
+    for member in members:
+        paths = member.pull.paths
+        if found and (paths is None or not touched.isdisjoint(paths)):
+            break
+        found.append(member)
+        if paths is None:
+            break
+        touched.update(paths)
+    return found
 
 
 def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: float) -> Action:

@@ -1,4 +1,6 @@
-"""History records: what was done to a branch, on which base, and how it ended (T8.2, extended)."""
+"""History records: what was done to a branch, on which base, and how it ended; and what operators said of it (T8.2,
+extended).
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +19,10 @@ class Outcome(StrEnum):
     TRIGGERED = "TRIGGERED"
     RED = "RED"
     ABANDONED = "ABANDONED"
+    PAUSED = "PAUSED"
+    RESUMED = "RESUMED"
+    RETRIED = "RETRIED"
+    EVICTED = "EVICTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRecord:
-    """One non-idle action and its outcome.
+    """One non-idle action and its outcome, or what an operator did: then `by` says who, and `why`.
 
     `id` is unique and also the id of the saved action it ends: recording twice changes nothing. `time` is seconds
     since the epoch. `tested_tree` is None when base and pull request were not tested together (D3), and where what
@@ -53,3 +59,5 @@ class HistoryRecord:
     approvers: tuple[str, ...] = ()
     config: str = ""
     way: str = ""
+    by: str = ""
+    why: str = ""

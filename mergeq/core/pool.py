@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 
 from mergeq.core import landing, query
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, Demands, EmptyContexts, Presubmit, latest, unsuccessful
 from mergeq.core.merge_method import BranchMethods, MergeMethods
+from mergeq.core.orders import Eviction, moment
 from mergeq.core.pull import (
     Blocker,
     Branch,
@@ -69,12 +71,29 @@ class BranchSettings:
 class Refusal:
     """GitHub said no to a landing, or we did (`is_ours`); the pull request stands back until its head changes or
     `until` (epoch seconds) has come (T12.7).
+
+    It is also over when that could change GitHub's mind: `circumstances` are not what they were, or the tip of the base
+    is not `base_sha` any more. Each is empty where that is nothing to go by. `tries` counts how often this head was
+    refused.
     """
 
     head_sha: str
     text: str
     until: float
     is_ours: bool = False
+    circumstances: str = ""
+    base_sha: str = ""
+    tries: int = 1
+
+
+_LONGEST_REFUSAL = 3600.0
+
+
+def stands_back(tries: int, first: float) -> float:
+    """Seconds that a head stands back after its `tries`-th refusal: `first`, then twice as long each time, up to an
+    hour.
+    """
+    return min(first * 2.0 ** min(tries - 1, 20), _LONGEST_REFUSAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +178,8 @@ class Landed:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is known from before: when members entered (by number and head), what GitHub refused (by number), which
-    heads did not pass with the base, when heads arrived and what was not green on them (by number), and what has landed
-    already (by number).
+    heads did not pass with the base, when heads arrived and what was not green on them, what has landed already, and
+    which operators took out of the pool (by number).
     """
 
     entered: Mapping[tuple[int, str], float] = field(default_factory=dict)
@@ -169,6 +188,7 @@ class Memory:
     arrivals: Mapping[int, Arrival] = field(default_factory=dict)
     unproved: Mapping[int, Unproved] = field(default_factory=dict)
     landed: Mapping[int, Landed] = field(default_factory=dict)
+    evictions: Mapping[int, Eviction] = field(default_factory=dict)
 
 
 def assess(
@@ -217,6 +237,7 @@ def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standin
         retest = settings.queue.retest
         found = (
             *_unmergeable(pull, method, bar.repository, settings),
+            *_evicted(pull, memory.evictions.get(pull.number)),
             *_unready(pull, settings, demands),
             *query.closest(settings.queries, pull, demands),
             *voided(pull, settings, arrival),
@@ -224,9 +245,11 @@ def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standin
             *(_not_stageable(pull, settings, arrival) if retest is Retest.STAGING else ()),
             *((conviction,) if conviction and retest is not Retest.HEAD else ()),
             *_not_pushable(pull, method, bar.protection, settings),
-            *_refused(pull, memory.refusals.get(pull.number), now),
+            *_refused(pull, memory.refusals.get(pull.number), bar, now),
             *_landed(pull, memory.landed.get(pull.number)),
         )
+        if not found and (pull.number, pull.head_sha) not in memory.entered:
+            found = _settling(pull, settings, now)
         reasons = tuple([reason.seen(now) for reason in found])
     entered_at = None if reasons else memory.entered.get((pull.number, pull.head_sha), now)
     return Standing(pull, method, reasons, entered_at)
@@ -680,10 +703,82 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
-def _refused(pull: PullRequest, refusal: Refusal | None, now: float) -> tuple[Reason, ...]:
+def _evicted(pull: PullRequest, eviction: Eviction | None) -> tuple[Reason, ...]:
+    if eviction is None or eviction.head_sha != pull.head_sha:
+        return ()
+    who, head = eviction.who, eviction.head_sha[:7]
+    return (
+        Reason(
+            Clause.EVICTED,
+            f"somebody's word that {head} may go on",
+            f"{who} took it out of the queue at {moment(eviction.at)}: {eviction.why}",
+            "the author, or whoever runs mergeq",
+            f"push something else, or say `mergeq retry {pull}`",
+            items=(f"{who}: {eviction.why}",),
+        ),
+    )
+
+
+def settled_at(pull: PullRequest, settings: BranchSettings) -> float:
+    """When CI has left a head alone for `settle` seconds (D18), in epoch seconds: of what counts there the newest
+    report was that long ago.
+    """
+    newest = _newest_report(pull, settings)
+    return newest.reported_at + settings.queue.settle if newest else 0.0
+
+
+def _newest_report(pull: PullRequest, settings: BranchSettings) -> Context | None:
+    demands = settings.demands
+    others = (one for one in pull.contexts or () if not demands.is_ours(one.name))
+    counting = (one for one in others if settings.contexts.counts(one.name))
+    return max(counting, key=lambda one: one.reported_at, default=None)
+
+
+def _settling(pull: PullRequest, settings: BranchSettings, now: float) -> tuple[Reason, ...]:
+    """Why a head is not admitted yet that is green just now: what CI is about to report may not be known (D18, T12.20).
+    Once in the pool a head is not held any more; what is not green there counts at once.
+    """
+    newest = _newest_report(pull, settings) if settings.queue.settle else None
+    if newest is None or (left := settled_at(pull, settings) - now) <= 0:
+        return ()
+    return (
+        Reason(
+            Clause.SETTLING,
+            f"CI to have been quiet for {settings.queue.settle:.0f} s",
+            f"{newest.name} reported {max(now - newest.reported_at, 0.0):.0f} s ago",
+            "nobody: it passes by itself",
+            f"wait {max(1, round(left))} s more",
+            items=(newest.name,),
+        ),
+    )
+
+
+def circumstances(pull: PullRequest, repository: Repository, protection: Protection, ours: str) -> str:
+    """What GitHub's answer to a merge may rest on but the head and the base, as a short text to compare: labels,
+    reviews, conversations, what CI says, the rules. Not its opinion on merging, which comes and goes.
+    """
+    others = (one for one in pull.contexts or () if one.name.lower() != ours.lower())
+    told = (
+        sorted(label.lower() for label in pull.labels),
+        sorted((one.name, one.app or "", one.result.value, one.at, one.serial) for one in others),
+        (pull.review_decision, sorted(pull.approvers), sorted(pull.objectors), pull.unresolved_threads, pull.is_draft),
+        (sorted(repository.allowed_methods), repository.is_archived, protection),
+    )
+    return sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def binding(refusals: Mapping[int, Refusal], base_sha: str) -> dict[int, Refusal]:
+    """The refusals that hold on this tip of the base."""
+    return {number: one for number, one in refusals.items() if one.base_sha in {"", base_sha}}
+
+
+def _refused(pull: PullRequest, refusal: Refusal | None, bar: _Bar, now: float) -> tuple[Reason, ...]:
     if refusal is None or refusal.head_sha != pull.head_sha or now >= refusal.until:
         return ()
-    later = f"mergeq tries again in {max(1, round(refusal.until - now))} s, or at once after a push"
+    present = circumstances(pull, bar.repository, bar.protection, bar.settings.status_context)
+    if refusal.circumstances not in {"", present}:
+        return ()
+    later = f"mergeq tries again in {max(1, round(refusal.until - now))} s, or at once when {_changes(refusal)}"
     if refusal.is_ours:
         needed = "to be landed as it is configured, and past no rule"
         return (
@@ -701,3 +796,10 @@ def _refused(pull: PullRequest, refusal: Refusal | None, now: float) -> tuple[Re
             items=(refusal.text,),
         ),
     )
+
+
+def _changes(refusal: Refusal) -> str:
+    if not refusal.circumstances:
+        return "it is pushed to"
+    base = " its base moves," if refusal.base_sha else ""
+    return f"it is pushed to,{base} or its labels, reviews, results or rules change"

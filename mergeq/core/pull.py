@@ -65,7 +65,8 @@ class Context:
     """One report on one commit: a commit status (`app` None) or a check run of an app.
 
     `at` is when it started to run or was posted, in seconds since the epoch; 0.0 when GitHub does not say. `serial` is
-    GitHub's id of a check run and breaks ties of `at`. `conclusion` is GitHub's lower-case word for how one ended.
+    GitHub's id of a check run and breaks ties of `at`. `conclusion` is GitHub's lower-case word for how one ended,
+    `ended_at` when, 0.0 for a status and for one that has not.
     """
 
     name: str
@@ -76,6 +77,12 @@ class Context:
     description: str = ""
     url: str = ""
     conclusion: str = ""
+    ended_at: float = 0.0
+
+    @property
+    def reported_at(self) -> float:
+        """When it was last heard of, in seconds since the epoch."""
+        return max(self.at, self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _ERRORS = frozenset(
         Clause.MERGE_QUEUE,
         Clause.ARCHIVED,
         Clause.WORKFLOWS,
+        Clause.EVICTED,
         Clause.REFUSED,
     }
 )
@@ -58,6 +59,7 @@ _TEXTS = {
     Clause.MERGE_QUEUE: " GitHub's own merge queue serves this branch.",
     Clause.ARCHIVED: " The repository is archived.",
     Clause.WORKFLOWS: " mergeq may not change workflow files, and PR changes {}.",
+    Clause.EVICTED: " Taken out of the queue by {}",
     Clause.DRAFT: " PR is a draft.",
     Clause.NO_QUERY: "",
     Clause.UNPOOLED: "",
@@ -67,6 +69,7 @@ _TEXTS = {
     Clause.CONTEXTS_UNREADABLE: " The CI results of this commit could not be read.",
     Clause.NO_CONTEXTS: " No CI has reported on this commit.",
     Clause.REVIEW: " PullRequest is missing sufficient approving GitHub review(s)",
+    Clause.SETTLING: " CI has reported only just now, and has to settle.",
     Clause.REFUSED: " GitHub refused: {}",
     Clause.STAGING_FORBIDDEN: " {}",
     Clause.VOIDED: " {}",

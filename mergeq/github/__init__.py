@@ -5,7 +5,7 @@ here.
 from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.budget import HeldBack, Meter
 from mergeq.github.client import GitHub, Landing, LastLook, Look, Refused, Reply, Seen, Unreadable
-from mergeq.github.merging import MergeAnswer, MergeVerdict
+from mergeq.github.merging import MergeAnswer, MergeVerdict, is_about_base
 
 __all__ = [
     "App",
@@ -24,5 +24,6 @@ __all__ = [
     "Reply",
     "Seen",
     "Unreadable",
+    "is_about_base",
     "key_of",
 ]

@@ -126,7 +126,9 @@ fragment Contexts on StatusCheckRollupContextConnection {
   pageInfo { hasNextPage endCursor }
   nodes {
     __typename
-    ... on CheckRun { databaseId name status conclusion startedAt detailsUrl checkSuite { app { slug databaseId } } }
+    ... on CheckRun {
+      databaseId name status conclusion startedAt completedAt detailsUrl checkSuite { app { slug databaseId } }
+    }
     ... on StatusContext { context state description targetUrl createdAt }
   }
 }

@@ -98,6 +98,13 @@ _PARKING = (
 _MOVED = ("not a fast forward", "not a fast-forward", "but expected", "cannot lock ref")
 """What says of a ref that it is not where it was taken to be."""
 
+_OF_THE_BASE = ("base branch was modified", "is not mergeable", "merge conflict", "out of date", "not up to date")
+
+
+def is_about_base(text: str) -> bool:
+    """Whether GitHub may say otherwise as soon as the base moves."""
+    return any(words in text.lower() for words in _OF_THE_BASE)
+
 
 def refusal(status: int, text: str) -> MergeAnswer:
     """The meaning of an answer that is not 200; `status` is 0 when there was none. Messages compare without case.

@@ -181,6 +181,7 @@ def contexts(rollup: dict[str, Any] | None, head: str) -> tuple[Context, ...] | 
                     serial=node["databaseId"] or 0,
                     url=node["detailsUrl"] or "",
                     conclusion=(node["conclusion"] or "").lower(),
+                    ended_at=seconds(node["completedAt"]),
                 )
             )
     return tuple(found)

@@ -15,6 +15,7 @@ from mergeq.core.batch import Conflict, Member, Run
 from mergeq.core.compat import Compat
 from mergeq.core.decide import Situation
 from mergeq.core.evidence import Evidence
+from mergeq.core.orders import Eviction
 from mergeq.core.pool import Arrival, Memory, Refusal, Unproved
 from mergeq.core.pull import (
     Blocker,
@@ -61,7 +62,7 @@ _OURS = (
     "head_owner",
     "was_forced",
 )
-_KNOWN = {"arrival": Arrival, "refusal": Refusal, "unproved": Unproved, "conviction": Reason}
+_KNOWN = {"arrival": Arrival, "eviction": Eviction, "refusal": Refusal, "unproved": Unproved, "conviction": Reason}
 
 
 class Malformed(ValueError):
@@ -332,6 +333,7 @@ def contexts(statuses: Any, check_runs: Any) -> tuple[Context, ...]:
                 serial=one.get("databaseId") or 0,
                 url=one.get("detailsUrl") or "",
                 conclusion=(one["conclusion"] or "").lower(),
+                ended_at=parse.seconds(one.get("completedAt")),
             )
             for one in check_runs
             if one.get("name")
@@ -347,6 +349,7 @@ def _run_json(run: Context) -> dict[str, Any]:
         "status": "COMPLETED" if ended else "IN_PROGRESS",
         "conclusion": said if ended else None,
         "startedAt": _time(run.at),
+        "completedAt": _time(run.ended_at),
         "databaseId": run.serial,
         "detailsUrl": run.url,
         "checkSuite": {"app": {"slug": run.app}},
@@ -416,6 +419,7 @@ def _memory(known: Iterable[tuple[PullRequest, JSON]]) -> Memory:
         convictions={pull.head_sha: found["conviction"] for pull, found, _ in read if "conviction" in found},
         arrivals={pull.number: found["arrival"] for pull, found, _ in read if "arrival" in found},
         unproved={pull.number: found["unproved"] for pull, found, _ in read if "unproved" in found},
+        evictions={pull.number: found["eviction"] for pull, found, _ in read if "eviction" in found},
     )
 
 
@@ -426,6 +430,7 @@ def _known_json(pull: PullRequest, memory: Memory) -> dict[str, Any]:
         "refusal": memory.refusals.get(pull.number),
         "conviction": memory.convictions.get(pull.head_sha),
         "unproved": memory.unproved.get(pull.number),
+        "eviction": memory.evictions.get(pull.number),
     }
     return {name: msgspec.to_builtins(value) for name, value in found.items() if value is not None}
 

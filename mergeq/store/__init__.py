@@ -21,8 +21,10 @@ from mergeq.core.budget import Hold, Spent
 from mergeq.core.conviction import Conviction
 from mergeq.core.history import HistoryRecord
 from mergeq.core.marks import Hint, Mark
+from mergeq.core.orders import EVERYTHING, Eviction, Halt
 from mergeq.core.pool import Arrival, Landed, Refusal, Unproved
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Row
+from mergeq.core.watch import Pulse
 from mergeq.store import scripts
 from mergeq.store.values import (
     Away,
@@ -91,10 +93,17 @@ REFUSALS = _P + "refusals:"  # hash per branch: number -> Refusal
 STAGED = _P + "runs:"  # hash per branch: run id -> Run
 CONVICTIONS = _P + "convictions:"  # hash per branch: head SHA -> Conviction
 CONFLICTS = _P + "conflicts:"  # set per branch: Conflict
-HALTS = _P + "halts"  # hash: branch -> why nothing may be done to it until a person says so
 DOUBTS = _P + "doubts"  # hash: branch -> Doubt about the tip of its base
 DECLINED = _P + "declined"  # hash: branch -> Declined, the last refusal to move its base
 UNNOTICED = _P + "unnoticed:"  # hash per branch: number -> Landed, what GitHub was not seen to have marked as merged
+HALTS = _P + "halts"  # hash: branch, or the name of all of them -> Halt
+EVICTIONS = _P + "evictions:"  # hash per repository: number -> Eviction of a head
+PULSES = _P + "pulses"  # hash: branch -> Pulse
+VERDICTS = _P + "verdicts"  # hash: branch -> when the last verdict about anything in its pool came
+STALLED = _P + "stalled"  # hash: branch -> since when the alarm that it stands still is about
+RETRIES = _P + "retries:"  # hash per branch: number -> head SHA that is to be tried as if nothing was known of it
+EPOCH = _P + "epoch"  # since when this store is known to have lost nothing of an earlier one
+READ_THROUGH = _P + "read-through"  # set: ORG or ORG/REPO of which all was read since this store is new
 ARRIVALS = _P + "arrivals:"  # hash per repository: number -> Arrival of the present head
 UNPROVED = _P + "unproved:"  # hash per repository: number -> Unproved contexts of the present head
 INTENTS = _P + "intents"  # hash: branch -> Intent of a write whose outcome is not recorded yet
@@ -125,6 +134,7 @@ REFS = "refs"  # the same: refs of ours that may have been left behind
 LEASE_SECONDS = 30.0  # whoever acts extends it meanwhile, so that only what has died or hangs lets it run out
 _DELIVERY_SECONDS = 4 * 86400.0
 _HISTORY_LIMIT = 100_000
+_UNFOUNDED = "the store is new, and it is being read from GitHub whether an earlier one was lost"
 _POOLS_AT_ONCE = 32  # some hundred kilobytes each time, where a pool has some ten pull requests
 
 
@@ -138,6 +148,8 @@ class Store:
         self._extend = script(scripts.EXTEND)
         self._release = script(scripts.RELEASE)
         self._write = script(scripts.WRITE)
+        self._act = script(scripts.ACT)
+        self._found = script(scripts.FOUND)
         self._deliver = script(scripts.DELIVER)
         self._overdue = script(scripts.OVERDUE)
         self._sweep = script(scripts.SWEEP)
@@ -303,10 +315,6 @@ class Store:
 
     # pools
 
-    def pause(self, branch: Branch, why: str) -> None:
-        """Stop everything on a branch until `resume`, by a person's word."""
-        self._redis.hset(HALTS, str(branch), why)
-
     def new_id(self) -> str:
         """A name for a decision: names sort in the order they were given, and no two are equal even if Redis lost its
         data between.
@@ -349,8 +357,23 @@ class Store:
 
     def branch_of(self, full_repo: str, number: int) -> Branch | None:
         """The base branch on which a pull request was last seen."""
-        name = _text(self._redis.hget(PULLS, f"{full_repo}#{number}"))
-        return Branch.parse(name.partition(" ")[0]) if name else None
+        found = self.last_seen(full_repo, number)
+        return found[0] if found else None
+
+    def last_seen(self, full_repo: str, number: int) -> tuple[Branch, str] | None:
+        """The base branch and the head with which a pull request was last seen."""
+        name, _, head_sha = (_text(self._redis.hget(PULLS, f"{full_repo}#{number}")) or "").partition(" ")
+        return (Branch.parse(name), head_sha) if name else None
+
+    def known_pulls(self) -> Iterator[tuple[str, PullRequest | None]]:
+        """Every pull request that is known, by its name, as it was last read; None where that is unreadable."""
+        for branch in self.known_branches():
+            for number, raw in self._redis.hgetall(READ + str(branch)).items():
+                yield f"{branch.full_repo}#{int(number)}", _load(raw[18:] or None, PullRequest)
+
+    def known_branches(self) -> list[Branch]:
+        """Every branch on which a pull request is known, judged already or not."""
+        return sorted({Branch.parse(name.partition(" ")[0]) for name in _texts(self._redis.hvals(PULLS))})
 
     # what was read of GitHub
 
@@ -525,18 +548,6 @@ class Store:
             kept = [["HSET", key, head, _dump(one)] for head, one in convictions.items()]
             self._commit(lease, [["DEL", key], *kept])
 
-    def halt(self, lease: Lease, why: str) -> None:
-        """Stop everything on a branch until `resume`. Raises LeaseLost."""
-        self._commit(lease, [["HSET", HALTS, str(lease.branch), why]])
-
-    def halted(self, branch: Branch) -> str:
-        """Why a branch is halted; empty when it is not."""
-        return _text(self._redis.hget(HALTS, str(branch))) or ""
-
-    def resume(self, branch: Branch) -> bool:
-        """Lift a halt; whether there was one."""
-        return bool(self._redis.hdel(HALTS, str(branch)))
-
     def doubt(self, lease: Lease, base_sha: str, why: str) -> None:
         """Note that the tip of a base was never tested: it is to be tested alone (D22). Raises LeaseLost."""
         self._commit(lease, [["HSET", DOUBTS, str(lease.branch), _dump(Doubt(base_sha, why))]])
@@ -618,18 +629,159 @@ class Store:
         self._commit(
             lease,
             [
-                *(["HSETNX", RECORDS, one.id, _dump(one)] for one in (record, *also)),
-                *(["ZADD", HISTORY, "NX", repr(one.time), one.id] for one in (record, *also)),
+                *(command for one in (record, *also) for command in _appending(one)),
                 ["HDEL", INTENTS, record.branch],
-                ["INCR", VERSION],
+                *([["HSET", VERDICTS, record.branch, repr(record.time)]] if _is_verdict(record, keep) else []),
                 *(_keeping(lease, keep) if keep else []),
                 *(_dropping(lease, drop) if drop else []),
                 *_unnoticed(lease, unnoticed or {}),
             ],
         )
+        self._forget_old_records()
+
+    def _forget_old_records(self) -> None:
         if (surplus := self._redis.zcard(HISTORY) - _HISTORY_LIMIT) > 0:
             old = [name for name, _ in self._redis.zpopmin(HISTORY, surplus)]
             self._redis.hdel(RECORDS, *old)
+
+    # what operators say, and whether this store has lost it
+
+    def halt(self, lease: Lease, why: str, now: float) -> None:
+        """Stop everything on a branch until `resume`. Raises LeaseLost."""
+        self._commit(lease, [["HSET", HALTS, str(lease.branch), _dump(Halt(why, at=now))]])
+
+    def halted(self, branch: Branch) -> str:
+        """Why nothing may be done to a branch; empty when something may. In a store that may have lost a halt nothing
+        may be done to any (D14).
+        """
+        halt, is_founded = self._halt_of(branch)
+        return halt.said if halt else "" if is_founded else _UNFOUNDED
+
+    def halt_of(self, branch: Branch) -> Halt | None:
+        """What halts a branch, for itself or with everything; None when nothing does."""
+        return self._halt_of(branch)[0]
+
+    def _halt_of(self, branch: Branch) -> tuple[Halt | None, bool]:
+        read = self._redis.pipeline(transaction=False)
+        read.hmget(HALTS, [str(branch), str(EVERYTHING)])
+        read.exists(EPOCH)
+        found, is_founded = read.execute()
+        return next((_halt(raw) for raw in found if raw is not None), None), bool(is_founded)
+
+    def halts(self) -> dict[Branch, Halt]:
+        """Everything that is halted."""
+        found = self._redis.hgetall(HALTS).items()
+        return {Branch.parse(name.decode()): _halt(raw) for name, raw in found}
+
+    def pause(self, branch: Branch, halt: Halt, record: HistoryRecord) -> bool:
+        """Stop everything on a branch, or on all as EVERYTHING, until `resume`, and record it; False where that itself
+        is halted already, and then nothing is done.
+        """
+        return self._acted(HALTS, str(branch), "", [["HSET", HALTS, str(branch), _dump(halt)]], record)
+
+    def resume(self, branch: Branch, halt: Halt, record: HistoryRecord) -> bool:
+        """Lift exactly this halt and record it; False when it is not in force any more."""
+        raw = self._redis.hget(HALTS, str(branch))
+        if raw is None or _halt(raw) != halt:
+            return False
+        return self._acted(HALTS, str(branch), raw, [["HDEL", HALTS, str(branch)]], record)
+
+    def evictions(self, full_repo: str) -> dict[int, Eviction]:
+        """The heads of a repository that operators took out of their pools, by pull request number."""
+        raw = self._redis.hgetall(EVICTIONS + full_repo)
+        return {int(number): msgspec.json.decode(text, type=Eviction) for number, text in raw.items()}
+
+    def evict(self, branch: Branch, number: int, eviction: Eviction, record: HistoryRecord) -> bool:
+        """Take a head out of its pool and record it; False when the pull request was seen with another meanwhile."""
+        key, head_sha = EVICTIONS + branch.full_repo, eviction.head_sha
+        commands = [["HSET", key, str(number), _dump(eviction)]]
+        return self._acted(PULLS, f"{branch.full_repo}#{number}", f"{branch} {head_sha}", commands, record)
+
+    def move_eviction(self, full_repo: str, number: int, before: str, head_sha: str) -> None:
+        """Have an eviction of the head `before` hold for the one that mergeq itself had made of it."""
+        if (one := self.evictions(full_repo).get(number)) is not None and one.head_sha == before:
+            self._redis.hset(EVICTIONS + full_repo, str(number), _dump(replace(one, head_sha=head_sha)))
+
+    def retry(self, branch: Branch, number: int, head_sha: str, record: HistoryRecord) -> bool:
+        """Lift an eviction, and have the branch's next turn forget what else is held against this head; recorded. False
+        when the pull request was seen with another head meanwhile.
+        """
+        repo, field = branch.full_repo, str(number)
+        commands = [["HDEL", EVICTIONS + repo, field], ["HSET", RETRIES + str(branch), field, head_sha]]
+        return self._acted(PULLS, f"{repo}#{number}", f"{branch} {head_sha}", commands, record)
+
+    def retries(self, branch: Branch) -> dict[int, str]:
+        """The heads that are to be tried as if nothing was known of them, by pull request number."""
+        return {int(number): head.decode() for number, head in self._redis.hgetall(RETRIES + str(branch)).items()}
+
+    def forget_held(self, lease: Lease, retries: Mapping[int, str], runs: Iterable[Run]) -> None:
+        """Forget what is held against heads: refusals, convictions, and the runs that say so. Raises LeaseLost."""
+        branch, refusals = str(lease.branch), self.refusals(lease.branch)
+        commands = [command for run in runs for command in _dropping(lease, run)]
+        for number, head in retries.items():
+            commands += [["HDEL", CONVICTIONS + branch, head], ["HDEL", RETRIES + branch, str(number)]]
+            if number in refusals and refusals[number].head_sha == head:
+                commands.append(["HDEL", REFUSALS + branch, str(number)])
+        self._commit(lease, commands)
+
+    def _acted(
+        self, key: str, field: str, known: str | bytes, commands: list[list[str]], record: HistoryRecord
+    ) -> bool:
+        """Run commands and append a record in one step, if a field of a hash is still `known`, empty for absent."""
+        args = [field, known, msgspec.json.encode([*commands, *_appending(record)])]
+        done = bool(self._act(keys=[key], args=args))
+        self._forget_old_records()
+        return done
+
+    def is_founded(self) -> bool:
+        """Whether this store is known to have lost nothing of an earlier one, or a person took that on (D14)."""
+        return bool(self._redis.exists(EPOCH))
+
+    def found(self, now: float, record: HistoryRecord | None = None, halt: Halt | None = None) -> bool:
+        """Take this store for one that lost nothing, or with a `halt` for one that did: then everything is paused until
+        a person resumes it. Recorded if it is to be; False, and nothing is done, when it was founded before.
+        """
+        paused = [["HSETNX", HALTS, str(EVERYTHING), _dump(halt)]] if halt else []
+        commands = [*paused, ["DEL", READ_THROUGH], *(_appending(record) if record else [])]
+        return bool(self._found(keys=[EPOCH], args=[repr(now), msgspec.json.encode(commands)]))
+
+    def note_read_through(self, scope: str) -> None:
+        """Remember that all that is open in ``ORG`` or ``ORG/REPO`` was read since this store is new."""
+        self._redis.sadd(READ_THROUGH, scope)
+
+    def read_through(self) -> set[str]:
+        """Of what all was read since this store is new."""
+        return set(_texts(self._redis.smembers(READ_THROUGH)))
+
+    # whether pools go on
+
+    def pulse(self, branch: Branch) -> tuple[Pulse, float]:
+        """How the pool of a branch went on when it was last looked at, and when its last verdict came."""
+        read = self._redis.pipeline(transaction=False)
+        read.hget(PULSES, str(branch))
+        read.hget(VERDICTS, str(branch))
+        pulse, verdict = read.execute()
+        return _load(pulse, Pulse) or Pulse(), float(verdict or 0.0)
+
+    def keep_pulse(self, lease: Lease, pulse: Pulse) -> None:
+        """Remember how the pool of a branch goes on. Raises LeaseLost."""
+        self._commit(lease, [["HSET", PULSES, str(lease.branch), _dump(pulse)]])
+
+    def pulses(self) -> dict[Branch, Pulse]:
+        """How the pools of all branches went on when they were last looked at."""
+        found = ((name.decode(), _load(raw, Pulse)) for name, raw in self._redis.hgetall(PULSES).items())
+        return {Branch.parse(name): pulse for name, pulse in found if pulse is not None}
+
+    def raise_alarm(self, branch: Branch, since: float) -> bool:
+        """Note that a pool stands still; whether that is news."""
+        return bool(self._redis.hsetnx(STALLED, str(branch), repr(since)))
+
+    def end_alarms(self, but: Collection[Branch]) -> list[Branch]:
+        """Note that all other pools go on; returns those of which that is news."""
+        over = [branch for branch in map(Branch.parse, _texts(self._redis.hkeys(STALLED))) if branch not in but]
+        return [branch for branch in over if self._redis.hdel(STALLED, str(branch))]
+
+    # pages
 
     def renew_pages(self) -> None:
         """Have pages that are open be read again, for a change that is not in the store."""
@@ -890,6 +1042,26 @@ def _dropping(lease: Lease, run: Run) -> list[list[str]]:
 
 def _unnoticed(lease: Lease, landed: Mapping[int, Landed]) -> list[list[str]]:
     return [["HSET", UNNOTICED + str(lease.branch), str(number), _dump(one)] for number, one in landed.items()]
+
+
+def _appending(record: HistoryRecord) -> list[list[str]]:
+    return [
+        ["HSETNX", RECORDS, record.id, _dump(record)],
+        ["ZADD", HISTORY, "NX", repr(record.time), record.id],
+        ["INCR", VERSION],
+    ]
+
+
+def _is_verdict(record: HistoryRecord, run: Run | None) -> bool:
+    return record.landed_sha is not None or (run is not None and run.ended is not None)
+
+
+def _halt(raw: bytes) -> Halt:
+    """A halt; in whatever shape it was written, it halts."""
+    try:
+        return msgspec.json.decode(raw, type=Halt)
+    except msgspec.DecodeError:
+        return Halt(raw.decode())
 
 
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:

@@ -152,13 +152,19 @@ def record_json(record: HistoryRecord) -> dict[str, Any]:
         "approvers": list(record.approvers),
         "config": record.config,
         "way": record.way,
+        "by": record.by or None,
+        "why": record.why or None,
     }
 
 
 def history_json(records: Sequence[HistoryRecord], following: str) -> dict[str, Any]:
     """One page of the history; `next` is the cursor of the page after it, null at the end."""
-    listed = [{"id": record.id, "branch": record.branch} | record_json(record) for record in records]
-    return {"records": listed, "next": following or None}
+    return {"records": [listed_json(record) for record in records], "next": following or None}
+
+
+def listed_json(record: HistoryRecord) -> dict[str, Any]:
+    """A history record that stands by itself."""
+    return {"id": record.id, "branch": record.branch} | record_json(record)
 
 
 def pull_json(

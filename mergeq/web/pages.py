@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from werkzeug.wrappers import Response as AnyResponse
 
-from mergeq import sweep
+from mergeq import sweep, sync
 from mergeq.bootstrap import Services
 from mergeq.core.history import HistoryRecord
+from mergeq.core.orders import EVERYTHING
 from mergeq.core.pull import Branch
 from mergeq.core.query import scope_of
 from mergeq.store import SavedPool, Wanted, cursor_of
@@ -67,6 +68,7 @@ def queue() -> str:
         problems=services.followed.problem.splitlines(),
         waits=_views().waits(store.holds(now), store.all_spent(), now),
         silent=sweep.silent(services),
+        halted=store.halted(EVERYTHING),
     )
 
 
@@ -143,6 +145,17 @@ def healthz() -> Response:
     return jsonify(ok=True, idle=services.store.is_idle())
 
 
+@pages.get("/readyz")
+def readyz() -> Response:
+    """200 when pages and webhooks are served; the text says so, and whether everything is paused and why. That is no
+    reason to be taken out of service: people look here for what to do.
+    """
+    services = _services()
+    services.store.ping()
+    halted = services.store.halted(EVERYTHING)
+    return Response(f"ready, but everything is halted: {halted}\n" if halted else "ready\n", mimetype="text/plain")
+
+
 @pages.get("/metrics")
 def metrics() -> Response:
     """Prometheus' text format; the numbers live in Redis, since a job's process ends with the job."""
@@ -164,7 +177,20 @@ class _Metrics:
                 kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
                 families[name] = kind(name, _HELP.get(name, name), labels=sorted(labels))
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
-        return [*families.values(), *self._of_configuration(), *self._of_limits(), *self._of_webhooks()]
+        found = (*self._of_branches(), *self._of_configuration(), *self._of_limits(), *self._of_webhooks())
+        return [*families.values(), *found]
+
+    def _of_branches(self) -> list[Metric]:
+        """Which branches are halted, and of which pools nothing comes."""
+        services, names = self._services, ["org", "repo", "branch"]
+        halted = GaugeMetricFamily("mergeq_halted", "1 while a branch, or * for all, is halted.", labels=names)
+        for branch in services.store.halts():
+            halted.add_metric([branch.org, branch.repo, branch.name], 1)
+        still = GaugeMetricFamily("mergeq_stalled", "1 while nothing comes of a pool for too long.", labels=names)
+        found = sync.stalled(services)
+        for branch in services.store.branches():
+            still.add_metric([branch.org, branch.repo, branch.name], float(branch in found))
+        return [halted, still]
 
     def _of_webhooks(self) -> list[Metric]:
         """Whether webhooks are seen to tell everything, by what a sweep looks at."""
@@ -216,7 +242,7 @@ def _services() -> Services:
 
 def _views() -> shown.Views:
     services = _services()
-    return shown.Views(services.config, services.settings)
+    return shown.Views(services.config, services.settings, sync.stalled(services))
 
 
 def _mark() -> views.Mark:

@@ -53,11 +53,12 @@ _PEOPLE = frozenset(
         *(Clause.METHOD_LABELS, Clause.DRAFT, Clause.REVIEW, Clause.VOIDED, Clause.STAGING_FORBIDDEN),
     }
 )
-_CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS, Clause.STAGED})
+_CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS, Clause.SETTLING, Clause.STAGED})
 _STOPPED = frozenset(
     {
         *(Clause.CONFLICT, Clause.METHOD_LABELS, Clause.REBASE, Clause.METHOD_DISALLOWED, Clause.GITHUB_BLOCKED),
-        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.WORKFLOWS, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION),
+        *(Clause.MERGE_QUEUE, Clause.ARCHIVED, Clause.EVICTED, Clause.REFUSED, Clause.STAGED, Clause.PROTECTION),
+        Clause.WORKFLOWS,
         Clause.LANDING,
     }
 )
@@ -72,6 +73,8 @@ _AWAITED = {
     Clause.CONFLICT: "a rebase",
     Clause.REBASE: "a rebase",
     Clause.DRAFT: "its author",
+    Clause.EVICTED: "its author",
+    Clause.SETTLING: "CI",
     Clause.REFUSED: "GitHub",
     Clause.GITHUB_BLOCKED: "GitHub",
     Clause.PROTECTION: "GitHub's rules",
@@ -95,10 +98,12 @@ _CALLED = {
 
 
 class Views:
-    """Makes the values of pages; knows the configuration in force and where GitHub's own pages are."""
+    """Makes the values of pages; knows the configuration in force, where GitHub's own pages are, and which pools stand
+    still since when.
+    """
 
-    def __init__(self, config: Configuration, settings: Settings) -> None:
-        self._config = config
+    def __init__(self, config: Configuration, settings: Settings, stalled: Mapping[Branch, float]) -> None:
+        self._config, self._stalled = config, stalled
         self._github = _web_address(settings.github_api_url)
 
     def queue(self, pools: Iterable[SavedPool], asked: str) -> QueueView:
@@ -183,6 +188,7 @@ class Views:
             at=when(saved.at),
             error=saved.error,
             halted=pool.halted,
+            stalled=when(self._stalled[pool.branch]) if pool.branch in self._stalled else "",
             unread=pool.unread,
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
             runs=tuple(self._run(run, saved, settings) for run in saved.runs if _is_told(run, pool)),
@@ -257,6 +263,8 @@ class Views:
             tested=_tested(record),
             is_first=is_first,
             way=record.way if record.tested_tree else "",
+            by=record.by,
+            why=record.why,
         )
 
     def _run(self, run: Run, saved: SavedPool, settings: BranchSettings) -> RunView:

@@ -7,7 +7,7 @@ from mergeq.core.history import Outcome
 from mergeq.core.pull import Blocker, Branch, PullRequest
 from mergeq.core.reason import Reason
 
-ACTIONS = ("MERGE", "MERGE_BATCH", "TRIGGER", "TRIGGER_BATCH")
+ACTIONS = ("MERGE", "MERGE_BATCH", "TRIGGER", "TRIGGER_BATCH", "PAUSE", "RESUME", "RETRY", "EVICT")
 STATES = ("success", "failure", *(outcome.value for outcome in Outcome))
 
 
@@ -87,7 +87,8 @@ class RunView:
 @dataclass(frozen=True, slots=True)
 class PoolView:
     """One branch on the queue page. `members` are in the pool, as they are served; `others` open beside it, unless
-    these are only counted: `outside` is how many there are, and `awaited` counts what they wait for.
+    these are only counted: `outside` is how many there are, and `awaited` counts what they wait for. `stalled` is since
+    when nothing has come of it, where that is too long.
     """
 
     branch: Branch
@@ -98,6 +99,7 @@ class PoolView:
     at: str
     error: str
     halted: str
+    stalled: str
     unread: tuple[str, ...]
     blockers: tuple[Blocker, ...]
     runs: tuple[RunView, ...]
@@ -192,6 +194,8 @@ class RecordView:
     err: str
     tested: str
     is_first: bool
+    by: str
+    why: str
     way: str = ""
 
 

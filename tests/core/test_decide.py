@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Wait, wire_name
+from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Wait, targets_of, wire_name
 from mergeq.core.batch import Conflict, Run, RunState
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.decide import Decision, decide
@@ -39,6 +39,36 @@ def test_a_pull_request_is_merged_by_its_own_method() -> None:
 
     assert isinstance(action, Merge)
     assert action.method is Method.SQUASH
+
+
+@pytest.mark.parametrize(
+    ("paths", "numbers"),
+    [
+        ((("a",), ("b",), ("c",)), (1, 2)),
+        ((("a",), ("b", "a"), ("c",)), (1,)),
+        ((("a",), None, ("c",)), (1,)),
+        ((None, ("b",), ("c",)), (1,)),
+    ],
+    ids=["apart", "one in common", "not known of the second", "not known of the first"],
+)
+def test_several_land_by_one_look_as_long_as_they_are_known_to_touch_nothing_in_common(
+    paths: tuple[tuple[str, ...] | None, ...], numbers: tuple[int, ...]
+) -> None:
+    """T12.14."""
+    config = settings(landings_per_cycle=2)
+    pulls = [pr(number, paths=touched) for number, touched in enumerate(paths, 1)]
+
+    decision = decide(pool(*pulls, config=config), config)
+
+    assert targets_of(decision.action) == numbers
+    assert isinstance(decision.action, Land) == (len(numbers) > 1)
+
+
+def test_nobody_overtakes_one_that_cannot_land_by_the_same_look() -> None:
+    config = settings(landings_per_cycle=3)
+    pulls = [pr(1, paths=("a",)), pr(2, paths=("a",)), pr(3, paths=("c",))]
+
+    assert targets_of(decide(pool(*pulls, config=config), config).action) == (1,)
 
 
 def test_a_branch_without_pull_requests_waits() -> None:

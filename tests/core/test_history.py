@@ -17,5 +17,5 @@ def test_outcomes_are_written_as_people_read_them() -> None:
     """Design, names that outsiders rely on."""
     assert [str(outcome) for outcome in Outcome] == [
         "LANDED", "PARTIAL", "REFUSED", "STALE", "RACED", "WRONG_TREE", "LANDED_AFTER_CLOSE",
-            "TRIGGERED", "RED", "ABANDONED",
+            "TRIGGERED", "RED", "ABANDONED", "PAUSED", "RESUMED", "RETRIED", "EVICTED",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mergeq.core.compat import Compat
+from mergeq.core.orders import Eviction
 from mergeq.core.pool import Arrival, BranchSettings, Landed, Memory, Refusal, Standing, assess, under_protection
 from mergeq.core.pull import Context, Mergeable, Method, Protection, PullRequest, Repository, Result
 from mergeq.core.query import unmet
@@ -165,6 +166,21 @@ MEANINGS: Mapping[Clause, Meaning] = {
         lambda case, _: case.pull.review_decision != "APPROVED",
         lambda case, _: case.with_pull(review_decision="APPROVED"),
     ),
+    Clause.EVICTED: Meaning(
+        lambda case, reason: reason.items == (f"ana@desk: {case.memory.evictions[case.pull.number].why}",),
+        lambda case, _: replace(case, memory=replace(case.memory, evictions={})),
+    ),
+    Clause.SETTLING: Meaning(
+        lambda case, reason: (
+            {
+                max(one.at, one.ended_at) > NOW - case.config.queue.settle
+                for one in case.pull.contexts or ()
+                if one.name == reason.items[0]
+            }
+            == {True}
+        ),
+        lambda case, _: case.with_pull(contexts=tuple(replace(one, at=1.0) for one in case.pull.contexts or ())),
+    ),
     Clause.REFUSED: Meaning(
         lambda case, reason: case.memory.refusals[case.pull.number].text == reason.items[0],
         lambda case, _: replace(case, memory=replace(case.memory, refusals={})),
@@ -254,9 +270,11 @@ def cases(draw: st.DrawFn) -> Case:
         ),
         landed=draw(st.sampled_from([{}, {}, {}, {pull.number: Landed(pull.head_sha, "c" * 40, 1500.0)}])),
         convictions=draw(st.sampled_from([{}, {pull.head_sha: conviction}])),
+        evictions=draw(st.sampled_from([{}, {pull.number: Eviction(pull.head_sha, "it breaks", "ana@desk", 900.0)}])),
         arrivals={pull.number: Arrival(pull.head_sha, 1000.0, original=draw(st.booleans()))},
     )
-    config = replace(config, queue=replace(config.queue, retest=retest, landing=draw(st.sampled_from([*Landing]))))
+    chosen = {"landing": draw(st.sampled_from([*Landing])), "settle": draw(st.sampled_from([0.0, 60.0]))}
+    config = replace(config, queue=replace(config.queue, retest=retest, **chosen))
     return Case(pull, config, draw(repositories), draw(protections), memory)
 
 

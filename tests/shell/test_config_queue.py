@@ -231,8 +231,6 @@ def test_the_example_in_the_readme_is_read_and_is_the_defaults_but_for_its_lists
     ("setting", "says"),
     [
         ("overtake: [urgent]", "overtake: is not applied yet; remove it, or know that it has no effect"),
-        ("landings_per_cycle: 2", "landings_per_cycle: is not applied yet; remove it, or know that it has no effect"),
-        ("settle: 1m", "settle: is not applied yet; remove it, or know that it has no effect"),
     ],
 )
 def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mergeq import execute, sync
+from mergeq import execute, operators, sync
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.landing import Way
 from mergeq.core.pull import Branch, Method
@@ -252,7 +252,7 @@ def test_a_rewound_base_voids_what_was_tested_and_halts_the_branch(
         f"the base was rewound: {before[:7]} lacks {lost[:7]}, which was its tip"
     )
     assert "resume the branch" in read(mergeq)
-    mergeq.store.resume(MAIN)
+    operators.resume(mergeq.services, MAIN, "ana@desk", "looked at")
     work(github, mergeq, 4)
     assert pull.merged
     assert not github.world.repo("acme/rocket").git.files_at(tip(github), ["secret.txt"])

@@ -45,7 +45,7 @@ def test_base_was_modified_without_end_holds_up_that_pull_request_alone(
     mergeq.sweep_and_work()
 
     assert (stuck.is_open, fine.merged) == (True, True)
-    assert (outcomes(mergeq), quirk.requests("/merge")) == (["REFUSED", "LANDED"], 4)
+    assert (outcomes(mergeq), quirk.requests("/merge")) == (["REFUSED", "LANDED", "REFUSED"], 7)
     said = "GitHub answered: Base branch was modified. Review and try the merge again."
     assert reasons(mergeq, stuck) == [f"needs GitHub to accept the merge, but {said}"]
     assert status_of(github, stuck) == f"Not mergeable. {said.replace('answered', 'refused')}"
