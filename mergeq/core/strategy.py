@@ -96,15 +96,16 @@ def choose(
     scene = scene_of(pool, settings, runs, conflicts, now)
     if not scene.tests.is_demanded:
         return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
+    until = conviction.pause(runs)
     if pool.doubt and scene.base.health is not Health.GOOD:
-        if scene.base.health is Health.UNKNOWN and len(scene.pending) < settings.queue.slots:
+        if scene.base.health is Health.UNKNOWN and len(scene.pending) < settings.queue.slots and now >= until:
             return Stage((), f"the base is tested alone: {pool.doubt}")
         return Wait(f"the base is tested alone before anything else: {pool.doubt}")
     if not pool.members:
         return Wait("no pull request is ready" if pool.standings else "no pull request is open")
     if land := _landable(scene, runs):
         return land
-    if now < (until := conviction.pause(runs)):
+    if now < until:
         return Wait(f"CI gave no result several times in a row; mergeq tries again in {max(1, round(until - now))} s")
     if len(scene.pending) < settings.queue.slots:
         strategy = strategy or {1: ONE_BY_ONE, 2: TIDE}.get(settings.queue.slots, TRAIN)
