@@ -1,8 +1,8 @@
-"""A queue whose CI is imagined and whose every decision is the real core's: how many runs and how much time it takes."""
+"""A queue whose CI is imagined and whose decisions are the real core's: how many runs and how much time it takes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from hashlib import sha1
+from hashlib import sha256
 from itertools import count, islice
 from random import Random
 
@@ -49,11 +49,11 @@ class Queue:
     busy: float = 0.0
 
     def __post_init__(self) -> None:
-        self._random = Random(self.seed)
+        self._random = Random(self.seed)  # noqa: S311 -- chance that can be repeated, no secret
         self._numbers = iter(range(1, self.total + 1)) if self.total is not None else count(1)
         self._queue: dict[int, PullRequest] = {}
         self._ends: dict[str, tuple[float, bool]] = {}
-        self._tree = sha1(b"").hexdigest()
+        self._tree = sha256(b"").hexdigest()
         self._fill()
 
     @property
@@ -118,9 +118,7 @@ class Queue:
         ]
         decision = decide(self._pool(), self.settings, runs=self.runs, now=self.now, strategy=self.strategy)
         given_up = dict(decision.abandon)
-        self.busy += sum(
-            self.now - run.started_at for run in self.runs if run.id in given_up and run.contexts is None
-        )
+        self.busy += sum(self.now - run.started_at for run in self.runs if run.id in given_up and run.contexts is None)
         self.runs = [run for run in self.runs if run.id not in given_up]
         assert isinstance(decision.action, Stage | Land | Wait)
         return decision.action
@@ -163,7 +161,7 @@ class Queue:
         """What the base holds after each of these: changes are independent, and a tree tells all that it is made of."""
         tree = self._tree
         for number in numbers:
-            tree = sha1(f"{tree} {number}".encode()).hexdigest()
+            tree = sha256(f"{tree} {number}".encode()).hexdigest()
             yield tree
 
     def _fill(self) -> None:
