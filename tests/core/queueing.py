@@ -18,7 +18,7 @@ from tests.builders import arrivals_of, context, facts, green, insider, staging
 
 LENGTH = 300.0
 """How long a run takes, in seconds."""
-PATIENCE = 10 * LENGTH
+PATIENCE = 4 * LENGTH
 """How long what is bad stays open when it was found."""
 
 
@@ -79,7 +79,9 @@ class Queue:
             else:
                 self._stage(action)
         ends = [self._ends[run.id][0] for run in self.runs if run.ended is None and run.contexts is None]
-        self.now = min(ends or self._moments())
+        moments = ends or [*self._moments()]
+        assert moments or not self.left, f"stuck: {action.why}"
+        self.now = min(moments, default=self.now)
         self.runs = [self._ended(run) for run in self.runs]
 
     def _moments(self) -> Iterator[float]:
