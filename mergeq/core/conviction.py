@@ -62,7 +62,9 @@ class BaseHealth:
 
 
 def health_of(runs: Iterable[Run], base_sha: str, base_tree: str, settings: BranchSettings, now: float) -> BaseHealth:
-    """What runs say about a base itself; one that was red counts as bad when that was repeated (D22, D24)."""
+    """What runs say about a base itself; one that was red counts as bad when that was repeated (D22, D24). What CI gave
+    no result for says nothing.
+    """
     about = [run for run in runs if not run.on_head and rest(run, base_sha, base_tree) == ()]
     said = [(run, verdict(run, settings, now)) for run in sorted(about, key=_age)]
     bad: list[tuple[Run, Verdict]] = []
@@ -73,7 +75,7 @@ def health_of(runs: Iterable[Run], base_sha: str, base_tree: str, settings: Bran
                 good, bad = run, []
             case RunState.PENDING:
                 pending = run
-            case _:
+            case RunState.RED:
                 bad.append((run, one))
     if len(bad) > settings.queue.staging.retries:
         return BaseHealth(Health.BAD, *bad[-1])
@@ -88,10 +90,13 @@ def failures(
     runs: Iterable[Run], base_sha: str, base_tree: str, settings: BranchSettings, now: float
 ) -> dict[str, list[tuple[Run, Verdict]]]:
     """By head, the runs that it did not pass with nothing but a base since it last did, oldest first. One whose other
-    members have landed says the same as one of it alone. Bases may differ: they move while others land.
+    members have landed says the same as one of it alone. Bases may differ: they move while others land. What was tested
+    on another base that is bad by itself does not count.
     """
+    runs = sorted(runs, key=_age)
+    bad: dict[str, bool] = {base_sha: False}
     found: dict[str, list[tuple[Run, Verdict]]] = {}
-    for run in sorted(runs, key=_age):
+    for run in runs:
         left = run.members
         if len(left) > 1:
             left = rest(run, base_sha, base_tree) or ()
@@ -102,6 +107,11 @@ def failures(
             if said.state is RunState.GREEN:
                 found.pop(left[0].head_sha, None)
             elif run.ended is not None:
+                if run.base_sha not in bad:
+                    said_of_base = health_of(runs, run.base_sha, run.base_tree, settings, now)
+                    bad[run.base_sha] = said_of_base.health is Health.BAD
+                if bad[run.base_sha]:
+                    continue
                 found.setdefault(left[0].head_sha, []).append((run, said))
     return found
 
@@ -224,13 +234,13 @@ def _smallest(sets: Iterable[tuple[Member, ...]]) -> list[tuple[Member, ...]]:
 
 def is_evidence(run: Run, heads: Collection[str], base_sha: str, base_tree: str, keep: float, now: float) -> bool:
     """Whether a run may still say something: one that is under way, or about this base; a green one, whose tree may
-    come again, for `keep` seconds; one that was not passed as long as one of its heads is open.
+    come again, and one of a base alone, for `keep` seconds; any other as long as one of its heads is open.
     """
     if run.ended is None or (not run.on_head and landed(run, base_sha, base_tree) is not None):
         return True
     if run.on_head:
         return run.base_sha == base_sha
-    if run.ended is RunState.GREEN:
+    if run.ended is RunState.GREEN or not run.members:
         return now - run.ended_at < keep
     return now - run.ended_at < _MEMORY and not run.heads.isdisjoint(heads)
 

@@ -96,15 +96,16 @@ def choose(
     scene = scene_of(pool, settings, runs, conflicts, now)
     if not scene.tests.is_demanded:
         return Wait("blocked: no context is required on staged commits, so nothing could ever be proved")
+    until = conviction.pause(runs)
     if pool.doubt and scene.base.health is not Health.GOOD:
-        if scene.base.health is Health.UNKNOWN and len(scene.pending) < settings.queue.slots:
+        if scene.base.health is Health.UNKNOWN and len(scene.pending) < settings.queue.slots and now >= until:
             return Stage((), f"the base is tested alone: {pool.doubt}")
         return Wait(f"the base is tested alone before anything else: {pool.doubt}")
     if not pool.members:
         return Wait("no pull request is ready" if pool.standings else "no pull request is open")
     if land := _landable(scene, runs):
         return land
-    if now < (until := conviction.pause(runs)):
+    if now < until:
         return Wait(f"CI gave no result several times in a row; mergeq tries again in {max(1, round(until - now))} s")
     if len(scene.pending) < settings.queue.slots:
         strategy = strategy or {1: ONE_BY_ONE, 2: TIDE}.get(settings.queue.slots, TRAIN)
@@ -136,10 +137,16 @@ def scene_of(
         progress(pool, runs, settings, now),
         conviction.health_of(runs, base_sha, base_tree, settings, now),
         tuple(_numbers(left) for left in conviction.suspects(pool, runs, settings)),
-        {head: len(tries) for head, tries in failed.items()},
+        {head: _tries([run for run, _ in tries], pool, settings) for head, tries in failed.items()},
         tuple(left for left, count in unanswered.items() if left and count <= settings.queue.staging.retries),
         tuple(here),
     )
+
+
+def _tries(failed: Sequence[Run], pool: Pool, settings: BranchSettings) -> int:
+    """How often in a row somebody did not pass alone; who did not on other bases only is due once more on this one."""
+    is_here = rest(failed[-1], pool.base_sha, pool.base_tree) is not None
+    return len(failed) if is_here else min(len(failed), settings.queue.staging.retries)
 
 
 def holds_a_failure(run: Run, pool: Pool, runs: Sequence[Run]) -> bool:
@@ -185,16 +192,12 @@ def _may_overtake(member: Standing, settings: BranchSettings) -> bool:
 
 
 def _search(scene: Scene) -> Iterator[Stage]:
-    """The first half of the smallest suspected set; what is left of it when that has landed is suspected in turn. One
-    that is suspected alone is tested alone, as often as it takes to convict it, and the base if that is not known.
+    """Those suspected alone, then the first half of the smallest suspected set; what is left of it when that has landed
+    is suspected in turn.
     """
-    if not scene.suspects:
-        return
-    smallest = scene.suspects[0]
-    if len(smallest) > 1:
-        yield Stage(smallest[: len(smallest) // 2], f"looking for what is wrong in {_named(smallest)}")
-        return
     yield from _repeat(scene)
+    if larger := _larger(scene):
+        yield Stage(larger[: len(larger) // 2], f"looking for what is wrong in {_named(larger)}")
 
 
 def _repeat(scene: Scene) -> Iterator[Stage]:
@@ -206,12 +209,17 @@ def _repeat(scene: Scene) -> Iterator[Stage]:
             yield Stage((), f"whether the base is to blame for {_named(suspect)}")
 
 
+def _larger(scene: Scene) -> tuple[int, ...]:
+    """The smallest suspected set of several."""
+    return next((one for one in scene.suspects if len(one) > 1), ())
+
+
 def _search_by_prefixes(scene: Scene) -> Iterator[Stage]:
     """As many beginnings of the smallest suspected set as there are slots, evenly cut: what is green of them lands, and
     what comes after the longest is to blame.
     """
     yield from _repeat(scene)
-    larger = next((one for one in scene.suspects if len(one) > 1), ())
+    larger = _larger(scene)
     parts = scene.settings.queue.slots + 1
     cuts = {len(larger) * part // parts for part in range(1, parts)} - {0, len(larger)}
     for cut in sorted(cuts, key=lambda cut: abs(2 * cut - len(larger))):

@@ -1,7 +1,6 @@
-"""Staged runs: which contexts count there, what a run says, who is held responsible, and who is staged next."""
+"""Staged runs: which contexts count there, what a run says, and what it is about."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,25 +8,21 @@ import pytest
 
 from mergeq.core.batch import (
     Conflict,
-    Run,
     RunState,
     Told,
     Verdict,
-    candidates,
     conflicting,
     is_current,
-    progress,
-    serial_candidate,
+    landed,
+    rest,
     staged_policy,
     verdict,
 )
 from mergeq.core.contexts import ContextPolicy
-from mergeq.core.conviction import convictions
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import BranchSettings, Pool
 from mergeq.core.pull import Context, PullRequest, Result
-from mergeq.core.queue import Order, StagingValues
-from mergeq.core.reason import Clause, Reason
+from mergeq.core.queue import StagingValues
 from tests.builders import BASE, clash, context, green, insider, pool, run, staging
 
 ONE, TWO, THREE, FOUR = insider(1), insider(2), insider(3), insider(4)
@@ -46,17 +41,6 @@ def failed(name: str = "ci/test") -> Context:
 def of(*pulls: PullRequest, config: BranchSettings | None = None) -> Pool:
     """The pool of a branch that stages."""
     return pool(*pulls, config=config or staging())
-
-
-def numbers(
-    *pulls: PullRequest,
-    config: BranchSettings | None = None,
-    runs: Sequence[Run] = (),
-    conflicts: Sequence[Conflict] = (),
-) -> list[int]:
-    """Who would be staged together."""
-    config = config or staging()
-    return [one.pull.number for one in candidates(of(*pulls, config=config), runs, conflicts, config)]
 
 
 # Which contexts count on a staged commit
@@ -145,20 +129,38 @@ def test_another_context_that_reports_on_the_staged_commit_must_be_green_too() -
     ).state is RunState.PENDING  # fmt: skip
 
 
-@pytest.mark.parametrize("result", [Result.FAILURE, Result.ERROR])
-def test_one_failed_context_makes_a_run_red_while_others_still_run(result: Result) -> None:
-    """T4.23."""
+@pytest.mark.parametrize(
+    ("result", "conclusion", "state", "why"),
+    [
+        (Result.FAILURE, "", RunState.RED, "ci/test failed"),
+        (Result.FAILURE, "timed_out", RunState.RED, "ci/test took too long"),
+        (Result.FAILURE, "cancelled", RunState.CANCELLED, "ci/test was cancelled"),
+        (Result.FAILURE, "stale", RunState.CANCELLED, "ci/test was given up by GitHub"),
+        (Result.FAILURE, "startup_failure", RunState.ERROR, "ci/test could not start"),
+        (Result.FAILURE, "action_required", RunState.ERROR, "ci/test waits for somebody's approval on GitHub"),
+        (Result.ERROR, "", RunState.ERROR, "ci/test ended with an error"),
+    ],
+)
+def test_one_context_that_did_not_pass_ends_a_run_while_others_still_run(
+    result: Result, conclusion: str, state: RunState, why: str
+) -> None:
+    """T4.23; only what failed is held against somebody."""
     config = staging(contexts=requiring("ci/test", "ci/lint"))
 
-    said = verdict(run(ONE, contexts=(context("ci/lint", Result.PENDING), context("ci/test", result))), config, 1000.0)
+    bad = context("ci/test", result, conclusion=conclusion)
 
-    assert said == Verdict(RunState.RED, (context("ci/test", result),))
+    said = verdict(run(ONE, contexts=(context("ci/lint", Result.PENDING), bad)), config, 1000.0)
+
+    assert said == Verdict(state, (bad,))
+    assert said.why == why
 
 
-def test_a_red_run_says_all_that_failed_and_how() -> None:
-    said = verdict(run(ONE, contexts=(context("b", Result.ERROR), failed("a"), green())), staging(), 1000.0)
+def test_a_red_run_says_all_that_failed_and_not_what_was_cancelled_beside_it() -> None:
+    beside = (context("c", Result.FAILURE, conclusion="cancelled"), context("d", Result.ERROR))
 
-    assert said.why == "a failed; b ended with an error"
+    said = verdict(run(ONE, contexts=(failed("b"), failed("a"), *beside, green())), staging(), 1000.0)
+
+    assert (said.state, said.why) == (RunState.RED, "a failed; b failed")
 
 
 def test_our_own_status_on_the_staged_commit_is_not_judged() -> None:
@@ -284,238 +286,51 @@ def test_a_run_knows_the_heads_that_it_tests() -> None:
     assert run(ONE, TWO).heads == {ONE.head_sha, TWO.head_sha}
 
 
-# Who is held responsible
+# What of a run has landed
 
 
-def convicted(*runs: Run, config: BranchSettings | None = None) -> dict[str, Reason]:
-    return convictions(runs, BASE, config or staging(), 99_999.0)
-
-
-def ended(pull: PullRequest, state: RunState = RunState.RED, at: float = 1000.0, **changes: Any) -> Run:
-    """A run of one pull request that has ended."""
-    contexts = {RunState.RED: (failed(),), RunState.GREEN: (green(),), RunState.SILENT: ()}
-    values = {"id": f"{pull.number}-{at}", "contexts": contexts.get(state, run(pull).contexts), "started_at": at}
-    return run(pull, ended=state, **{**values, **changes})
-
-
-def test_one_red_run_is_repeated_before_it_counts() -> None:
-    """D24."""
-    assert convicted(ended(ONE)) == {}
-
-
-def test_who_is_red_alone_twice_is_held_responsible() -> None:
-    """D24."""
-    found = convicted(ended(ONE, at=1.0), ended(ONE, at=2.0), ended(TWO))
-
-    assert list(found) == [ONE.head_sha]
-    reason = found[ONE.head_sha]
-    assert (reason.clause, reason.items) == (Clause.STAGED, ("ci/test",))
-    assert reason.needed == "ci/test to be green together with the base"
-    assert reason.observed == "ci/test failed on 5555555, this pull request on base bbbbbbb, 2 times"
-    assert all((reason.who, reason.remedy))
-
-
-@pytest.mark.parametrize("retries", [0, 1, 2, 3])
-def test_how_often_a_red_run_is_repeated_is_configured(retries: int) -> None:
-    config = staging(staging=StagingValues(retries=retries))
-    tries = [ended(ONE, at=float(at)) for at in range(retries + 1)]
-
-    assert convicted(*tries[:-1], config=config) == {}
-    assert list(convicted(*tries, config=config)) == [ONE.head_sha]
-
-
-def test_a_single_red_run_that_counts_does_not_speak_of_times() -> None:
-    found = convicted(ended(ONE), config=staging(staging=StagingValues(retries=0)))
-
-    assert found[ONE.head_sha].observed == "ci/test failed on 5555555, this pull request on base bbbbbbb"
+SERIES = run(ONE, TWO, THREE, base_tree="t0", trees=("t1", "t2", "t3"))
 
 
 @pytest.mark.parametrize(
-    ("state", "observed"),
+    ("base_sha", "base_tree", "count"),
     [
-        (RunState.SILENT, "ci/test never appeared within 600 s on 5555555, this pull request on base bbbbbbb"),
-        (RunState.OVERDUE, "ci/test is still running within 7200 s on 5555555, this pull request on base bbbbbbb"),
+        (BASE, "t0", 0),
+        (MOVED, "t0", 0),
+        (MOVED, "t1", 1),
+        (MOVED, "t3", 3),
+        (MOVED, "else", None),
+        (MOVED, "", None),
     ],
+    ids=["its own base", "its base under another SHA", "one has landed", "all have landed", "another", "unknown"],
 )
-def test_a_run_without_an_end_counts_at_once_and_is_not_held_against_the_author(state: RunState, observed: str) -> None:
-    reason = convicted(ended(ONE, state), config=staging(staging=PATIENT))[ONE.head_sha]
-
-    assert (reason.clause, reason.items) == (Clause.STAGED, ("ci/test",))
-    assert reason.needed == "a result of ci/test on the staged commit"
-    assert reason.observed == observed
-    assert reason.who == "whoever runs CI for the repository"
-    assert "mergeq/**" in reason.remedy
+def test_what_of_a_run_has_landed_is_known_by_the_tree_of_the_base(
+    base_sha: str, base_tree: str, count: int | None
+) -> None:
+    """T4.21 and T12.11 repaired: whoever made the commit."""
+    assert landed(SERIES, base_sha, base_tree) == count
+    assert rest(SERIES, base_sha, base_tree) == (None if count is None else SERIES.members[count:])
 
 
-def test_the_reason_is_that_of_the_last_try_in_whatever_order_the_runs_are_known() -> None:
-    tries = [ended(ONE, at=1.0, contexts=(failed("old"),)), ended(ONE, at=2.0, contexts=(failed("new"),))]
+def test_a_tree_that_a_run_comes_to_twice_counts_as_reached_the_last_time() -> None:
+    """A change and its reversal: what is left then is tested again, and nothing lands twice."""
+    reverted = replace(SERIES, trees=("t1", "t2", "t1"))
 
-    assert convicted(*tries) == convicted(*reversed(tries))
-    assert convicted(*tries)[ONE.head_sha].items == ("new",)
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        pytest.param((ended(ONE, base_sha=MOVED), ended(ONE, base_sha=MOVED)), id="on another base"),
-        pytest.param((ended(ONE), ended(ONE, RunState.GREEN)), id="one of them was green"),
-        pytest.param((ended(ONE), run(ONE, contexts=(failed(),))), id="one has not ended"),
-        pytest.param((run(ONE, TWO, ended=RunState.RED), run(ONE, TWO, ended=RunState.RED)), id="not alone"),
-        pytest.param((ended(ONE), ended(insider(1, head_sha="9" * 40))), id="of two heads"),
-        pytest.param((), id="never"),
-    ],
-)
-def test_nobody_is_held_responsible_for_what_was_not_seen_twice_alone_on_this_base(others: tuple[Run, ...]) -> None:
-    """D24: inference from others orders the search, it does not convict."""
-    assert convicted(*others) == {}
+    assert landed(reverted, MOVED, "t1") == 3
+    assert landed(replace(reverted, trees=("t1", "t0", "t3")), MOVED, "t0") == 0
 
 
-def test_what_does_not_count_any_more_is_held_against_nobody() -> None:
-    """The configuration has changed since: the context that failed is optional now."""
-    tries = (
-        ended(ONE, at=1.0, contexts=(green(), failed("e2e"))),
-        ended(ONE, at=2.0, contexts=(green(), failed("e2e"))),
-    )
-    lenient = staging(contexts=requiring("ci/test", optional=frozenset({"e2e"})))
-
-    assert list(convicted(*tries)) == [ONE.head_sha]
-    assert convicted(*tries, config=lenient) == {}
+def test_a_run_stays_about_the_pool_while_its_members_land_in_order() -> None:
+    """T12.10, T12.11."""
+    assert is_current(SERIES, pool(TWO, THREE, config=staging(), base_sha=MOVED, base_tree="t1"))
+    assert not is_current(SERIES, pool(THREE, config=staging(), base_sha=MOVED, base_tree="t1"))
+    assert not is_current(SERIES, pool(FOUR, config=staging(), base_sha=MOVED, base_tree="t3"))
 
 
-# Who is staged together
-
-
-def test_members_are_staged_together_in_the_order_in_which_they_are_served() -> None:
-    """T12.15, T12.16, T4.17."""
-    config = staging(priority=(("urgent",),), order=Order.ENTERED)
-    urgent = insider(3, labels=("lgtm", "approved", "urgent"))
-    known = {(1, ONE.head_sha): 20.0, (2, TWO.head_sha): 10.0, (3, urgent.head_sha): 30.0}
-
-    batch = candidates(pool(ONE, TWO, urgent, config=config, entered=known), [], [], config)
-
-    assert [one.pull.number for one in batch] == [3, 2, 1]
-
-
-def test_who_is_not_in_the_pool_is_not_staged() -> None:
-    assert numbers(ONE, insider(2, is_draft=True), THREE) == [1, 3]
-
-
-@pytest.mark.parametrize("pulls", [(), (ONE,)])
-def test_fewer_than_two_are_no_batch(pulls: tuple[PullRequest, ...]) -> None:
-    """T4.19."""
-    assert numbers(*pulls) == []
-
-
-@pytest.mark.parametrize(
-    ("tide", "own", "expected"),
-    [
-        pytest.param(0, None, [1, 2, 3, 4], id="T1.20 zero is no limit"),
-        pytest.param(3, None, [1, 2, 3], id="T1.20 a cap"),
-        pytest.param(2, None, [1, 2], id="T1.20 a cap of two"),
-        pytest.param(1, None, [], id="T4.19 one alone is no batch"),
-        pytest.param(9, None, [1, 2, 3, 4], id="a cap that is not reached"),
-        pytest.param(-1, None, [], id="T1.20, T11.189 batching is off"),
-        pytest.param(-1, 2, [1, 2], id="the queue's own limit goes before Tide's"),
-        pytest.param(2, 0, [1, 2, 3, 4], id="the queue's own may lift it"),
-        pytest.param(4, -5, [], id="the queue's own may turn batching off"),
-    ],
-)
-def test_a_batch_is_never_larger_than_its_limit(tide: int, own: int | None, expected: list[int]) -> None:
-    values = staging()
-    config = replace(values, batch_size_limit=tide, queue=replace(values.queue, batch_size_limit=own))
-
-    assert numbers(ONE, TWO, THREE, FOUR, config=config) == expected
-
-
-def test_who_conflicts_with_those_before_is_left_out_and_the_next_may_come() -> None:
-    """T4.16, T4.17, D4."""
-    config = staging(batch_size_limit=2)
-
-    assert numbers(ONE, TWO, THREE, config=config, conflicts=[clash((ONE,), TWO)]) == [1, 3]
-
-
-def test_who_conflicts_with_the_base_itself_is_left_out() -> None:
-    assert numbers(ONE, TWO, THREE, conflicts=[clash((), ONE)]) == [2, 3]
-
-
-def test_a_conflict_is_known_only_for_exactly_those_before_and_this_base() -> None:
-    after_both = [clash((ONE, TWO), THREE)]
-    elsewhere = [clash((ONE,), TWO, base_sha=MOVED)]
-
-    assert numbers(ONE, THREE, conflicts=after_both) == [1, 3]
-    assert numbers(ONE, TWO, THREE, conflicts=after_both) == [1, 2]
-    assert numbers(ONE, TWO, conflicts=elsewhere) == [1, 2]
-
-
-def test_when_conflicts_leave_fewer_than_two_there_is_no_batch() -> None:
-    assert numbers(ONE, TWO, conflicts=[clash((ONE,), TWO)]) == []
-
-
-@pytest.mark.parametrize("state", [RunState.RED, RunState.SILENT, RunState.OVERDUE])
-def test_a_set_that_did_not_pass_on_this_base_is_not_staged_again(state: RunState) -> None:
-    """T12.8, T4.28: in whatever order."""
-    before = [run(TWO, ONE, ended=state)]
-
-    assert numbers(ONE, TWO, runs=before) == []
-    assert numbers(ONE, TWO, THREE, runs=before) == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    "before",
-    [
-        pytest.param(run(ONE, TWO, ended=RunState.RED, base_sha=MOVED), id="red on another base"),
-        pytest.param(run(ONE, TWO, ended=RunState.GREEN), id="green"),
-        pytest.param(run(ONE, insider(2, head_sha="9" * 40), ended=RunState.RED), id="red with another head"),
-        pytest.param(run(ONE, ended=RunState.RED), id="red alone"),
-    ],
-)
-def test_a_set_that_was_never_red_here_may_be_staged(before: Run) -> None:
-    assert numbers(ONE, TWO, runs=[before]) == [1, 2]
-
-
-# Who is staged alone
-
-
-def alone(*pulls: PullRequest, runs: tuple[Run, ...] = (), conflicts: tuple[Conflict, ...] = ()) -> int | None:
-    """The number of who would be staged alone."""
-    judged = of(*pulls)
-    chosen = serial_candidate(judged, progress(judged, runs, staging(), 1000.0).missing, conflicts, staging())
-    return chosen.pull.number if chosen else None
-
-
-def test_the_first_in_the_pool_is_staged_alone() -> None:
-    assert alone(TWO, ONE) == 1
-
-
-def test_in_an_empty_pool_nobody_is_staged_alone() -> None:
-    assert alone() is None
-    assert alone(insider(1, is_draft=True)) is None
-
-
-def test_who_does_not_merge_into_the_base_is_not_staged_alone() -> None:
-    assert alone(ONE, TWO, conflicts=(clash((), ONE),)) == 2
-    assert alone(ONE, conflicts=(clash((), ONE),)) is None
-
-
-def test_a_conflict_with_another_pull_request_or_on_another_base_does_not_matter_alone() -> None:
-    assert alone(TWO, conflicts=(clash((ONE,), TWO), clash((), TWO, base_sha=MOVED))) == 2
-
-
-def test_who_is_under_way_alone_is_not_staged_alone_again() -> None:
-    assert alone(ONE, TWO, runs=(run(ONE),)) == 2
-
-
-@pytest.mark.parametrize(
-    "before",
-    [
-        pytest.param(run(ONE, ended=RunState.RED), id="its run has ended: it is repeated"),
-        pytest.param(run(ONE, TWO), id="it is under way with another"),
-        pytest.param(run(ONE, base_sha=MOVED), id="its run is on another base"),
-    ],
-)
-def test_any_other_run_does_not_keep_it_from_being_staged_alone(before: Run) -> None:
-    """T4.4, D24."""
-    assert alone(ONE, TWO, runs=(before,)) == 1
+def test_a_green_run_that_lost_a_member_counts_again_when_that_returns() -> None:
+    """T12.10: the tree did not change meanwhile."""
+    assert not is_current(SERIES, of(ONE, TWO))
+    assert is_current(SERIES, of(ONE, TWO, THREE))
 
 
 # In words

@@ -279,9 +279,23 @@ def test_a_green_single_lands_where_no_batch_is_pending() -> None:
     assert chooses(ONE, TWO, THREE, runs=[green_run(TWO)]) == Land("run-2", (2,), "green on this base")
 
 
-def test_a_green_single_waits_for_a_pending_batch() -> None:
+def test_a_green_single_waits_for_a_pending_batch_that_it_would_spoil() -> None:
     """T4.4, T11.206: and no other is tested alone meanwhile."""
-    assert chooses(ONE, TWO, THREE, runs=[run(ONE, TWO), green_run(ONE)]) == Wait("testing #1, #2 and #1")
+    assert chooses(ONE, TWO, THREE, runs=[run(ONE, TWO), green_run(THREE)]) == Wait("testing #1, #2 and #3")
+
+
+def test_a_green_single_does_not_wait_for_a_batch_that_begins_with_it() -> None:
+    """T12.11, T12.13: the base will have the tree on which the rest of the batch is tested."""
+    assert chooses(ONE, TWO, runs=[run(ONE, TWO), green_run(ONE)]) == Land("run-1", (1,), "green on this base")
+
+
+def test_a_green_single_that_may_overtake_waits_for_nobody() -> None:
+    """T12.13."""
+    urgent, config = insider(3, labels=(*READY, "Urgent")), staging(overtake=("urgent",))
+
+    assert chooses(ONE, TWO, urgent, runs=[run(ONE, TWO), green_run(urgent)], config=config) == Land(
+        "run-3", (3,), "green on this base"
+    )
 
 
 def test_when_the_batch_has_failed_the_green_single_lands() -> None:
@@ -291,14 +305,14 @@ def test_when_the_batch_has_failed_the_green_single_lands() -> None:
     assert chooses(ONE, TWO, runs=runs) == Land("run-1", (1,), "green on this base")
 
 
-def test_a_batch_that_failed_is_not_tested_again_its_first_member_is_tested_alone() -> None:
+def test_a_batch_that_failed_is_not_tested_again_its_first_half_is() -> None:
     """T12.8, D24, against T4.6."""
-    assert chooses(ONE, TWO, runs=[red_run(ONE, TWO)]) == Stage((1,), "ready to be tested alone")
+    assert chooses(ONE, TWO, runs=[red_run(ONE, TWO)]) == Stage((1,), "looking for what is wrong in #1, #2")
 
 
 def test_who_was_red_alone_once_is_tested_alone_again() -> None:
     """D24."""
-    assert chooses(ONE, runs=[red_run(ONE)]) == Stage((1,), "ready to be tested alone")
+    assert chooses(ONE, runs=[red_run(ONE)]) == Stage((1,), "to be sure that it is to blame")
 
 
 def test_of_several_green_batches_the_largest_lands_and_then_the_oldest() -> None:

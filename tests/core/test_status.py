@@ -520,10 +520,11 @@ def test_where_nothing_is_required_of_staged_commits_nobody_is_said_to_be_retest
 def test_who_did_not_pass_with_the_base_is_told_which_context_failed() -> None:
     """D24."""
     red = run(ONE, contexts=results("foo", failed=("bar",)), ended=RunState.RED)
-    tries = (red, replace(red, id="again", started_at=2000.0))
+    tries = (red, replace(red, id="again", started_at=2000.0), run(contexts=results("foo", "bar")))
     config = staging(contexts=REQUIRED)
     memory = Memory(
-        arrivals={1: Arrival(ONE.head_sha, 0.0, original=True)}, convictions=convictions(tries, BASE, config, 3000.0)
+        arrivals={1: Arrival(ONE.head_sha, 0.0, original=True)},
+        convictions={head: one.reason for head, one in convictions(tries, BASE, "", config, 3000.0).items()},
     )
     judged = divide(facts(ONE), config, memory, 3000.0)
 

@@ -482,8 +482,8 @@ def test_a_batch_that_failed_is_formed_again_by_tide_alone() -> None:
     by_tide = decide(judged(*pair, config=asked), asked, rows=rows).action
 
     assert by_tide == Stage((1, 2), "ready to be tested together")
-    assert by_us == Stage((1,), "ready to be tested alone")
-    assert convictions([failed], BASE, config, 2000.0) == {}
+    assert by_us == Stage((1,), "looking for what is wrong in #1, #2")
+    assert convictions([failed], BASE, "", config, 2000.0) == {}
 
 
 # The status, as T6 has it

@@ -4,11 +4,11 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_MANY = float(os.environ.get("TRIALS", "1"))
+MANY = float(os.environ.get("TRIALS", "1"))
 
 
 def trials(count: int = 25) -> settings:
     """Settings for a property that is tried `count` times in the whole suite."""
     return settings(
-        deadline=None, max_examples=max(1, round(count * _MANY)), suppress_health_check=[HealthCheck.too_slow]
+        deadline=None, max_examples=max(1, round(count * MANY)), suppress_health_check=[HealthCheck.too_slow]
     )

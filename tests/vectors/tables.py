@@ -15,11 +15,11 @@ from mergeq.core import evidence
 from mergeq.core.action import targets_of, wire_name
 from mergeq.core.batch import Progress, Tested
 from mergeq.core.contexts import ContextPolicy, Presubmit, best, unsuccessful
+from mergeq.core.decide import as_tide
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BlocksPolicy, BranchSettings, Memory, Pool, Standing, assess, ranked
 from mergeq.core.pull import Blocker, Branch, Context, Method, Protection, PullRequest, Repository, Result
 from mergeq.core.status import difference, told
-from mergeq.core.decide import as_tide
 from mergeq.github import saved
 from tests.vectors.frame import Line, Op, configuration, differences, settings_of
 from tests.vectors.queries import query_of
