@@ -364,6 +364,19 @@ def test_a_ruleset_that_covers_staging_refs_is_in_the_way_where_they_are_used(
     )
 
 
+def test_rules_about_pushes_are_told_for_they_keep_pull_requests_from_being_staged() -> None:
+    """Q52."""
+    rules = (
+        Rule("max_file_size", "small"),
+        Rule("file_path_restriction", "small"),
+        Rule("max_file_size", "ours", "always"),
+    )
+    findings = [one for one in judge(seen(push_rules=rules), None) if "pushes of" in one.seen]
+
+    assert [(one.severity, one.about) for one in findings] == [("note", "staging")]
+    assert "the ruleset small refuses pushes of files over a certain size, files at certain paths" in findings[0].seen
+
+
 def test_scratch_refs_are_used_where_pull_requests_are_brought_up_to_date() -> None:
     rules = (Rule("non_fast_forward", "all"),)
 

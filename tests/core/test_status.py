@@ -264,6 +264,12 @@ def test_a_head_whose_ci_is_not_known_is_pending(contexts: tuple[Context, ...] |
             {"in_merge_queue": True}, None, "GitHub's own merge queue serves this branch.", id="T12.30 another queue"
         ),
         pytest.param({}, Repository(is_archived=True), "The repository is archived.", id="archived"),
+        pytest.param(
+            {"paths": ("a.py", ".github/workflows/ci.yml")},
+            Repository(withholds_workflows=True),
+            "mergeq may not change workflow files, and PR changes .github/workflows/ci.yml.",
+            id="workflow files (Q58)",
+        ),
         pytest.param({"is_open": False}, None, "PR is not open.", id="closed"),
     ],
 )
@@ -377,12 +383,13 @@ def said_in_staging(
     conflicts: tuple[Conflict, ...] = (),
     number: int = 1,
     halted: str = "",
+    untestable: str = "",
     blockers: tuple[Blocker, ...] = (),
     **changes: Any,
 ) -> Status:
     """The status of a pull request of a branch that stages, with the runs that are known."""
     config = staging(**{"contexts": REQUIRED, **changes})
-    judged = replace(pool(*pulls, config=config, blockers=blockers), halted=halted)
+    judged = replace(pool(*pulls, config=config, blockers=blockers), halted=halted, untestable=untestable)
     standing = judged.standing(number)
     assert standing is not None
     return describe(standing, judged, config, runs=runs, conflicts=conflicts)
@@ -402,6 +409,14 @@ PROVED = results("foo", "bar")
 def test_a_member_that_was_not_tested_with_the_base_is_retested() -> None:
     """T6.9, T11.280."""
     assert said_in_staging() == Status("pending", "Not mergeable. Retesting: bar foo")
+
+
+def test_a_member_whose_test_github_does_not_let_be_set_up_is_told_why() -> None:
+    """Q52; one that is under test already is not concerned."""
+    why = "the ruleset all covers refs/heads/mergeq/**"
+
+    assert said_in_staging(untestable=why) == Status("pending", f"Not mergeable. It cannot be tested: {why}")
+    assert said_in_staging(run(ONE, contexts=None), untestable=why).description == "Not mergeable. Retesting: bar foo"
 
 
 @pytest.mark.parametrize(

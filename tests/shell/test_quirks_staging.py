@@ -25,7 +25,7 @@ def mergeq(start_mergeq: Callable[..., Mergeq]) -> Mergeq:
     return start_mergeq(STAGED)
 
 
-def ready(github: Sandbox, title: str = "Add fins", **more: object) -> Pull:
+def ready(github: Sandbox, title: str = "Add fins", **more: Any) -> Pull:
     """A pull request that is ready, and behind its base, so that what its own CI said is not enough."""
     pull = quirky.ready(github, title, **more)
     github.world.push("acme/rocket", "main", {f"beside {title}.txt": "x\n"})
