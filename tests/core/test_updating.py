@@ -135,9 +135,9 @@ def test_contexts_of_the_head_count_on_the_head() -> None:
 
 
 def test_a_head_that_ci_never_took_up_says_where_ci_should_run() -> None:
-    silent = on_its_head(ONE, contexts=(), ended=RunState.SILENT)
+    silent = on_its_head(ONE, contexts=(), ended=RunState.SILENT, ended_at=1000.0)
 
-    assert "pull requests" in convictions([silent], BASE, UPDATING, 2000.0)[ONE.head_sha].remedy
+    assert "pull requests" in convictions([silent], BASE, "", UPDATING, 1000.0)[ONE.head_sha].reason.remedy
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,14 @@ def test_what_protection_wants_up_to_date_is_updated_in_that_mode_and_told_of_th
 
 def test_one_that_is_left_behind_is_out_of_the_pool_until_its_head_or_the_base_moves() -> None:
     behind = on_its_head(ONE, staged_sha="", ended=RunState.BEHIND, why="it comes from a fork")
-    known = convictions([behind], BASE, UPDATING, 1000.0)
-    left = divide(facts(ONE), UPDATING, Memory(convictions=known), 1000.0)
+    known = convictions([behind], BASE, "", UPDATING, 1000.0)
+    reasons = {head: one.reason for head, one in known.items()}
+    left = divide(facts(ONE), UPDATING, Memory(convictions=reasons), 1000.0)
 
     (reason,) = left.standings[0].reasons
     assert (reason.clause, reason.who) == (Clause.BEHIND, "the author")
     assert reason.observed == f"it lacks commits of {BASE[:7]}, and it comes from a fork"
-    assert convictions([behind], "c" * 40, UPDATING, 1000.0) == {}
+    assert convictions([behind], "c" * 40, "", UPDATING, 1000.0) == {}
     assert describe(left.standings[0], left, UPDATING).description == (
         "Not mergeable. It is behind its base, and its author has to bring it up to date."
     )
