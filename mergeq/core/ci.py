@@ -12,12 +12,12 @@ def missing_ci(
 ) -> str:
     """What is most probably to be configured where, when these contexts never appeared on a staged commit: a sentence
     part for whoever runs CI, empty without contexts. `apps` are the slugs of the Apps that report them elsewhere, as on
-    the pull requests' heads; a context that it does not name, or names None for, is a commit status. `on_head`: on a
-    pull request's own head instead.
+    the pull requests' heads; of others, or with `any`, nobody knows. `on_head`: on a pull request's own head instead.
     """
     by_app: dict[str, list[str]] = {}
     for name in sorted(set(contexts)):
-        by_app.setdefault(apps.get(name) or "", []).append(name)
+        app = apps.get(name) or ""
+        by_app.setdefault("" if app == "any" else app, []).append(name)
     return "; ".join(_remedy(app, ", ".join(names), staging, on_head=on_head) for app, names in sorted(by_app.items()))
 
 

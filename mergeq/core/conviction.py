@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import partial
 
 from mergeq.core.batch import NO_RESULT, Member, Run, RunState, Verdict, landed, members_of, rest, verdict
+from mergeq.core.ci import missing_ci
 from mergeq.core.pool import BranchSettings, Pool
 from mergeq.core.reason import Clause, Reason
 
@@ -304,12 +305,13 @@ def _resting(run: Run, said: Verdict, seconds: float, settings: BranchSettings) 
         RunState.SILENT: f" within {settings.queue.staging.start_timeout:.0f} s",
         RunState.OVERDUE: f" within {settings.queue.staging.timeout:.0f} s",
     }.get(said.state, "")
-    place = f"pushes to {settings.queue.staging.prefix}**" if not run.on_head else "pull requests"
+    apps = {**settings.queue.context_apps, **{one.name: one.app for one in said.contexts if one.app}}
+    setting_up = missing_ci(_names(said), settings.queue.staging, apps, on_head=run.on_head)
     return Reason(
         Clause.STAGED,
         f"a result of {', '.join(_names(said))} on the staged commit",
         f"{said.why}{waited} {_where(run, said)}",
         "whoever runs CI for the repository",
-        f"have CI run on {place}; mergeq tries again in {max(1, round(seconds))} s, and at once after a push",
+        f"{setting_up}; mergeq tries again in {max(1, round(seconds))} s, and at once after a push",
         items=_names(said),
     )

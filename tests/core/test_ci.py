@@ -17,7 +17,7 @@ ACTIONS = {"unit": "github-actions", "lint": "github-actions"}
     ("staging", "apps", "said"),
     [
         (PUSH, ACTIONS, "add `push: {branches: ['queue/**']}` under `on:` of the workflow that reports unit"),
-        (PUSH, {}, "have whatever reports unit build pushes to queue/** and report on the commit"),
+        (PUSH, {"unit": "any"}, "have whatever reports unit build pushes to queue/** and report on the commit"),
         (
             PUSH,
             {"unit": "buildkite"},

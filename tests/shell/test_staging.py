@@ -213,7 +213,9 @@ def test_ci_that_never_takes_up_a_staging_ref_is_said_so_and_held_against_nobody
     assert pull.is_open
     assert outcomes(mergeq)[-1] == ("TRIGGER", "ABANDONED", [1])
     page = mergeq.web.get("/pr/acme/rocket/1.json").get_json()
-    assert page["reasons"][0]["remedy"].startswith("have CI run on pushes to mergeq/**")
+    assert page["reasons"][0]["remedy"].startswith(
+        "have whatever reports ci/test build pushes to mergeq/** and report on the commit; "
+    )
 
 
 def test_a_fork_is_staged_only_once_somebody_answers_for_this_head(github: Sandbox, mergeq: Mergeq) -> None:
