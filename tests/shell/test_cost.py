@@ -19,7 +19,7 @@ SIZES = [(1, 3, 1, 0, 1), (4, 40, 3, 2, 2), (60, 130, 5, 1, 3)]
 def swept(pulls: Iterable[Pull]) -> int:
     """The points of one sweep over the pull requests that are open."""
     waiting = [pull for pull in pulls if pull.is_open]
-    return ceil(len(waiting) / 100) + ceil(len({pull.repo for pull in waiting}) / 50)
+    return ceil(len(waiting) / 100) + ceil(len({pull.repo for pull in waiting}) / 48)
 
 
 @pytest.fixture

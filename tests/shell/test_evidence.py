@@ -176,7 +176,7 @@ def test_nobody_is_held_responsible_for_a_base_that_is_red_and_what_mends_it_lan
 ) -> None:
     """D24: the base is tested by itself before anybody is convicted."""
     github.world.repo("acme/rocket").ci = CiConfig(pull_requests=False)
-    fins, = ready(github, "fins")
+    (fins,) = ready(github, "fins")
     mend = github.world.open_pull("acme/rocket", title="Mend", files={"crack.txt": "mended\n"}, labels=READY)
     github.world.push("acme/rocket", "main", {"crack.txt": "BROKEN\n"})
     for pull in (fins, mend):

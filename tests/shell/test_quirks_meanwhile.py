@@ -56,6 +56,7 @@ def test_a_push_to_the_base_has_what_was_staged_tested_again_on_it(
 ) -> None:
     mergeq = start_mergeq(STAGED)
     pull = ready(github)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
     mergeq.sweep_and_work()
     quirk.on("push.direct")
 

@@ -16,7 +16,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.git import HEADS, ZERO
 from mergeq.sandbox.policy import opinions
-from mergeq.sandbox.records import Method, Pull, Repo, ReviewState, TimelineKind
+from mergeq.sandbox.records import Pull, Repo, ReviewState, TimelineKind
 from mergeq.sandbox.users import BOT
 from tests.simulate.ci import SCRATCH, STAGING, FickleCi, passes
 from tests.simulate.git import QuickGit
