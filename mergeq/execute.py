@@ -247,6 +247,9 @@ def _push(services: Services, lease: Lease, attempt: _Attempt) -> tuple[Choice, 
                 return choice, []
             if name.lower() in {required.lower() for required, _ in seen.protection.required}:
                 services.github.set_status(branch, attempt.top, name, _GREEN, "")
+            for standing in attempt.chosen:  # nothing depends on those, but people see them for ever
+                if problem := _announce(services, branch, standing.pull):
+                    services.log.warning("status not written", pull=str(standing.pull), error=problem)
             services.store.extend(lease, services.now())
             services.store.intend(lease, _intent_to_push(services, attempt, seen.base_sha, choice))
             answer = services.github.push(branch, seen.node, before=seen.base_sha, after=attempt.top)

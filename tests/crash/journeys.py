@@ -51,6 +51,7 @@ def _ready(github: Sandbox, title: str, files: dict[str, str], *labels: str) -> 
 
 def _one(github: Sandbox) -> None:
     _ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.world.push(REPO, BRANCH, {"elsewhere.txt": "x\n"})
 
 
 def _three(github: Sandbox) -> None:

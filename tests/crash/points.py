@@ -71,8 +71,8 @@ class Kind:
 
     @property
     def moments(self) -> tuple[Moment, ...]:
-        """When it ends. A process that ends after a write to Redis leaves what one leaves that ends before the next, but
-        where somebody waits for its answer.
+        """When it ends. A process that ends after a write to Redis leaves what it leaves if it ends before the next,
+        where nobody waits for its answer.
         """
         once = self.end is End.PROCESS and self.server is Server.REDIS and self.part is not Part.WEB
         return (Moment.AFTER,) if once else (Moment.BEFORE, Moment.AFTER)
