@@ -60,6 +60,7 @@ class Laws:
     ci: FickleCi
     tell: Callable[[str], None] = print
     asked: "list[Asked]" = field(default_factory=list)
+    paused: set[Branch] = field(default_factory=set)
     landings: list[Landing] = field(default_factory=list)
     excused: dict[str, Outcome] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
@@ -145,6 +146,8 @@ class Laws:
         if pull.has_label(HOLD):
             found.append("it is held")
         found += [f"it lacks {label}" for label in READY if not pull.has_label(label)]
+        if rules.branch in self.paused:
+            found.append("the branch is paused")
         stopping = [
             issue.number
             for issue in repo.issues.values()
@@ -210,7 +213,7 @@ class Laws:
         for full_name in self.plan.checks:
             repo = self.github.world.repo(full_name)
             left = [name for name in repo.git.branches() if name.startswith((STAGING, SCRATCH))]
-            if left and not __import__("os").environ.get("NOREFS"):
+            if left:
                 self._break(f"{repo.full_name} still has {', '.join(left)}")
         self._in_history(services)
         self.after_step(services)

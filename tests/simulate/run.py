@@ -22,7 +22,7 @@ from rq.exceptions import DuplicateJobError
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import jobs
+from mergeq import jobs, operators
 from mergeq.bootstrap import QUEUE, Services, services
 from mergeq.config import Settings
 from mergeq.core.history import HistoryRecord
@@ -191,12 +191,17 @@ class Simulation:
         self.laws.after_step(self.services)
 
     def operate(self) -> None:
-        """An operator resumes what is halted."""
-        for branch in self.plan.rules:
-            if self.services.store.halted(branch):
-                self.services.store.resume(branch)
-                jobs.look_at(self.services, [branch])
-                self.tell(f"an operator resumes {branch}")
+        """An operator lets go on what stands still, or else may pause a branch."""
+        halts = list(self.services.store.halts())
+        for branch in halts:
+            operators.resume(self.services, branch, "olga", "it was looked into")
+            self.laws.paused.discard(branch)
+            self.tell(f"olga resumes {branch}")
+        if not halts and not self.is_quiet and self.dice.random() < 0.4:
+            branch = self.dice.choice(list(self.plan.rules))
+            operators.pause(self.services, branch, "olga", "a release is made")
+            self.laws.paused.add(branch)
+            self.tell(f"olga pauses {branch}")
 
     def fall_quiet(self) -> None:
         """Everybody helps, CI and GitHub are well, and hours go by; then nothing may be left to do."""
