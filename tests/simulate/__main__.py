@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from dataclasses import asdict
 
+import click
+
 from tests.simulate.many import Told, seeds_of, tell_all
 
 _LAST = 30
@@ -35,28 +37,32 @@ def main() -> int:
     rate = len(done) / (time.monotonic() - began) * 60 / processes
     if wanted.json:
         rows = [asdict(told) for told in sorted(done, key=lambda told: told.seed)]
-        print(json.dumps({"steps": wanted.steps, "seeds": rows, "broken": broken}))
+        click.echo(json.dumps({"steps": wanted.steps, "seeds": rows, "broken": broken}))
         return 1 if broken else 0
     landed, outcomes = sum(told.landed for told in done), Counter[str]()
     for told in done:
         outcomes.update(told.outcomes)
-    print(f"{len(done)} seeds of {wanted.steps} steps, {rate:.0f} a minute and process: {landed} pull requests landed")
-    print("history: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
-    print(f"laws were broken in {len(broken)} seeds" + (f": {', '.join(map(str, broken))}" if broken else ""))
+    click.echo(
+        f"{len(done)} seeds of {wanted.steps} steps, {rate:.0f} a minute and process: {landed} pull requests landed"
+    )
+    click.echo("history: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
+    click.echo(f"laws were broken in {len(broken)} seeds" + (f": {', '.join(map(str, broken))}" if broken else ""))
     return 1 if broken else 0
 
 
 def _say(told: Told, steps: int, *, whole: bool) -> None:
     if told.broken or whole:
-        print("\n".join(told.tale if whole else told.tale[-_LAST:]))
+        click.echo("\n".join(told.tale if whole else told.tale[-_LAST:]))
+    if not told.broken:
+        click.echo(f"seed {told.seed}: {told.landed} landed")
     for law in told.broken:
-        print(f"seed {told.seed}: {law}")
+        click.echo(f"seed {told.seed}: {law}")
     if told.broken:
-        print(f"replay: python -m tests.simulate --seeds {told.seed} --steps {steps} --tale\n", flush=True)
+        click.echo(f"replay: python -m tests.simulate --seeds {told.seed} --steps {steps} --tale\n")
 
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         arguments = [sys.executable, "-m", "tests.simulate", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})
+        os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606 -- this very program
     sys.exit(main())

@@ -1,8 +1,9 @@
-"""What people do all day: open, push, label, review, close, block, push to bases and rewind them; and GitHub's moods."""
+"""What people do all day: open, push, label, review, close, block, move bases and rewind them; and GitHub's moods."""
 
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from mergeq.core.pull import Branch
 from mergeq.sandbox import RefusedError, merging, refs
@@ -15,7 +16,7 @@ from tests.simulate.plan import BLOCKER, HOLD, METHODS, READY, Plan
 
 Act = Callable[[], str]
 _AUTHORS = ("ana", "ben", "eve")
-_MOODS = (
+_MOODS: Sequence[tuple[str, dict[str, Any]]] = (
     ("merge.lie_merged", {}),
     ("merge.5xx_nop", {}),
     ("merge.base_modified", {}),

@@ -7,7 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +22,7 @@ from rq.exceptions import DuplicateJobError
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from mergeq import jobs
+from mergeq import jobs, operators
 from mergeq.bootstrap import QUEUE, Services, services
 from mergeq.config import Settings
 from mergeq.core.history import HistoryRecord
@@ -39,6 +39,7 @@ from tests.simulate.plan import Plan, draw
 _HERE, _THERE = "http://mergeq.test", "http://github.test"
 _QUIET_S = 32 * 3600.0
 _FILES = {"README.md": "rocket\n", "f0": "v0\n", "f1": "v0\n", "f2": "v0\n", "f3": "v0\n"}
+_WORKERS = 3
 _TURNS = 400  # jobs in a row after which something goes round in circles
 
 
@@ -190,12 +191,17 @@ class Simulation:
         self.laws.after_step(self.services)
 
     def operate(self) -> None:
-        """An operator resumes what is halted."""
-        for branch in self.plan.rules:
-            if self.services.store.halted(branch):
-                self.services.store.resume(branch)
-                jobs.look_at(self.services, [branch])
-                self.tell(f"an operator resumes {branch}")
+        """An operator lets go on what stands still, or else may pause a branch."""
+        halts = list(self.services.store.halts())
+        for branch in halts:
+            operators.resume(self.services, branch, "olga", "it was looked into")
+            self.laws.paused.discard(branch)
+            self.tell(f"olga resumes {branch}")
+        if not halts and not self.is_quiet and self.dice.random() < 0.4:
+            branch = self.dice.choice(list(self.plan.rules))
+            operators.pause(self.services, branch, "olga", "a release is made")
+            self.laws.paused.add(branch)
+            self.tell(f"olga pauses {branch}")
 
     def fall_quiet(self) -> None:
         """Everybody helps, CI and GitHub are well, and hours go by; then nothing may be left to do."""
@@ -241,75 +247,60 @@ def ready(seed: int, url: str) -> Iterator[Simulation]:
             connection.flushall()
         random.seed(seed)
         names = random.Random(f"names {seed}")
+        waiting: deque[tuple[str, Callable[[str], None], str]] = deque()
         patch.setattr(secrets, "token_hex", lambda count=32: f"{names.getrandbits(8 * count):0{2 * count}x}")
         patch.setattr(state, "GitRepo", QuickGit)
         patch.setattr(jobs, "_HASTE", float("inf"))
-        clock = ManualClock()
-        plan = draw(seed)
+        patch.setattr("mergeq.bootstrap._queue", lambda connection: Line(connection, waiting))
+        clock, plan = ManualClock(), draw(seed)
         github = stack.enter_context(Sandbox(folder, clock=clock))
-        github.world.url = _THERE
-        github.rates.limit = 1_000_000
-        ci = FickleCi(github.world, plan.checks, f"ci {seed}")
-        github.world.ci = ci
+        github.world.url, github.rates.limit = _THERE, 1_000_000
+        github.world.ci = ci = FickleCi(github.world, plan.checks, f"ci {seed}")
         _populate(github, plan)
-        file = folder / "config.yaml"
-        file.write_text(plan.config)
+        (folder / "config.yaml").write_text(plan.config)
         settings = Settings(
             github_token=github.token,
             github_api_url=f"{_THERE}/api/v3",
             redis_url=url,
             state_dir=folder,
-            config_paths=(file,),
+            config_paths=(folder / "config.yaml",),
             public_url=_HERE,
             webhook_secrets=(github.webhook_secret,),
         )
-        waiting: deque[tuple[str, Callable[[str], None], str]] = deque()
-        workers = []
-        for _ in range(3):
-            made = services(settings, now=clock.now, sleep=clock.advance)
-            made = replace(made, queue=Line(made.queue.connection, waiting))
-            stack.callback(made.github.close)
-            stack.callback(made.queue.connection.close)
-            workers.append(made)
-        patch.setattr("mergeq.bootstrap._queue", lambda connection: Line(connection, waiting))
-        app = create_app(workers[0])
-        laws = Laws(github, plan, ci)
+        workers = [services(settings, now=clock.now, sleep=clock.advance) for _ in range(_WORKERS)]
+        for worker in workers:
+            stack.callback(worker.github.close)
+            stack.callback(worker.queue.connection.close)
+        app, laws = create_app(workers[0]), Laws(github, plan, ci)
         structlog.configure(processors=[laws.heed])
-        simulation = Simulation(
-            seed,
-            plan,
-            github,
-            clock,
-            workers,
-            People(github.world, ci, plan, f"people {seed}"),
-            ci,
-            laws,
-            app.test_client(),
-            random.Random(f"steps {seed}"),
-            waiting,
-        )
-        laws.tell = simulation.tell
-        laws.asked = simulation.asked
-        here, there = WsgiAdapter(app), WsgiAdapter(github.app)
-
-        def send(_adapter: object, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-            url = urlsplit(request.url or "")
-            if url.hostname != "github.test":
-                return here.send(request, timeout=options.get("timeout"))
-            body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
-            asked = Asked(request.method or "GET", url.path, body, simulation.tips())
-            simulation.meanwhile(asked)
-            simulation.asked.append(asked)
-            try:
-                return there.send(request, timeout=options.get("timeout"))
-            finally:
-                simulation.asked.pop()
-
-        patch.setattr(requests.adapters.HTTPAdapter, "send", send)
+        people, dice = People(github.world, ci, plan, f"people {seed}"), random.Random(f"steps {seed}")
+        simulation = Simulation(seed, plan, github, clock, workers, people, ci, laws, app.test_client(), dice, waiting)
+        laws.tell, laws.asked = simulation.tell, simulation.asked
+        patch.setattr(requests.adapters.HTTPAdapter, "send", _between(simulation, WsgiAdapter(app)))
         patch.setattr(QuickGit, "watch", staticmethod(laws.before_move))
         if plan.listens:
             github.world.add_hook(f"{_HERE}/webhooks/github", github.webhook_secret)
         yield simulation
+
+
+def _between(simulation: Simulation, mergeq: WsgiAdapter) -> Callable[..., requests.Response]:
+    """How requests go both ways in this process: to mergeq what GitHub delivers, and to GitHub all else."""
+    github = WsgiAdapter(simulation.github.app)
+
+    def send(_adapter: object, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        url = urlsplit(request.url or "")
+        if url.netloc != urlsplit(_THERE).netloc:
+            return mergeq.send(request, timeout=options.get("timeout"))
+        body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
+        asked = Asked(request.method or "GET", url.path, body, simulation.tips())
+        simulation.meanwhile(asked)
+        simulation.asked.append(asked)
+        try:
+            return github.send(request, timeout=options.get("timeout"))
+        finally:
+            simulation.asked.pop()
+
+    return send
 
 
 def _populate(github: Sandbox, plan: Plan) -> None:

@@ -99,8 +99,8 @@ WRONG = (
     Wrong(
         "staging refs are left behind",
         "stage.py",
-        "if ref not in kept and now - at >= keep and",
-        "if ref not in kept and now - at >= keep * 1000 and",
+        "if ref in kept or now - at < keep:",
+        "if ref in kept or now - at < keep * 1000:",
     ),
 )
 
