@@ -12,6 +12,7 @@ from mergeq.core.batch import (
     Told,
     Verdict,
     conflicting,
+    deadline,
     is_current,
     landed,
     rest,
@@ -372,3 +373,15 @@ def test_a_run_that_ci_was_not_told_of_waits_however_long_and_is_judged_by_what_
 
 def test_who_was_told_is_told_no_more() -> None:
     assert [told.is_done for told in (Told(), Told(1.0, 1, "no answer"), Told(1.0, 2))] == [False, False, True]
+
+
+# Until when it is waited for
+
+
+@pytest.mark.parametrize(
+    ("contexts", "wait"),
+    [((), 600.0), (None, 600.0), ((context("ci/test", Result.PENDING),), 7200.0)],
+    ids=["never appeared", "unread", "running"],
+)
+def test_a_run_is_given_up_sooner_where_nothing_has_begun(contexts: tuple[Context, ...] | None, wait: float) -> None:
+    assert deadline(run(ONE, contexts=contexts), staging(staging=PATIENT)) == 1000.0 + wait

@@ -473,3 +473,12 @@ def test_the_order_in_which_runs_are_known_changes_nothing() -> None:
     judged = pool(ONE, TWO, config=staging())
 
     assert decide(judged, staging(), runs=runs) == decide(judged, staging(), runs=runs[::-1])
+
+
+def test_a_run_of_which_all_has_landed_is_given_up() -> None:
+    """T12.11."""
+    landed = green_run(ONE, base_sha=MOVED, trees=("t1",))
+
+    assert decide(pool(TWO, config=staging(), base_tree="t1"), staging(), runs=[landed]).abandon == (
+        ("run-1", "all of it has landed"),
+    )
