@@ -214,6 +214,7 @@ def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Serv
             port = int(free.getsockname()[1])
         where = Where(str(folder), url, github.token, github.webhook_secret, servers.url, port)
         services = where.services()
+        services.store.found(clock.now())
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         keep_time_of_rq(clock.now)
         plan = Plan(str(folder), Part.WORKER, point, servers.pid, wrong)
