@@ -149,7 +149,7 @@ def test_a_green_batch_that_lost_a_member_lands_untested_once_it_is_back(github:
 @pytest.mark.parametrize(
     ("state", "said", "remedy"),
     [
-        pytest.param("error", "ci/test ended with an error", "have CI run on pushes to mergeq/**", id="infrastructure"),
+        pytest.param("error", "ci/test ended with an error", "build pushes to mergeq/**", id="infrastructure"),
         pytest.param("failure", "ci/test failed", "push a fix", id="failure"),
     ],
 )
@@ -168,7 +168,7 @@ def test_only_a_failure_is_held_against_a_pull_request(
     assert pull.is_open
     reason = told(mergeq, 1)
     assert reason["observed"].startswith(said)
-    assert reason["remedy"].startswith(remedy)
+    assert remedy in reason["remedy"]
 
 
 def test_nobody_is_held_responsible_for_a_base_that_is_red_and_what_mends_it_lands(
