@@ -14,6 +14,7 @@ from rq import SimpleWorker, Worker
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.queue import Queue
+from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
 from mergeq import epoch, execute, stage, sync, trigger, update
@@ -338,7 +339,11 @@ def _enqueue(services: Services, job: Callable[[str], None], search: str) -> boo
     try:
         _put(services, job, search, job_id=name, unique=True)
     except DuplicateJobError:
-        return False
+        clean_registries(services.queue)  # its worker may have died, and those that wait for jobs do not look
+        if (left := services.queue.fetch_job(name)) is None or not left.is_failed:
+            return False
+        left.delete()
+        _put(services, job, search, job_id=name)
     return True
 
 
