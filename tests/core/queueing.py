@@ -49,7 +49,7 @@ class Queue:
     busy: float = 0.0
 
     def __post_init__(self) -> None:
-        self._random = Random(self.seed)  # noqa: S311 -- chance that can be repeated, no secret
+        self._random = Random(self.seed)
         self._numbers = iter(range(1, self.total + 1)) if self.total is not None else count(1)
         self._queue: dict[int, PullRequest] = {}
         self._ends: dict[str, tuple[float, bool]] = {}

@@ -289,7 +289,7 @@ def _between(simulation: Simulation, mergeq: WsgiAdapter) -> Callable[..., reque
 
     def send(_adapter: object, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         url = urlsplit(request.url or "")
-        if url.netloc != urlsplit(_THERE).netloc:
+        if url.hostname != urlsplit(_THERE).hostname:
             return mergeq.send(request, timeout=options.get("timeout"))
         body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
         asked = Asked(request.method or "GET", url.path, body, simulation.tips())
