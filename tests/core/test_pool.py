@@ -536,7 +536,7 @@ def test_what_we_would_not_land_ourselves_is_not_said_to_be_githubs_refusal() ->
     (found,) = judge(pr(), refusal=refusal, now=40.0).reasons
 
     assert (found.clause, found.observed) == (Clause.LANDING, refusal.text)
-    assert found.remedy == "mergeq tries again in 60 s, or at once after a push"
+    assert found.remedy == "mergeq tries again in 60 s, or at once when it is pushed to"
 
 
 def test_every_demand_of_protection_is_told_at_once() -> None:
