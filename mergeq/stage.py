@@ -14,6 +14,7 @@ from mergeq.core.batch import Conflict, Member, Run, RunState, landed, verdict
 from mergeq.core.budget import Purpose
 from mergeq.core.checkup import standing_in_the_way
 from mergeq.core.history import HistoryRecord, Outcome, Target
+from mergeq.core.landing import obstacles
 from mergeq.core.message import neutral, to_write
 from mergeq.core.pool import BranchSettings, Pool, Refusal, Standing, changed_workflow, under_protection
 from mergeq.core.pull import Branch, Method
@@ -53,6 +54,12 @@ class _Series:
         self.commits.append(commit)
         self.tip, self.tip_tree = commit, tree
 
+    def take_back(self, base: str, base_tree: str) -> None:
+        """The last one less; `base` is what comes before the first."""
+        for column in (self.members, self.targets, self.trees, self.commits):
+            column.pop()
+        self.tip, self.tip_tree = (self.commits or [base])[-1], (self.trees or [base_tree])[-1]
+
 
 def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord | None:
     """Build the run that `saved` chose and push its ref once, fully formed, so that CI starts exactly once.
@@ -66,6 +73,11 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     settings = under_protection(services.config.for_branch(branch), pool.protection)
     chosen = [standing for number in saved.targets if (standing := pool.standing(number)) is not None]
     series = _begun(saved, chosen)
+    failed = {run.staged_sha for run in saved.runs if run.ended not in {None, RunState.GREEN}}
+    while chosen and len(series.members) == len(chosen) and series.tip in failed:
+        series.take_back(pool.base_sha, pool.base_tree)  # what CI said of a commit stays with it
+        services.sleep(1.0)  # or the new one would be the same
+        _build(services, lease, pool, series, chosen[len(series.members) :])
     if facts := _build(services, lease, pool, series, chosen[len(series.members) :]):
         services.store.add_conflicts(lease, facts)
     if len(series.members) < min(len(chosen), 2):
@@ -191,19 +203,31 @@ def _tested_before(
     pull request in it, whose head contains the base, or by that of the base itself. None when it was not.
     """
     tree, now = run.trees[-1] if run.trees else run.base_tree, services.now()
-    if chosen and settings.queue.landing is Landing.FAST_FORWARD:
-        return None  # what is pushed has to be tested itself
+    itself = _is_to_be_pushed(saved.pool, chosen, settings)
     for one in saved.runs:
         same = not one.on_head and (one.trees[-1] if one.trees else one.base_tree) == tree
+        same = same and (not itself or one.staged_sha == run.commits[-1])
         if same and one.staged_sha and verdict(one, settings, now).state in {RunState.GREEN, RunState.PENDING}:
             return replace(run, staged_sha=one.staged_sha, contexts=one.contexts, started_at=one.started_at)
     commit, contexts = "", None
     if not chosen and all(one.staged_sha != run.base_sha for one in saved.runs):
         commit, contexts = run.base_sha, services.github.staged(branch, [run.base_sha])[0]
-    elif len(chosen) == 1 and chosen[0].pull.tree == tree:
+    elif len(chosen) == 1 and chosen[0].pull.tree == tree and not itself:
         commit, contexts = chosen[0].pull.head_sha, chosen[0].pull.contexts
     known = replace(run, staged_sha=commit, contexts=contexts)
     return known if commit and verdict(known, settings, now).state is RunState.GREEN else None
+
+
+def _is_to_be_pushed(pool: Pool, chosen: Sequence[Standing], settings: BranchSettings) -> bool:
+    """Whether the test of another commit with the same tree is of no use: the commit itself will be pushed, and GitHub
+    asks for its own results, or would take nothing but a push.
+    """
+    queue, protection = settings.queue, pool.protection
+    if not chosen or queue.landing is Landing.PULL_REQUEST:
+        return False
+    asks = bool(protection.required) or protection.up_to_date
+    members = [(standing.pull.number, standing.method) for standing in chosen]
+    return queue.landing is Landing.FAST_FORWARD or (asks and not obstacles(members, protection, queue))
 
 
 def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:

@@ -399,7 +399,8 @@ def _runs(
     for run in (replace(run, contexts=last[run.id]) if run in open_runs else run for run in runs):
         said = verdict(run, settings, now)
         is_here = not run.on_head or run.base_sha == facts.base_sha
-        over = run.ended is None and is_here and said.state in _OUTCOMES
+        is_proof = not run.members and said.state is RunState.GREEN  # of the base itself: nothing is to land of it
+        over = run.ended is None and is_here and (said.state in _OUTCOMES or is_proof)
         found.append(replace(run, ended=said.state, ended_at=now, why=said.why) if over else run)
     return found
 
@@ -418,7 +419,10 @@ def _keep(services: Services, lease: Lease, seen: Situation) -> None:
         if now is None:
             store.forget_run(lease, run)
         elif now.ended is not None and run.ended is None:
-            note_run(services, lease, now, _OUTCOMES[now.ended], now.why)
+            if (outcome := _OUTCOMES.get(now.ended)) is not None:
+                note_run(services, lease, now, outcome, now.why)
+            else:
+                store.save_run(lease, now)
     settings = under_protection(services.config.for_branch(lease.branch), facts.protection)
     store.keep_convictions(lease, _to_keep(services, seen, settings))
     if seen.doubt:

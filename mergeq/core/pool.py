@@ -241,7 +241,7 @@ def _judged(pull: PullRequest, bar: _Bar, memory: Memory, now: float) -> Standin
             *_unready(pull, settings, demands),
             *query.closest(settings.queries, pull, demands),
             *voided(pull, settings, arrival),
-            *(_protected(pull, method, bar.protection, retest) if bar.is_protected else ()),
+            *(_protected(pull, method, bar.protection, settings) if bar.is_protected else ()),
             *(_not_stageable(pull, settings, arrival) if retest is Retest.STAGING else ()),
             *((conviction,) if conviction and retest is not Retest.HEAD else ()),
             *_not_pushable(pull, method, bar.protection, settings),
@@ -547,10 +547,16 @@ def _was_given(label: str, pull: PullRequest, arrival: Arrival | None) -> bool:
     return arrival.original or next((at for one, at in pull.label_times if one == label), 0.0) > arrival.not_after
 
 
-def _protected(pull: PullRequest, method: Method | None, protection: Protection, retest: Retest) -> tuple[Reason, ...]:
+def _protected(
+    pull: PullRequest, method: Method | None, protection: Protection, settings: BranchSettings
+) -> tuple[Reason, ...]:
     """What GitHub's own rules still demand, whether or not our token could pass them by (D19). That it is up to date is
-    what `retest: update` sees to itself.
+    what `retest: update` sees to itself, and what a staged commit is that can be pushed.
     """
+    queue = settings.queue
+    is_seen_to = queue.retest is Retest.UPDATE or (
+        queue.landing is not Landing.PULL_REQUEST and not landing.obstacles([(pull.number, method)], protection, queue)
+    )
     author, admin = "the author", "an administrator of the repository"
     demands = (
         (
@@ -566,7 +572,7 @@ def _protected(pull: PullRequest, method: Method | None, protection: Protection,
             "Protection requires every conversation to be resolved.",
         ),
         (
-            protection.up_to_date and pull.merge_state in {"BEHIND", "UNKNOWN"} and retest is not Retest.UPDATE,
+            protection.up_to_date and pull.merge_state in {"BEHIND", "UNKNOWN"} and not is_seen_to,
             ("to contain the tip of its base", f"GitHub says {pull.merge_state.lower()}"),
             (author, f"merge {pull.base} into the branch, or rebase onto it; `retest: update` has mergeq do it"),
             f"Protection requires it to be up to date with {pull.base}.",

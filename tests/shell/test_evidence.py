@@ -192,3 +192,42 @@ def test_nobody_is_held_responsible_for_a_base_that_is_red_and_what_mends_it_lan
     github.world.push("acme/rocket", "main", {"crack.txt": "mended\n"})
     work(github, mergeq, 4)
     assert fins.merged
+
+
+def test_what_was_red_is_tested_again_on_a_commit_of_its_own(github: Sandbox, mergeq: Mergeq) -> None:
+    """D24: what CI said of a commit stays with it, so a second opinion needs a second commit."""
+    (pull,) = ready(github, "fins")
+    github.world.repo("acme/rocket").ci = None
+    work(github, mergeq)
+    (first,) = staged(github)
+    github.world.set_status("acme/rocket", first, context="ci/test", state="failure")
+
+    work(github, mergeq)
+
+    git = github.world.repo("acme/rocket").git
+    mine = [sha for sha in staged(github) if pull.head_sha in git.commit(sha).parents]
+    assert len(mine) == 2
+    assert git.commit(mine[0]).tree == git.commit(mine[1]).tree
+    for sha in staged(github):
+        if sha != first:
+            github.world.set_status("acme/rocket", sha, context="ci/test", state="success")
+    work(github, mergeq)
+    assert pull.merged
+
+
+def test_a_strict_branch_takes_what_was_staged_by_a_push(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq]
+) -> None:
+    """D5: the staged commit holds the base, which is all that GitHub asks of a push; a merge would need an update."""
+    mergeq = start_mergeq(STAGED.replace("landing: pull-request", "landing: auto"))
+    github.world.repo("acme/rocket").ci = CiConfig(pull_requests=False)
+    pulls = ready(github, "fins", "hull")
+    github.world.protect("acme/rocket", "main", required_contexts=["ci/test"], strict=True)
+    for pull in pulls:
+        github.world.set_status(pull.repo, pull.head_sha, context="ci/test", state="success")
+
+    work(github, mergeq, 3)
+
+    assert all(pull.merged for pull in pulls)
+    assert "by fast-forward" in mergeq.history()[0].way or mergeq.history()[0].way.startswith("fast-forward")
+    assert sum(count for request, count in github.hits.items() if "update-branch" in request) == 0
