@@ -111,10 +111,12 @@ def land(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord:
     """
     services, attempt, done = services.on(Purpose.LANDING), _Attempt.of(saved), list[_Landed]()
     choice = _choice(services, lease, attempt, saved.pool.protection)
-    if choice.way is Way.FAST_FORWARD:
+    if changed := _not_green_any_more(services, attempt):
+        done = [_Landed(Outcome.STALE, changed)]
+    elif choice.way is Way.FAST_FORWARD:
         choice, done = _push(services, lease, attempt)
     services.log.info("landing", branch=str(lease.branch), pulls=attempt.numbers, way=choice.way, why=choice.why)
-    if choice.way is None:
+    if choice.way is None and not done:
         done = _hold(services, lease, attempt, f"it cannot be done by fast-forward, since {choice.why}")
     return _finish(services, lease, attempt, done or _one_by_one(services, lease, attempt, str(choice)), str(choice))
 
@@ -194,6 +196,20 @@ def _close(services: Services, branch: Branch, number: int, landed: Landed, tip:
     services.github.say_once(branch, number, body, landed.at)
     services.github.close_pull(branch, number)
     services.log.info("closed, since it has landed", pull=f"{branch.full_repo}#{number}", landed=landed.sha)
+
+
+def _not_green_any_more(services: Services, attempt: _Attempt) -> str:
+    """What CI says of the tested commit by now, if it is not green any more or cannot be read (D23, Q39)."""
+    run, pool = attempt.run, attempt.saved.pool
+    if run is None or run.on_head:  # whose head is looked at with everything else of it
+        return ""
+    settings = under_protection(services.config.for_branch(pool.branch), pool.protection)
+    try:
+        contexts = services.github.staged(pool.branch, [run.staged_sha])[0]
+    except Unreadable as error:
+        return str(error)
+    said = verdict(replace(run, contexts=contexts, ended=None), settings, services.now())
+    return "" if said.state is RunState.GREEN else f"{run.staged_sha[:7]} is not green any more: {said.why}"
 
 
 def _choice(

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from mergeq import execute, sync
+from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import CiConfig, ManualClock, Sandbox
 from mergeq.sandbox.records import Pull
+from mergeq.store import ALL, RUNS
 from tests.conftest import CONFIG, READY, Mergeq
 
 MAIN = Branch("acme", "rocket", "main")
@@ -215,9 +218,7 @@ def test_what_was_red_is_tested_again_on_a_commit_of_its_own(github: Sandbox, me
     assert pull.merged
 
 
-def test_a_strict_branch_takes_what_was_staged_by_a_push(
-    github: Sandbox, start_mergeq: Callable[..., Mergeq]
-) -> None:
+def test_a_strict_branch_takes_what_was_staged_by_a_push(github: Sandbox, start_mergeq: Callable[..., Mergeq]) -> None:
     """D5: the staged commit holds the base, which is all that GitHub asks of a push; a merge would need an update."""
     mergeq = start_mergeq(STAGED.replace("landing: pull-request", "landing: auto"))
     github.world.repo("acme/rocket").ci = CiConfig(pull_requests=False)
@@ -231,3 +232,21 @@ def test_a_strict_branch_takes_what_was_staged_by_a_push(
     assert all(pull.merged for pull in pulls)
     assert "by fast-forward" in mergeq.history()[0].way or mergeq.history()[0].way.startswith("fast-forward")
     assert sum(count for request, count in github.hits.items() if "update-branch" in request) == 0
+
+
+def test_a_test_that_turns_red_again_before_the_landing_lands_nothing(github: Sandbox, mergeq: Mergeq) -> None:
+    """D23, Q39: what was green when it was decided is looked at once more."""
+    (pull,) = ready(github, "fins")
+    mergeq.sweep_and_work()
+    github.settle()
+    (sha,) = staged(github)
+    mergeq.store.mark_parts([MAIN], [ALL, RUNS], mergeq.services.now())
+    lease = mergeq.store.claim(MAIN, mergeq.services.now())
+    assert lease is not None
+    saved = sync.sync(mergeq.services, lease)
+    github.world.set_status("acme/rocket", sha, context="ci/test", state="failure")
+
+    record = execute.land(mergeq.services, lease, saved)
+
+    assert (saved.action, record.outcome, pull.is_open) == ("MERGE", Outcome.STALE, True)
+    assert f"{sha[:7]} is not green any more: ci/test failed" in record.err
