@@ -47,9 +47,6 @@ _KINDS: Mapping[Leaf, Any] = {
     ("staging", "sensitive_paths"): tuple,
     ("staging", "trigger", "kind"): TriggerKind,
 }
-_NOT_YET = {"overtake"}
-"""Keys of the queue that are read and from which nothing follows yet."""
-
 _REFUSED = {
     ("read", "members"): "choose public, or keep the pages behind a proxy that asks who is there",
     ("read", "github"): "choose public, or keep the pages behind a proxy that asks who is there",
@@ -120,8 +117,6 @@ class MergeqSection:
             self._reading.branch_names([key.partition(":")[2]], spot.path[: -len(leaf)])
         self.levels.setdefault(key, {})[leaf] = value
         self.spots[key, leaf] = spot
-        if leaf[0] in _NOT_YET and _value(leaf, value) != getattr(QueueValues(), leaf[0]):
-            self._reading.warn(spot.path, "is not applied yet", "remove it, or know that it has no effect")
 
 
 _UNSET = QueueValues()

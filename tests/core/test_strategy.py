@@ -276,14 +276,15 @@ def test_one_slot_resolves_a_queue_with_as_few_runs_as_halving_can(p: float, run
     """
     config = staging(slots=1, batch_size_limit=8, staging=StagingValues(keep=LENGTH))
     queues = [Queue(config, p, seed=seed, waiting=10) for seed in range(1, 2 + round(7 * MANY))]
+    wanted, within = (250, 0.1) if MANY >= 1 else (60, 0.4)  # few scatter
     for queue in queues:
-        while queue.resolved < 250:
+        while queue.resolved < wanted:
             queue.turn()
 
     resolved, found = sum(queue.resolved for queue in queues), sum(len(queue.convicted) for queue in queues)
     confirming = sum(queue.confirming for queue in queues)
-    assert sum(queue.started for queue in queues) - confirming == pytest.approx(runs * resolved, rel=0.1)
-    assert confirming == pytest.approx(found, rel=0.1)
+    assert sum(queue.started for queue in queues) - confirming == pytest.approx(runs * resolved, rel=within)
+    assert confirming == pytest.approx(found, rel=within)
     assert [queue.innocent for queue in queues] == [set()] * len(queues)
 
 

@@ -227,19 +227,6 @@ def test_the_example_in_the_readme_is_read_and_is_the_defaults_but_for_its_lists
     )
 
 
-@pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        ("overtake: [urgent]", "overtake: is not applied yet; remove it, or know that it has no effect"),
-    ],
-)
-def test_what_is_not_applied_yet_is_told(warned: Refuse, setting: str, says: str) -> None:
-    """D2."""
-    (line,) = warned(f"mergeq:\n  queue:\n    {setting}\n")
-
-    assert line == f"config.yaml:3:{setting.index(':') + 7}: mergeq.queue.{says}"
-
-
 def test_a_default_that_is_written_out_is_no_matter(warned: Refuse) -> None:
     text = "mergeq: {queue: {update_method: merge, overtake: [], landings_per_cycle: 1, settle: 0m, retest: head}}\n"
 
