@@ -23,8 +23,10 @@ def violations(world: World, statuses: list[tuple[str, str]]) -> list[str]:
     requests that stay open when nothing ends.
     """
     found = [*_landings(world), *_tests(world), *_history(world), *_rest(world), *_statuses(world, statuses)]
+    repo, start = world.github.world.repo(REPO), world.github.world.now()
     world.pass_time(_KEPT)
-    leftover = sorted(name for name in world.github.world.repo(REPO).git.branches() if name.startswith(_OURS))
+    refs = (name for name, tip in repo.git.branches().items() if repo.moved_at.get(tip, 0.0) <= start)
+    leftover = sorted(name for name in refs if name.startswith(_OURS))  # what was red may be tried again by then
     return found + [f"{name} is still there three hours later" for name in leftover] + _failures(world)
 
 
