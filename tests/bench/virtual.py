@@ -141,6 +141,7 @@ def queue(github: Sandbox, clock: ManualClock, config: str) -> Iterator[Queue]:
         )
         made = services(settings, now=clock.now, sleep=clock.advance)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        made.store.found(clock.now())  # or the statuses that are there would be an earlier store's
         queued = Queue(made, github, clock)
         queued.listen()
         try:

@@ -360,6 +360,7 @@ def test_a_run_that_a_limit_interrupts_is_recorded_as_far_as_it_came_and_goes_on
     """The limit comes with the second merge of a batch, or with the reading after the first."""
     mergeq = start_mergeq(STAGED)
     pulls = [ready(github, f"Part {n}") for n in range(2)]
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
     mergeq.sweep_and_work()
     github.settle()
     route = MERGE if meets == "before it" else "graphql:Landing"
@@ -377,17 +378,20 @@ def test_a_run_that_a_limit_interrupts_is_recorded_as_far_as_it_came_and_goes_on
     assert mergeq.store.halted(MAIN) == ""
 
 
-def test_staging_that_a_limit_interrupts_leaves_no_run_behind(
+def test_staging_that_a_limit_interrupts_goes_on_where_it_was(
     github: Sandbox, start_mergeq: Callable[..., Mergeq]
 ) -> None:
     mergeq = start_mergeq(STAGED)
     pull = ready(github)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
     fault(github, "limit.secondary", match={"route": "POST /repos/{owner}/{repo}/git/refs"}, after=1)
 
     mergeq.sweep_and_work()
 
-    assert mergeq.store.runs(MAIN) == []
-    mergeq.sweep_and_work(2)
+    assert [run.is_pushed for run in mergeq.store.runs(MAIN)] == [False]
+    for _ in range(3):
+        mergeq.sweep_and_work()
+        github.settle()
     assert pull.merged
     assert [record.outcome for record in mergeq.history()] == [Outcome.LANDED, Outcome.TRIGGERED]
 

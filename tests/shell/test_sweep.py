@@ -143,6 +143,7 @@ def test_a_blocker_is_told_on_every_pull_request_in_the_pool_for_one_look_at_the
     """T12.25, T12.26."""
     mergeq = start_mergeq(STAGED)
     pulls = [ready(github, f"Part {n}") for n in range(3)]
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
     mergeq.sweep_and_work()
     before, told = asked(github), [status_of(github, pull) for pull in pulls]
     github.world.open_issue("acme/rocket", "freeze", labels=["tide/merge-blocker"])

@@ -30,6 +30,7 @@ def check_node(**changes: Any) -> dict[str, Any]:
         "status": "COMPLETED",
         "conclusion": "SUCCESS",
         "startedAt": "2026-01-02T03:04:05Z",
+        "completedAt": None,
         "detailsUrl": "https://ci.test/2",
         "checkSuite": {"app": {"slug": "github-actions"}},
         **changes,
@@ -65,7 +66,9 @@ def pull_node(**changes: Any) -> dict[str, Any]:
         "milestone": {"title": "v1"},
         "labels": {"totalCount": 1, "nodes": [{"name": "lgtm"}]},
         "reviews": {
-            "nodes": [{"author": {"login": "bo"}, "authorAssociation": "MEMBER", "commit": {"oid": HEAD}}],
+            "nodes": [
+                {"author": {"login": "bo"}, "authorAssociation": "MEMBER", "state": "APPROVED", "commit": {"oid": HEAD}}
+            ],
         },
         "statusCheckRollup": rollup(status_node()),
         "createdAt": "2026-01-01T03:04:05Z",
@@ -192,7 +195,12 @@ def test_approvals_count_for_this_head_alone_and_once_each() -> None:
     """D17."""
 
     def review(login: str | None, oid: str | None, role: str = "MEMBER") -> dict[str, Any]:
-        return {"author": login and {"login": login}, "authorAssociation": role, "commit": oid and {"oid": oid}}
+        return {
+            "author": login and {"login": login},
+            "authorAssociation": role,
+            "state": "APPROVED",
+            "commit": oid and {"oid": oid},
+        }
 
     nodes = [review("bo", HEAD), review("cy", "b" * 40), review("bo", HEAD), review("di", None), review(None, HEAD)]
     nodes.append(review("eve", HEAD, "CONTRIBUTOR"))
