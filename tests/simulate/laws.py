@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LANDED = {Outcome.LANDED, Outcome.PARTIAL, Outcome.RACED, Outcome.WRONG_TREE, Outcome.LANDED_AFTER_CLOSE}
 
 
+_KEPT = 26 * 3600.0  # seconds, after which nothing is left of what is kept for a day at most
 _LONGEST = 40  # commits that a run can add to a base, and some
 
 
@@ -212,7 +213,9 @@ class Laws:
                         self._break(f"{pull.repo}#{pull.number} is ready and did not land on {branch}: {said[-1:]}")
         for full_name in self.plan.checks:
             repo = self.github.world.repo(full_name)
-            left = [name for name in repo.git.branches() if name.startswith((STAGING, SCRATCH))]
+            before = self.github.world.now() - _KEPT  # what was red is tried again now and then
+            found = repo.git.branches().items()
+            left = [name for name, sha in found if name.startswith((STAGING, SCRATCH)) and repo.moved_at[sha] < before]
             if left:
                 self._break(f"{repo.full_name} still has {', '.join(left)}")
         self._in_history(services)
