@@ -149,11 +149,15 @@ def staged_policy(settings: BranchSettings) -> ContextPolicy:
 
 
 def verdict(run: Run, settings: BranchSettings, now: float) -> Verdict:
-    """What a run says at `now`; one that has ended says what it said then."""
+    """What a run says at `now`; one that has ended says what it said then, unless it was green and more is required by
+    now.
+    """
     demands = replace(settings.demands, policy=staged_policy(settings)) if not run.on_head else settings.demands
     bad = unsuccessful(run.contexts or (), demands)
     over = tuple(context for context in bad if context.result in {Result.FAILURE, Result.ERROR})
     silent = () if run.contexts is None else tuple(one for one in bad if one.result is Result.EXPECTED)
+    if run.ended is RunState.GREEN and (bad or run.contexts is None):
+        return Verdict(RunState.SILENT, bad)  # more is required by now
     if run.ended is not None:
         return Verdict(run.ended, silent if run.ended is RunState.SILENT else over or bad)
     for state in (RunState.RED, RunState.ERROR, RunState.CANCELLED):  # a failure cancels what runs beside it

@@ -122,6 +122,15 @@ def test_a_run_is_green_when_all_that_is_required_is() -> None:
     assert verdict(run(ONE, contexts=(green(),)), staging(), 1000.0) == Verdict(RunState.GREEN)
 
 
+def test_a_run_that_was_green_is_not_when_more_is_required() -> None:
+    """D3: what nobody has tested proves nothing, whatever it said in its time."""
+    proof = run(ONE, contexts=(green(),), ended=RunState.GREEN)
+
+    assert verdict(proof, staging(), 9e9).state is RunState.GREEN
+    assert verdict(proof, staging(staging_contexts=frozenset({"e2e"})), 9e9).state is RunState.SILENT
+    assert verdict(replace(proof, contexts=None), staging(), 9e9).state is RunState.SILENT
+
+
 def test_another_context_that_reports_on_the_staged_commit_must_be_green_too() -> None:
     """T1.62."""
     assert verdict(run(ONE, contexts=(green(), failed("docs"))), staging(), 1000.0).state is RunState.RED
