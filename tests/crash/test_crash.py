@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.journey,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent"),
 ]
-EVERY = 200  # each run takes a point of two hundred, and each commit others
+EVERY = 400  # each run takes a point of four hundred, and each commit others
 BATCHES = [name for name, journey in JOURNEYS.items() if len(journey.lands) > 1 and "staging" in journey.queue]
 OTHERS = [name for name in JOURNEYS if name not in BATCHES]
 
@@ -45,8 +45,11 @@ def test_every_journey_ends_as_it_should_whatever_is_killed_on_the_way(journeys:
 
 
 def test_a_landing_that_was_not_written_down_before_it_was_asked_for_is_found_out() -> None:
-    found = crash("--wrong", "--journey", "alone", "--only", "process-at-worker-github", "--write", "PUT ")
+    for _ in range(6):  # what is counted before a write is not the same each time, and another may be met instead
+        found = crash("--wrong", "--journey", "alone", "--only", "process-at-worker-github", "--write", "PUT ")
+        assert found["killed"] == 2
+        if found["violations"]:
+            break
 
-    assert found["killed"] == 2
     assert [one["what"] for one in found["violations"]] == ["history says 0 times that #1 landed"]
     assert found["violations"][0]["write"].startswith("PUT ")

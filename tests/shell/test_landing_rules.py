@@ -53,6 +53,8 @@ CLASSIC: dict[str, tuple[dict[str, Any], str]] = {
 }
 """Each switch of classic protection that a landing may break, by the sandbox's name for it, and what is said then."""
 
+KEPT_BY_A_PUSH = {("status, strict", "by push")}
+
 HARMLESS_CLASSIC = {"force_pushes", "deletions", "block_creations", "fork_syncing", "forcers", "enforce_admins"}
 
 RULES: dict[str, tuple[dict[str, Any], str]] = {
@@ -136,6 +138,8 @@ def bypassed(github: Sandbox) -> list[str]:
 def test_an_owners_token_does_not_get_past_classic_protection(
     github: Sandbox, start_mergeq: Callable[..., Mergeq], switch: str, way: str
 ) -> None:
+    if (switch, way) in KEPT_BY_A_PUSH:
+        pytest.skip("what is pushed holds the tip of the base, which is all that the rule asks")
     mergeq, (asked, said) = start_mergeq(WAYS[way]), CLASSIC[switch]
     pull = not_quite_ready(github)
     protect(github, **asked)
