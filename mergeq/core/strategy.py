@@ -6,7 +6,7 @@ runs, the best first; the first that is not known already takes a free slot.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from mergeq.core import conviction
 from mergeq.core.action import Action, Land, Stage, Wait
@@ -260,10 +260,11 @@ def _alone(scene: Scene) -> Iterator[Stage]:
     """The first in rank whose test is missing, alone (T4.3, T4.12); who may overtake goes first."""
     missing = set(scene.tests.missing)
     ready = [one for one in scene.order if one.pull.number in missing]
-    for member in sorted(ready, key=lambda one: not _may_overtake(one, scene.settings)):
-        if scene.tries(member.pull.number) <= scene.settings.queue.staging.retries:
-            yield Stage((member.pull.number,), "ready to be tested alone")
-            return
+    by_haste = sorted(ready, key=lambda one: not _may_overtake(one, scene.settings))
+    numbers = (one.pull.number for one in by_haste)
+    due = (one for one in numbers if scene.tries(one) <= scene.settings.queue.staging.retries)
+    for number in islice(due, 1):
+        yield Stage((number,), "ready to be tested alone")
 
 
 def _as_tide(scene: Scene) -> Iterator[Stage]:

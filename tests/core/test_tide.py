@@ -351,6 +351,15 @@ def test_a_pool_that_nobody_tests_and_that_is_not_green_waits() -> None:
     )
 
 
+def test_who_may_not_be_tested_again_is_waited_for() -> None:
+    """T4.14."""
+    red = Pool(MAIN, BASE, (Standing(pr(1, contexts=(context("odd", F),)), Method.MERGE, ()),))
+
+    assert as_tide(red, tide("foo"), Progress(missing=(1,))) == Wait(
+        "every ready pull request conflicts with the base or with one that goes first"
+    )
+
+
 def test_a_batch_in_which_nobody_merges_into_the_base_is_an_error_for_tide() -> None:
     """T4.8, T4.15."""
     config = tide("foo")
