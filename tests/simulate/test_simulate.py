@@ -19,7 +19,7 @@ def simulate(*asked: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_no_law_is_broken_in_ten_worlds() -> None:
-    done = simulate("--seeds", "1-10", "--steps", "120", "--processes", "1")
+    done = simulate("--seeds", "1-10", "--steps", "80", "--processes", "1")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "laws were broken in 0 seeds" in done.stdout
