@@ -10,7 +10,7 @@ from mergeq.core.budget import Purpose
 from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.landing import Choice, Staged, Way, choose, obstacles, obstacles_of
 from mergeq.core.message import Message, to_ask_for
-from mergeq.core.pool import Landed, Refusal, Standing, assess, circumstances, stands_back, under_protection
+from mergeq.core.pool import Landed, Refusal, Standing, assess, circumstances, stands_back
 from mergeq.core.pull import Branch, Method, Protection, PullRequest, Repository
 from mergeq.core.queue import Landing as Wanted
 from mergeq.core.refusal import failed_merges
@@ -203,7 +203,7 @@ def _not_green_any_more(services: Services, attempt: _Attempt) -> str:
     run, pool = attempt.run, attempt.saved.pool
     if run is None or run.on_head:  # whose head is looked at with everything else of it
         return ""
-    settings = under_protection(services.config.for_branch(pool.branch), pool.protection)
+    settings = services.config.held_to(pool.branch, pool.protection)
     try:
         contexts = services.github.staged(pool.branch, [run.staged_sha])[0]
     except Unreadable as error:
@@ -462,7 +462,8 @@ def _judged_again(
     if stopping := [blocker.number for blocker in look.blockers if blocker.applies_to(branch.name)]:
         return "blocked by " + ", ".join(f"issue #{number}" for number in stopping)
     settings = services.config.for_branch(branch)
-    memory = remember(services, branch, settings, saved)
+    base = (saved.pool.base_sha, saved.pool.base_tree)
+    memory = remember(services, branch, settings, saved, services.store.runs(branch), *base)
     standing = assess(look.pull, look.repository, look.protection, settings, memory, services.now())
     if standing.method is not chosen.method:
         return f"its merge method is now {standing.method}, not {chosen.method}"
@@ -669,7 +670,7 @@ def _tested_tree(services: Services, attempt: _Attempt, count: int) -> str | Non
     if members == len(attempt.run.members):
         return tree
     pool = attempt.saved.pool
-    settings = under_protection(services.config.for_branch(pool.branch), pool.protection)
+    settings = services.config.held_to(pool.branch, pool.protection)
     others = (run for run in attempt.saved.runs if run.trees and run.trees[-1] == tree)
     is_green = any(verdict(run, settings, services.now()).state is RunState.GREEN for run in others)
     return tree if is_green else None

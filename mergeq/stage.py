@@ -16,7 +16,7 @@ from mergeq.core.checkup import standing_in_the_way
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.landing import obstacles
 from mergeq.core.message import neutral, to_write
-from mergeq.core.pool import BranchSettings, Pool, Refusal, Standing, changed_workflow, under_protection
+from mergeq.core.pool import BranchSettings, Pool, Refusal, Standing, changed_workflow
 from mergeq.core.pull import Branch, Method
 from mergeq.core.queue import Landing
 from mergeq.github import HeldBack, LastLook, Refused, Unreadable
@@ -70,14 +70,13 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
     """
     services = services.on(Purpose.STAGING)
     branch, pool = lease.branch, saved.pool
-    settings = under_protection(services.config.for_branch(branch), pool.protection)
+    settings = services.config.held_to(branch, pool.protection)
     chosen = [standing for number in saved.targets if (standing := pool.standing(number)) is not None]
     series = _begun(saved, chosen)
     failed = {run.staged_sha for run in saved.runs if run.ended not in {None, RunState.GREEN}}
-    while chosen and len(series.members) == len(chosen) and series.tip in failed:
+    if chosen and len(series.members) == len(chosen) and series.tip in failed:
         series.take_back(pool.base_sha, pool.base_tree)  # what CI said of a commit stays with it
-        services.sleep(1.0)  # or the new one would be the same
-        _build(services, lease, pool, series, chosen[len(series.members) :])
+        services.sleep(1.0)  # or the new one might be the same
     if facts := _build(services, lease, pool, series, chosen[len(series.members) :]):
         services.store.add_conflicts(lease, facts)
     if len(series.members) < min(len(chosen), 2):
@@ -235,7 +234,7 @@ def abandon(services: Services, lease: Lease, saved: SavedPool) -> None:
     green stays evidence for its tree. Raises LeaseLost.
     """
     services = services.on(Purpose.STAGING)
-    settings = under_protection(services.config.for_branch(lease.branch), saved.pool.protection)
+    settings = services.config.held_to(lease.branch, saved.pool.protection)
     known = {run.id: run for run in saved.runs}
     for name, why in saved.abandon:
         if (run := known.get(name)) is None:

@@ -21,7 +21,6 @@ from mergeq.core.pool import (
     Unproved,
     binding,
     settled_at,
-    under_protection,
     unproved_now,
 )
 from mergeq.core.pull import Branch, BranchFacts, Commit, Method, PullRequest
@@ -87,13 +86,12 @@ def look(services: Services, branch: Branch, before: SavedPool | None) -> Situat
 
 def _situation(services: Services, facts: BranchFacts, before: SavedPool | None, *, reads_runs: bool) -> Situation:
     store, now, branch = services.store, services.now(), facts.branch
-    settings = under_protection(services.config.for_branch(branch), facts.protection)
+    settings = services.config.held_to(branch, facts.protection)
     runs = _runs(services, facts, settings, before, is_read=reads_runs)
     memory = replace(
-        remember(services, branch, settings, before, _arrivals(services, facts, before)),
+        remember(services, branch, settings, before, runs, facts.base_sha, facts.base_tree),
+        arrivals=_arrivals(services, facts, before),
         unproved=_unproved(services, facts, settings.status_context),
-        convictions=_held_against(services, branch, settings, runs, facts.base_sha, facts.base_tree),
-        refusals=binding(store.refusals(branch), facts.base_sha),
     )
     conflicts = tuple(fact for fact in store.conflicts(branch) if fact.base_sha == facts.base_sha)
     doubt = store.doubted(branch)
@@ -227,7 +225,7 @@ def _look_after(services: Services, seen: Situation, before: SavedPool | None, s
 
 def decided(services: Services, seen: Situation) -> SavedPool:
     """What the core decides about a branch, as it is saved."""
-    settings = under_protection(services.config.for_branch(seen.facts.branch), seen.facts.protection)
+    settings = services.config.held_to(seen.facts.branch, seen.facts.protection)
     pool, decision = judge(seen, settings)
     return replace(_saved(services, pool, decision, seen.runs), conflicts=seen.conflicts)
 
@@ -237,20 +235,17 @@ def remember(
     branch: Branch,
     settings: BranchSettings,
     before: SavedPool | None,
-    arrivals: Mapping[int, Arrival] | None = None,
+    runs: Sequence[Run],
+    base_sha: str,
+    base_tree: str,
 ) -> Memory:
-    """What is known about a branch from before; its convictions and refusals are about the base that was
-    last saved.
-    """
-    members = before.pool.members if before else ()
-    store, base_sha, base_tree = services.store, "", ""
-    if before is not None:
-        base_sha, base_tree = before.pool.base_sha, before.pool.base_tree
+    """What is known about a branch from before; its convictions and refusals are about this base."""
+    members, store = before.pool.members if before else (), services.store
     return Memory(
         entered={(m.pull.number, m.pull.head_sha): m.entered_at for m in members if m.entered_at is not None},
         refusals=binding(store.refusals(branch), base_sha),
-        convictions=_held_against(services, branch, settings, store.runs(branch), base_sha, base_tree),
-        arrivals=store.arrivals(branch.full_repo) if arrivals is None else arrivals,
+        convictions=_held_against(services, branch, settings, runs, base_sha, base_tree),
+        arrivals=store.arrivals(branch.full_repo),
         unproved=store.unproved(branch.full_repo),
         landed=store.unnoticed(branch),
         evictions=store.evictions(branch.full_repo),
@@ -261,7 +256,7 @@ def _begin_anew(services: Services, lease: Lease, facts: BranchFacts) -> None:
     """Forget what is held against heads that operators want tried again. Raises LeaseLost."""
     store, branch = services.store, lease.branch
     if retries := store.retries(branch):
-        settings = under_protection(services.config.for_branch(branch), facts.protection)
+        settings = services.config.held_to(branch, facts.protection)
         runs = store.runs(branch)
         failed = conviction.failures(runs, facts.base_sha, facts.base_tree, settings, services.now())
         store.forget_held(lease, retries, [run for head in retries.values() for run, _ in failed.get(head, ())])
@@ -423,7 +418,7 @@ def _keep(services: Services, lease: Lease, seen: Situation) -> None:
                 note_run(services, lease, now, outcome, now.why)
             else:
                 store.save_run(lease, now)
-    settings = under_protection(services.config.for_branch(lease.branch), facts.protection)
+    settings = services.config.held_to(lease.branch, facts.protection)
     store.keep_convictions(lease, _to_keep(services, seen, settings))
     if seen.doubt:
         _resolve_doubt(services, lease, seen, settings)

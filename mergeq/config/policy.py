@@ -20,8 +20,8 @@ from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.message import CommitTemplate
-from mergeq.core.pool import BlocksPolicy, BranchSettings
-from mergeq.core.pull import Branch, PullRequest
+from mergeq.core.pool import BlocksPolicy, BranchSettings, under_protection
+from mergeq.core.pull import Branch, Protection, PullRequest
 from mergeq.core.query import Query, applicable, by_scope, merged, open_pull_searches
 from mergeq.core.queue import QueueValues, Retest
 
@@ -114,6 +114,10 @@ class Configuration:
             prioritizes_existing_batches=self.prioritizes_existing_batches(branch),
             refusal=self.contexts_refusal(branch) if tide else "",
         )
+
+    def held_to(self, branch: Branch, protection: Protection) -> BranchSettings:
+        """Everything configured for one branch, with all that GitHub itself requires of it (D19)."""
+        return under_protection(self.for_branch(branch), protection)
 
     def _presubmits(self, branch: Branch) -> tuple[Presubmit, ...]:
         """The jobs that Tide itself would see green with the base of a branch (T3.25)."""

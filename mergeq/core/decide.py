@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from mergeq.core import evidence
-from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Update, Wait
-from mergeq.core.batch import Conflict, Progress, Run, RunState, is_current, rest, verdict
+from mergeq.core.action import Action, Blocked, Land, Merge, Update, Wait
+from mergeq.core.batch import Conflict, Run, RunState, is_current, rest, verdict
 from mergeq.core.compat import Compat
-from mergeq.core.contexts import unsuccessful
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BranchSettings, Memory, Pool, Standing, divide, priority_of, ranked
 from mergeq.core.pull import BranchFacts, Method
@@ -87,7 +86,7 @@ def decide(
         case Retest.STAGING if settings.compat is Compat.TIDE:
             rows = tuple(rows)
             found = evidence.progress(pool, rows, settings)
-            return Decision(as_tide(pool, settings, found, tuple(conflicts), rows), abandon)
+            return Decision(evidence.choose(pool, settings, found, tuple(conflicts), rows), abandon)
         case Retest.STAGING:
             left = [run for run in runs if run.id not in dict(abandon)]
             return Decision(choose(pool, settings, left, tuple(conflicts), now, strategy), abandon)
@@ -144,52 +143,6 @@ def _up_to_date(pool: Pool, settings: BranchSettings, runs: Sequence[Run], now: 
     for member in ranked(pool.members, settings):
         return Update(member.pull.number, member.pull.head_sha, f"first to be held against {pool.base_sha[:7]}")
     return Wait("no pull request is ready" if pool.standings else "no pull request is open")
-
-
-def as_tide(
-    pool: Pool,
-    settings: BranchSettings,
-    found: Progress,
-    conflicts: Sequence[Conflict] = (),
-    rows: Sequence[Evidence] = (),
-) -> Action:
-    """What Tide would land or test next when its jobs have tested the pool as far as `found`: one batch, and one pull
-    request alone beside it (T4.3-T4.7, D20).
-    """
-    has_batch = bool(found.passed_batches or found.pending_batches)
-    has_single = bool(found.passed or found.pending)
-    if not pool.members:
-        return Wait("no pull request is ready" if pool.standings else "no pull request is open")
-    if found.passed_batches:
-        return Land(found.passed_batches[0].run, found.passed_batches[0].numbers, "green together on this base")
-    if not found.pending_batches and (land := _landable(pool, found, settings)):
-        return land
-    if not found.is_demanded:
-        return Wait("nothing is to be tested, and nobody is green")
-    if not has_batch and len(pool.members) > 1 and has_single < settings.queue.slots:
-        batch = evidence.candidates(pool, rows, conflicts, settings)
-        if batch is None:
-            return Wait("no PRs are provided", failed=True)
-        if len(batch) > 1:
-            return Stage(tuple(member.pull.number for member in batch), "ready to be tested together")
-    if not has_single and has_batch < settings.queue.slots:
-        alone = evidence.serial_candidate(pool, found.missing, rows, settings)
-        if alone is not None:
-            return Stage((alone.pull.number,), "ready to be tested alone")
-    if found.under_way:
-        tested = (", ".join(f"#{number}" for number in one.numbers) for one in found.under_way)
-        return Wait("testing " + " and ".join(tested))
-    return Wait("every ready pull request conflicts with the base or with one that goes first")
-
-
-def _landable(pool: Pool, found: Progress, settings: BranchSettings) -> Land | None:
-    """The first in rank that is green with the base, and still on its head too (T4.3, T4.12)."""
-    proved = {one.numbers[0]: one for one in found.passed}
-    for member in ranked(pool.members, settings):
-        pull = member.pull
-        if pull.number in proved and not unsuccessful(pull.contexts or (), settings.demands):
-            return Land(proved[pull.number].run, (pull.number,), "green on this base")
-    return None
 
 
 def _missed(runs: Iterable[Run], pool: Pool) -> str:

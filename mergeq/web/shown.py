@@ -231,7 +231,7 @@ class Views:
         standing = saved.pool.standing(number)
         if standing is None or standing.in_pool:
             return ()
-        settings = under_protection(self._config.for_branch(saved.pool.branch), saved.pool.protection)
+        settings = self._config.held_to(saved.pool.branch, saved.pool.protection)
         found = explain.chances(standing, settings, saved.at)
         return tuple(
             (explain.said_of(one.query), tuple(reason.needed for reason in one.reasons))

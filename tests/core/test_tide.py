@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from mergeq.core import evidence
 from mergeq.core.action import Action, Blocked, Land, Merge, Stage, Wait, wire_name
 from mergeq.core.batch import Progress, RunState
 from mergeq.core.batch import Tested as Proof
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextPolicy, EmptyContexts, Presubmit, best, latest, unsuccessful
 from mergeq.core.conviction import convictions
-from mergeq.core.decide import as_tide, decide
+from mergeq.core.decide import decide
 from mergeq.core.evidence import Evidence
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool, Refusal, Standing, divide
@@ -274,7 +275,7 @@ def chosen(
         missing=missing,
         is_demanded=demanded,
     )
-    action = as_tide(pool, config or tide("foo"), found)
+    action = evidence.choose(pool, config or tide("foo"), found)
     return wire_name(action), action.numbers if isinstance(action, Stage | Land) else ()
 
 
@@ -336,7 +337,7 @@ def test_one_whose_head_went_red_after_its_tests_is_not_merged() -> None:
     pool = Pool(MAIN, BASE, tuple(Standing(pull, Method.MERGE, ()) for pull in (red, fine)))
 
     def action(*success: int) -> Action:
-        return as_tide(pool, tide("foo"), Progress(passed=tuple(Proof((number,)) for number in success)))
+        return evidence.choose(pool, tide("foo"), Progress(passed=tuple(Proof((number,)) for number in success)))
 
     assert action(1, 2) == Land("", (2,), "green on this base")
     assert isinstance(action(1), Wait)
@@ -346,7 +347,7 @@ def test_a_pool_that_nobody_tests_and_that_is_not_green_waits() -> None:
     """T4.3."""
     red = Pool(MAIN, BASE, (Standing(pr(1, contexts=(context("odd", F),)), Method.MERGE, ()),))
 
-    assert as_tide(red, tide(), Progress(passed=(Proof((1,)),), is_demanded=False)) == Wait(
+    assert evidence.choose(red, tide(), Progress(passed=(Proof((1,)),), is_demanded=False)) == Wait(
         "nothing is to be tested, and nobody is green"
     )
 
@@ -355,7 +356,7 @@ def test_who_may_not_be_tested_again_is_waited_for() -> None:
     """T4.14."""
     red = Pool(MAIN, BASE, (Standing(pr(1, contexts=(context("odd", F),)), Method.MERGE, ()),))
 
-    assert as_tide(red, tide("foo"), Progress(missing=(1,))) == Wait(
+    assert evidence.choose(red, tide("foo"), Progress(missing=(1,))) == Wait(
         "every ready pull request conflicts with the base or with one that goes first"
     )
 

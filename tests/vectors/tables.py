@@ -15,7 +15,6 @@ from mergeq.core import evidence
 from mergeq.core.action import targets_of, wire_name
 from mergeq.core.batch import Progress, Tested
 from mergeq.core.contexts import ContextPolicy, Presubmit, best, unsuccessful
-from mergeq.core.decide import as_tide
 from mergeq.core.evidence import Evidence
 from mergeq.core.pool import BlocksPolicy, BranchSettings, Memory, Pool, Standing, assess, ranked
 from mergeq.core.pull import Blocker, Branch, Context, Method, Protection, PullRequest, Repository, Result
@@ -176,7 +175,7 @@ def acted(line: Line) -> JSON:
         pending_batches=running,
         is_demanded=any(asked["pool"]["required_presubmits_by_pr"].values()),
     )
-    action = as_tide(pool, settings, found, rows=rows)
+    action = evidence.choose(pool, settings, found, rows=rows)
     return {"action": wire_name(action), "target": sorted(targets_of(action))}
 
 
