@@ -43,10 +43,13 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What mergeq put on a base: which pull requests by one write, and from where to where the base moved."""
+    """What mergeq put on a base: which pull requests with which heads by one write, and from where to where the base
+    moved.
+    """
 
     branch: Branch
     numbers: tuple[int, ...]
+    heads: tuple[str, ...]
     before: str
     after: str
     at: float
@@ -64,6 +67,7 @@ class Laws:
     paused: set[Branch] = field(default_factory=set)
     landings: list[Landing] = field(default_factory=list)
     excused: dict[str, Outcome] = field(default_factory=dict)
+    heads: dict[tuple[str, str], int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     def before_move(self, git: QuickGit, ref: str, old: str, new: str) -> None:
@@ -100,6 +104,9 @@ class Laws:
 
     def after_step(self, _services: Services) -> None:
         """Raise what was broken during a step."""
+        for full_name in self.plan.checks:
+            for pull in self.github.world.repo(full_name).pulls.values():
+                self.heads[full_name, pull.head_sha] = pull.number
         if self.github.world.activity.failures:
             raise self.github.world.activity.failures[0]
         if self.broken:
@@ -118,13 +125,19 @@ class Laws:
             brought = {sha for sha, _ in git.new_commits(old, new)}
             pulls = [pull for pull in repo.pulls.values() if pull.head_sha in brought and pull.is_open]
         numbers = tuple(pull.number for pull in pulls)
+        heads = tuple(pull.head_sha for pull in pulls)
+        if not pulls:  # whoever was pushed to right before lands as it was, where the base is pushed to (D23)
+            known = {sha: number for (name, sha), number in self.heads.items() if name == branch.full_repo}
+            heads = tuple(sha for sha, _ in git.new_commits(old, new) if sha in known)
+            numbers = tuple(known[sha] for sha in heads)
         self.tell(f"mergeq lands {', '.join(f'#{n}' for n in numbers)} on {branch}: {old[:7]} -> {new[:7]}")
         for pull in pulls:
-            if any(pull.number in one.numbers and one.branch.full_repo == branch.full_repo for one in self.landings):
-                self._break(f"{branch.full_repo}#{pull.number} landed twice")
+            before = (one for one in self.landings if one.branch.full_repo == branch.full_repo)
+            if any((pull.number, pull.head_sha) in zip(one.numbers, one.heads, strict=True) for one in before):
+                self._break(f"{branch.full_repo}#{pull.number} landed twice as {pull.head_sha[:7]}")
             for why in self._objections(repo, pull, self.plan.rules[branch]):
                 self._break(f"{branch.full_repo}#{pull.number} landed although {why}")
-        self.landings.append(Landing(branch, numbers, old, new, self.github.clock.now()))
+        self.landings.append(Landing(branch, numbers, heads, old, new, self.github.clock.now()))
         if self.plan.rules[branch].retest == "head":
             return
         if asked.merges and (was := asked.tips.get(branch, old)) != old:
@@ -265,7 +278,8 @@ class Laws:
                 for record in services.store.history(branch=landing.branch)
                 if record.outcome in _LANDED and record.landed_sha
                 for target in record.targets
-                if target.number in landing.numbers and git.is_ancestor(landing.after, record.landed_sha)
+                if (target.number, target.sha) in zip(landing.numbers, landing.heads, strict=True)
+                and git.is_ancestor(landing.after, record.landed_sha)
             ]
             if (said := self.excused.get(landing.after)) and said not in {record.outcome for record in found}:
                 self._break(f"history does not say that the landing of {landing.numbers} was {said.value}")

@@ -69,6 +69,7 @@ class People:
         self.dice = random.Random(seed)
         self.blockers: list[Issue] = []
         self._texts = 0
+        self._meant: Pull | None = None
         self._at_once: Sequence[Act] = (self.push, self.force_push, self.close, self.push_base, self.rewind_base)
         self._acts: Sequence[tuple[int, Act]] = (
             (14, self.open_pull),
@@ -98,6 +99,23 @@ class People:
             return chosen()
         return ""
 
+    def disturb(self, pull: Pull) -> str:
+        """Somebody does something to a pull request that is about to land."""
+        self._meant = pull
+        acts = (self.push, self.force_push, self.close, self.toggle_draft, self.hold, self.hold)
+        try:
+            with suppress(RefusedError, GitError):
+                return self.dice.choice(acts)()
+        finally:
+            self._meant = None
+        return ""
+
+    def hold(self) -> str:
+        """What was ready is not to land."""
+        pull = self._pull()
+        self.world.add_label(pull, HOLD, by="maintainer")
+        return f"{HOLD} is put on {_name(pull)}"
+
     def moods(self) -> str:
         """GitHub is to do something odd soon."""
         name, args = self.dice.choice(_MOODS)
@@ -118,6 +136,8 @@ class People:
         return [pull for pull in every if pull.is_open is are_open and not pull.merged]
 
     def _pull(self, *, is_open: bool = True) -> Pull:
+        if self._meant is not None:
+            return self._meant
         there = self.pulls(are_open=is_open)
         if not there:
             raise RefusedError(404, "there is none")

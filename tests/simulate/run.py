@@ -2,6 +2,7 @@
 decides.
 """
 
+import json
 import random
 import secrets
 from collections import deque
@@ -81,6 +82,14 @@ class Asked:
         return self.path.endswith("/merge")
 
     @property
+    def looked_at(self) -> tuple[str, list[int]]:
+        """The pull requests at which mergeq looks for the last time before they land, and their repository."""
+        if b"query LastLook" not in self.body:
+            return "", []
+        said = json.loads(self.body)["variables"]
+        return f"{said['owner']}/{said['name']}", [value for key, value in said.items() if key.startswith("number")]
+
+    @property
     def is_read(self) -> bool:
         return self.method == "GET" or (self.path.endswith("/graphql") and not self.pushes)
 
@@ -131,7 +140,12 @@ class Simulation:
             self.tell("another worker takes a job")
             self.work_one()
         if asked.is_read:
-            if self.dice.random() < 0.04:
+            repo, numbers = asked.looked_at
+            if numbers and self.dice.random() < 0.15:
+                self.is_busy = True
+                self.tell(self.people.disturb(self.github.world.pull(repo, self.dice.choice(numbers))))
+                self.is_busy = False
+            elif self.dice.random() < 0.04:
                 self.someone()
             elif self.dice.random() < 0.04:
                 self.clock.advance(self.dice.uniform(0.1, 8))
@@ -207,8 +221,8 @@ class Simulation:
         """Everybody helps, CI and GitHub are well, and hours go by; then nothing may be left to do."""
         self.tell("from here on everybody helps, and CI and GitHub are well")
         self.is_quiet = self.ci.healthy = True
-        self.clock.advance(5)  # GitHub's times are whole seconds: what comes within one has no order
         self.github.world.faults.clear()
+        self.pass_time(60)  # what was done last is told by then, and came before what is done now
         self.people.help()
         for branch in self.plan.rules:
             self.github.world.push(
