@@ -19,7 +19,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from mergeq.config import ConfigError, Configuration, Followed, Settings
 from mergeq.core.budget import BudgetValues, Purpose
 from mergeq.core.pull import PullRequest
-from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, key_of
+from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, Wire, key_of
 from mergeq.github.auth import TOKENS
 from mergeq.github.budget import Alone, Ledger
 from mergeq.processes import EmbeddedRedis
@@ -149,13 +149,14 @@ def connect_github(
     """
     if problems := _without_credentials(settings):
         raise ConfigError(*problems)
-    return GitHub(
+    wire = Wire(
         credentials=_credentials(settings, now),
         api_url=settings.github_api_url,
         graphql_url=settings.graphql_url,
         sleep=sleep,
         meter=Meter(ledger or Alone(), budget, now, tell),
     )
+    return GitHub(wire)
 
 
 def _without_credentials(settings: Settings) -> list[str]:

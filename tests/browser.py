@@ -86,9 +86,12 @@ class Browser:
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it and its scripts are there."""
-        self._ask("Page.navigate", url=url)
-        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+        """Go to a page, and wait until it and its scripts are there; what the page before it still does is over."""
+        for there in ("about:blank", url):
+            self._ask("Page.navigate", url=there)
+            self.wait(f"location.href === {json.dumps(there)} && document.readyState === 'complete'")
+            if there != url:
+                self.complaints.clear()
 
     def evaluate(self, expression: str) -> Any:
         """What a JavaScript expression is in the page."""

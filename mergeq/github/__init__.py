@@ -4,8 +4,9 @@ here.
 
 from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.budget import HeldBack, Meter
-from mergeq.github.client import GitHub, Landing, LastLook, Look, Refused, Reply, Seen, Unreadable
+from mergeq.github.client import GitHub, Landing, LastLook, Look, Seen
 from mergeq.github.merging import MergeAnswer, MergeVerdict, is_about_base
+from mergeq.github.wire import Refused, Reply, Unreadable, Wire
 
 __all__ = [
     "App",
@@ -24,6 +25,7 @@ __all__ = [
     "Reply",
     "Seen",
     "Unreadable",
+    "Wire",
     "is_about_base",
     "key_of",
 ]

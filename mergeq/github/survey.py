@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 from mergeq.core.checkup import BranchSeen, Classic, Hook, Identity, Rule, Seen
 from mergeq.core.pull import Branch
 from mergeq.github.auth import App, NoCredentials
-from mergeq.github.client import GitHub, Reply, Unreadable
+from mergeq.github.client import GitHub
+from mergeq.github.wire import Reply, Unreadable
 
 _HEADS = 5  # heads of pull requests whose contexts are read, the newest
 _DELIVERIES = 30

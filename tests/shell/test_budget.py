@@ -686,7 +686,7 @@ def test_an_organization_with_the_app_has_limits_of_its_own(
 
 
 def test_a_refusal_for_another_reason_makes_nobody_wait(mergeq: Mergeq) -> None:
-    meter = mergeq.services.github._meter
+    meter = mergeq.services.github._wire.meter
 
     assert meter.hold_for("acme", 403, {"x-ratelimit-remaining": "4000"}, "Resource not accessible") is None
     assert meter.hold_for("acme", 405, {}, 'Required status check "secondary rate limit" is expected.') is None

@@ -164,7 +164,7 @@ def test_long_tokens_are_used_as_they_are_and_never_told(
     quirk.shown_by("/access_tokens")
 
     mergeq.sweep_and_work()
-    token = mergeq.services.github._credentials.token("acme")
+    token = mergeq.services.github.credentials.token("acme")
 
     assert (pull.merged, token.startswith("ghs_"), len(token) > 300) == (True, True, True)
     assert token not in "".join(capsys.readouterr())

@@ -120,7 +120,6 @@ def test_very_many_branches_are_as_readable_as_few(mergeq: Mergeq, browser: Brow
 def test_nothing_is_cut_off_refused_by_the_policy_or_left_without_a_name(
     browser: Browser, site: str, width: int, path: str
 ) -> None:
-    browser.complaints.clear()
     browser.look(width)
 
     browser.open(site + path)
