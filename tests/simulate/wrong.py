@@ -30,12 +30,6 @@ WRONG = (
         "if run.contexts is not None:",
     ),
     Wrong(
-        "a run is about its members whatever their heads are now",
-        "core/batch.py",
-        "return all(known.get(one.number) == (one.head_sha, one.method) for one in left)",
-        "return all(one.number in known for one in left)",
-    ),
-    Wrong(
         "contexts of staged commits alone are not waited for",
         "core/batch.py",
         "awaited = (own.required - only_head) | settings.queue.staging_contexts",
