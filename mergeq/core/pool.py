@@ -443,6 +443,17 @@ def _unmergeable(
                 "turn GitHub's merge queue off for this branch, or take the branch out of `tide.queries`",
             )
         )
+    if pull.auto_merge_by and settings.queue.retest is not Retest.HEAD and settings.compat is not Compat.TIDE:
+        reasons.append(
+            Reason(
+                Clause.AUTO_MERGE,
+                "nobody but the queue to merge it",
+                f"{pull.auto_merge_by} told GitHub to merge it by itself, which would not be what was tested",
+                pull.auto_merge_by,
+                "disable auto-merge; the queue merges it",
+                items=(pull.auto_merge_by,),
+            )
+        )
     if repository.withholds_workflows and (changed := changed_workflow(pull)):
         reasons.append(
             Reason(

@@ -95,8 +95,9 @@ class PullRequest:
     the author may where it is `by_writer`. `paths` are the changed files, None when not all were read. `body` is read
     only right before it is needed, and empty until then. `is_bot`: the author is a GitHub App. `steps` counts its
     commits; `was_forced` unless it is certain that the head was never force-pushed. `head_owner` is empty when the
-    head's repository is gone (Q24); `maintainer_can_modify` is about forks. `was_found` unless a search is known not to
-    have returned it, which only Tide minds (D11, D20). `tree` is that of its head, empty where it is not
+    head's repository is gone (Q24); `maintainer_can_modify` is about forks. `auto_merge_by` told GitHub to merge it by
+    itself, empty for nobody (Q46). `was_found` unless a search is known not to have returned it, which only Tide minds
+    (D11, D20). `tree` is that of its head, empty where it is not
     known. Times are seconds since the epoch.
     """
 
@@ -118,6 +119,7 @@ class PullRequest:
     can_be_rebased: bool = False
     review_decision: str | None = None
     in_merge_queue: bool = False
+    auto_merge_by: str = ""
     url: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0

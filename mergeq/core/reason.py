@@ -17,6 +17,7 @@ class Clause(StrEnum):
     METHOD_DISALLOWED = "method-disallowed"
     GITHUB_BLOCKED = "github-blocked"
     MERGE_QUEUE = "merge-queue"
+    AUTO_MERGE = "auto-merge"
     ARCHIVED = "archived"
     WORKFLOWS = "workflows"
     EVICTED = "evicted"

@@ -40,6 +40,7 @@ _ERRORS = frozenset(
         Clause.METHOD_DISALLOWED,
         Clause.GITHUB_BLOCKED,
         Clause.MERGE_QUEUE,
+        Clause.AUTO_MERGE,
         Clause.ARCHIVED,
         Clause.WORKFLOWS,
         Clause.EVICTED,
@@ -57,6 +58,7 @@ _TEXTS = {
         " PR is blocked from merging by GitHub (check branch protection, required reviews, or rulesets)"
     ),
     Clause.MERGE_QUEUE: " GitHub's own merge queue serves this branch.",
+    Clause.AUTO_MERGE: " {} enabled auto-merge; disable it, the queue merges.",
     Clause.ARCHIVED: " The repository is archived.",
     Clause.WORKFLOWS: " mergeq may not change workflow files, and PR changes {}.",
     Clause.EVICTED: " Taken out of the queue by {}",

@@ -89,6 +89,7 @@ _PULL = """
 fragment Pull on PullRequest {
   id number state isDraft title url createdAt updatedAt authorAssociation isCrossRepository maintainerCanModify
   author { __typename login }
+  autoMergeRequest { enabledBy { login } }
   headRepositoryOwner { login }
   headRepository { name }
   headRef { target { oid ... on Commit { tree { oid } } } }

@@ -72,6 +72,7 @@ def pull(node: dict[str, Any]) -> PullRequest | None:
             can_be_rebased=node["canBeRebased"],
             review_decision=node["reviewDecision"],
             in_merge_queue=bool(node["isInMergeQueue"] or node["isMergeQueueEnabled"]),
+            auto_merge_by=_enabled_by(node["autoMergeRequest"]),
             url=node["url"],
             updated_at=seconds(node["updatedAt"]),
             created_at=seconds(node["createdAt"]),
@@ -484,6 +485,10 @@ def _has_places(data: dict[str, Any]) -> bool:
     repo = data["repository"] or {}
     page = repo.get("pullRequests", {"pageInfo": {"hasNextPage": False}, "nodes": []}) or {}
     return bool((repo.get("ref") or {}).get("target") and page.get("pageInfo") and page.get("nodes") is not None)
+
+
+def _enabled_by(request: dict[str, Any] | None) -> str:
+    return login(request["enabledBy"]) if request else ""
 
 
 def login(actor: dict[str, Any] | None) -> str:

@@ -57,6 +57,7 @@ _OURS = (
     "objectors",
     "label_times",
     "unresolved_threads",
+    "auto_merge_by",
     "by_writer",
     "steps",
     "head_owner",
@@ -299,6 +300,7 @@ class _Ours(msgspec.Struct):
     objectors: tuple[str, ...] = ()
     label_times: tuple[tuple[str, float], ...] = ()
     unresolved_threads: int = 0
+    auto_merge_by: str = ""
     by_writer: bool = False
     steps: int = 1
     head_owner: str = ""

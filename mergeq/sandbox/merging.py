@@ -94,7 +94,8 @@ def enable_auto_merge(
         raise RefusedError(422, _NOT_ALLOWED[method])
     if not pull.is_open or not (pull.draft or policy.judge_merge(repo, pull, method, "", by).message):
         raise RefusedError(422, "Pull request is in clean status")
-    pull.auto_merge = AutoMerge(by, method, world.now(), title, message)
+    pull.updated_at = world.now()
+    pull.auto_merge = AutoMerge(by, method, pull.updated_at, title, message)
     pulls.announce(world, pull, "auto_merge_enabled", by)
 
 
@@ -102,7 +103,7 @@ def disable_auto_merge(world: World, pull: Pull, *, by: str) -> None:
     """Take the wish back; raises RefusedError 422 if there is none."""
     if pull.auto_merge is None:
         raise RefusedError(422, "Can't disable auto-merge for this pull request.")
-    pull.auto_merge = None
+    pull.auto_merge, pull.updated_at = None, world.now()
     pulls.announce(world, pull, "auto_merge_disabled", by, reason="Auto-merge was disabled")
 
 

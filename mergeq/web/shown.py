@@ -51,6 +51,7 @@ _PEOPLE = frozenset(
     {
         *(Clause.NO_QUERY, Clause.BRANCH, Clause.AUTHOR, Clause.MILESTONE, Clause.LABELS, Clause.FORBIDDEN_LABELS),
         *(Clause.METHOD_LABELS, Clause.DRAFT, Clause.REVIEW, Clause.VOIDED, Clause.STAGING_FORBIDDEN),
+        Clause.AUTO_MERGE,
     }
 )
 _CI = frozenset({Clause.CONTEXTS_UNREADABLE, Clause.NO_CONTEXTS, Clause.CONTEXTS, Clause.SETTLING, Clause.STAGED})

@@ -184,6 +184,20 @@ def test_what_github_s_own_merge_queue_serves_stays_out() -> None:
     assert clauses(pr(in_merge_queue=True)) == [Clause.MERGE_QUEUE]
 
 
+def test_what_somebody_told_github_to_merge_by_itself_is_not_tested_together_with_others() -> None:
+    """Q46: GitHub would merge it as soon as its statuses are green, whatever the queue is about."""
+    armed = insider(auto_merge_by="alice")
+
+    (reason,) = reasons(armed, staging())
+
+    assert (reason.clause, reason.who, reason.remedy) == (
+        Clause.AUTO_MERGE,
+        "alice",
+        "disable auto-merge; the queue merges it",
+    )
+    assert clauses(armed) == []
+
+
 def test_nothing_enters_the_pool_of_an_archived_repository() -> None:
     assert clauses(pr(), repository=Repository(is_archived=True)) == [Clause.ARCHIVED]
 

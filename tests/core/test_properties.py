@@ -63,6 +63,7 @@ def pulls(draw: st.DrawFn, number: int = 1) -> PullRequest:
         can_be_rebased=draw(st.booleans()),
         review_decision=draw(st.sampled_from([None, "APPROVED", "CHANGES_REQUESTED"])),
         in_merge_queue=draw(st.booleans()),
+        auto_merge_by=draw(st.sampled_from(["", "bo"])),
     )
 
 

@@ -118,6 +118,9 @@ MEANINGS: Mapping[Clause, Meaning] = {
     Clause.MERGE_QUEUE: Meaning(
         lambda case, _: case.pull.in_merge_queue, lambda case, _: case.with_pull(in_merge_queue=False)
     ),
+    Clause.AUTO_MERGE: Meaning(
+        lambda case, _: bool(case.pull.auto_merge_by), lambda case, _: case.with_pull(auto_merge_by="")
+    ),
     Clause.ARCHIVED: Meaning(
         lambda case, _: case.repository.is_archived,
         lambda case, _: replace(case, repository=replace(case.repository, is_archived=False)),

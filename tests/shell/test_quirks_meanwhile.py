@@ -9,6 +9,8 @@ from mergeq import execute, sync
 from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox.merging import disable_auto_merge
+from mergeq.sandbox.records import Settings
 from mergeq.store import ALL
 from tests.conftest import Mergeq
 from tests.quirks import Quirk
@@ -48,6 +50,27 @@ def test_what_happens_after_the_decision_is_seen_by_the_last_look(
     assert (saved.action, record.outcome) == ("MERGE", Outcome.STALE)
     assert said in record.err
     assert (pull.merged, quirk.requests("{pull_number}/merge")) == (False, 0)
+
+
+@pytest.mark.quirk("Q46")
+def test_what_somebody_told_github_to_merge_by_itself_is_left_alone_until_that_is_taken_back(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    github.world.repo("acme/rocket").settings = Settings(allow_auto_merge=True)
+    github.world.protect("acme/rocket", "main", ["tide"])
+    mergeq = start_mergeq(STAGED)
+    pull = ready(github)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
+    quirk.on("pr.auto_merge", pr=pull.number)
+
+    work(github, mergeq, 2)
+
+    assert (pull.merged, mergeq.history()) == (False, [])
+    assert status_of(github, pull).endswith("enabled auto-merge; disable it, the queue merges.")
+    disable_auto_merge(github.world, pull, by="alice")
+    work(github, mergeq, 3)
+    assert pull.merged
+    assert mergeq.history()[0].landed_tree == mergeq.history()[0].tested_tree
 
 
 @pytest.mark.quirk("Q47")

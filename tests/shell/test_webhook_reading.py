@@ -62,6 +62,7 @@ def pull_node(**changes: Any) -> dict[str, Any]:
         "reviewDecision": "APPROVED",
         "isInMergeQueue": False,
         "isMergeQueueEnabled": False,
+        "autoMergeRequest": None,
         "repository": {"name": "rocket", "owner": {"login": "acme"}},
         "milestone": {"title": "v1"},
         "labels": {"totalCount": 1, "nodes": [{"name": "lgtm"}]},
@@ -177,6 +178,10 @@ def test_a_pull_request_without_milestone_has_none() -> None:
 def test_a_pull_request_in_any_other_state_is_not_open(state: str) -> None:
     """T12.4."""
     assert not read(state=state).is_open
+
+
+def test_whoever_told_github_to_merge_by_itself_is_read() -> None:
+    assert read(autoMergeRequest={"enabledBy": {"login": "ana"}}).auto_merge_by == "ana"
 
 
 @pytest.mark.parametrize("field", ["isInMergeQueue", "isMergeQueueEnabled"])
