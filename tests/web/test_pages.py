@@ -58,6 +58,18 @@ def test_what_authors_write_is_never_markup(busy: Mergeq, path: str) -> None:
         assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; {{ 7*7 }}" in answer.text
 
 
+def test_the_run_that_a_reason_names_is_a_link_that_takes_no_more_room_than_it_must(mergeq: Mergeq) -> None:
+    url = "https://ci.test/acme/rocket/runs/0123456789/jobs/9876543210"
+    red = Reason(
+        Clause.STAGED, "a green run alone", f"e2e failed on mergeq/main-1 ({url})", "ana", "fix it", items=("e2e",)
+    )
+    save(mergeq.store, MAIN, standing(1, red))
+
+    page = mergeq.web.get("/pr/acme/rocket/1").text
+
+    assert re.findall(f'<a href="{url}" rel="([^"]*)">([^<]*)</a>', page) == [("nofollow noopener", f"{url[:48]}...")]
+
+
 @pytest.mark.parametrize("path", ["/tide", "/tide.json", "/nowhere", "/static/mergeq.css", "/healthz"])
 def test_every_answer_forbids_scripts_but_ours_and_frames(mergeq: Mergeq, path: str) -> None:
     with mergeq.web.get(path) as answer:
