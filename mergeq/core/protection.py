@@ -175,7 +175,7 @@ class Wish:
     `values` has the fields that are managed; whatever is not in it stays as GitHub has it. `sources` says for each
     which lines asked for it, the narrowest last. `problem`: why it cannot be told what is wished; then nothing is done
     and the item is INVALID. `exemptions` are the ids of those in force, `expires_at` the first end of one, epoch
-    seconds, 0.0 for none.
+    seconds, 0.0 for none; `expired` has the fields that one set which has run out, and its id.
     """
 
     target: Target
@@ -188,6 +188,7 @@ class Wish:
     mode: Mode = Mode.OBSERVE
     exemptions: tuple[str, ...] = ()
     expires_at: float = 0.0
+    expired: Mapping[Field, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

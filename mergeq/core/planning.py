@@ -1,0 +1,478 @@
+"""What is to be written so that GitHub has what is wished, what is not written and why, and whether it may go by itself
+(P7.1-P7.8).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mergeq.core.lattice import UNPROTECTED, effect, is_as_strong
+from mergeq.core.protecting import GateValues
+from mergeq.core.protection import (
+    ANY_APP,
+    OFF,
+    WRITES,
+    Backend,
+    Cause,
+    Change,
+    Check,
+    Effect,
+    Field,
+    Item,
+    Kind,
+    Mode,
+    Plan,
+    RepoFacts,
+    Rule,
+    Ruleset,
+    Target,
+    Trouble,
+    Value,
+    Values,
+    Wish,
+    spoken,
+)
+from mergeq.core.rulesets import (
+    MAPPABLE,
+    as_rules,
+    as_values,
+    in_force,
+    matches,
+    may_begin,
+    rewritten,
+    standing,
+    targets,
+)
+
+DAY = 86_400.0
+_LISTS = (Field.PUSHERS, Field.DISMISSERS, Field.BYPASSERS, Field.FORCERS)
+_DEPENDENTS: Mapping[Field, tuple[Field, ...]] = {
+    Field.CONTEXTS: (Field.STRICT,),
+    Field.REVIEWS: (Field.DISMISS_STALE, Field.CODE_OWNERS, Field.LAST_PUSH, Field.DISMISSERS, Field.BYPASSERS),
+    Field.PUSHERS: (Field.CREATIONS,),
+    Field.LOCK: (Field.FORK_SYNC,),
+    Field.FORCE_PUSHES: (Field.FORCERS,),
+}
+"""What GitHub keeps only while the section that it stands in is on; who may force-push, while not everybody may."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a wish finds: the rule or ruleset that it is about, `id` empty for none, and what binds the branch today:
+    that, else the wildcard rule `cover`, else nothing.
+    """
+
+    values: Values
+    id: str = ""
+    cover: Rule | None = None
+    is_steady: bool = True
+    """Whether the wildcard rule stays as it is."""
+
+    @property
+    def binding(self) -> Values:
+        if self.id:
+            return {**OFF, **self.values}
+        return {**OFF, **self.cover.values} if self.cover else UNPROTECTED
+
+
+def plan(
+    wishes: Iterable[Wish],
+    facts: Mapping[str, RepoFacts],
+    past: Mapping[Target, Values] = {},
+    *,
+    parked: Mapping[Target, str] = {},
+    reserved: tuple[str, ...] = (),
+    floor: Mapping[Field, Value] = {},
+    config: str = "",
+    now: float = 0.0,
+) -> Plan:
+    """An item for each target that is wished for, and for each that mergeq made and nobody wishes for any more.
+
+    `past` is what mergeq applied last and found to be in force, by target, empty for a rule that it removed: it tells
+    drift from a changed configuration, and what is ours. `parked` says why a target is left alone for now. `reserved`
+    are the prefixes of staging and scratch refs, which nothing may cover. A wish below the `floor` is INVALID. The
+    order of wishes and facts does not matter; what cannot be read is UNKNOWN and never taken for unprotected (P7.3).
+    """
+    wished: dict[Target, list[Wish]] = {}
+    for wish in wishes:
+        wished.setdefault(wish.target, []).append(wish)
+    items: dict[Target, Item] = {}
+    for target in sorted(wished, key=lambda one: (not one.is_glob, one)):
+        wish, *others = wished[target]
+        seen = facts.get(target.repo)
+        item = _unplanned(wish)
+        if any(other != wish for other in others):
+            places = sorted({one.place for one in wished[target]})
+            stop: tuple[Kind, str] | None = (Kind.INVALID, f"it is wished for in several ways: {', '.join(places)}")
+        else:
+            stop = _obstacle(wish, seen, reserved, floor)
+        if stop or seen is None:
+            kind, why = stop or (Kind.UNKNOWN, f"{target.repo} was not read")
+            items[target] = replace(item, kind=kind, why=why)
+            continue
+        moving = {one.pattern for one, other in items.items() if one.repo == target.repo and other.kind in WRITES}
+        item = _with_cause(_planned(wish, seen, item, moving), wish, past.get(target))
+        item = replace(item, warnings=(*item.warnings, *_warnings(wish, seen, item, floor, now)))
+        if item.kind in WRITES and target in parked:
+            item = replace(item, kind=Kind.PARKED, why=parked[target])
+        items[target] = item
+    for target in past.keys() - wished.keys():
+        if orphan := _orphan(target, facts.get(target.repo), past[target], reserved):
+            items[target] = orphan
+    return Plan(tuple(items[target] for target in sorted(items)), (), config)
+
+
+def _unplanned(wish: Wish) -> Item:
+    return Item(
+        wish.target,
+        Kind.NOTHING,
+        backend=Backend.CLASSIC if wish.backend is Backend.AUTO else wish.backend,
+        place=wish.place,
+        sources=wish.sources,
+        mode=wish.mode,
+        exemptions=wish.exemptions,
+    )
+
+
+def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...], floor: Values) -> tuple[Kind, str] | None:
+    """Why nothing can be done for a wish, if so."""
+    repo, pattern = wish.target.repo, wish.target.pattern
+    if wish.problem:
+        return Kind.INVALID, wish.problem
+    if prefix := next((one for one in reserved if may_begin(pattern, one)), ""):
+        return Kind.INVALID, f"{pattern} covers {prefix}…, where mergeq stages: leave these branches out"
+    if twice := _pinned_twice(wish.values.get(Field.CONTEXTS)):
+        return Kind.INVALID, f"context {twice} is asked of two apps: keep one"
+    if below := breaches(wish, floor):
+        return Kind.INVALID, "; ".join(below)
+    if facts is None:
+        return None
+    if facts.renamed_to and facts.renamed_to.lower() != repo.lower():
+        return Kind.INVALID, f"{repo} is {facts.renamed_to} now: write its new name"
+    if facts.is_archived:
+        return Kind.UNSUPPORTED, f"{repo} is archived, so nothing of it can be changed"
+    if facts.problem:
+        unsupported = facts.problem.kind in {Trouble.PLAN_LIMIT, Trouble.ARCHIVED}
+        return Kind.UNSUPPORTED if unsupported else Kind.UNKNOWN, facts.problem.text
+    if facts.rules is None:
+        return Kind.UNKNOWN, f"the rules of {repo} could not be read"
+    if wish.backend is not Backend.CLASSIC and facts.rulesets is None:
+        return Kind.UNKNOWN, f"the rulesets of {repo} could not be read"
+    return None
+
+
+def _pinned_twice(contexts: Value) -> str:
+    pins: dict[str, set[str]] = {}
+    for one in contexts if isinstance(contexts, frozenset) else ():
+        if isinstance(one, Check) and one.app:
+            pins.setdefault(one.context, set()).add(one.app)
+    return next((context for context in sorted(pins) if len(pins[context]) > 1), "")
+
+
+def breaches(wish: Wish, floor: Values) -> tuple[str, ...]:
+    """What of a wish is below the floor, in words: what it says outright; what it leaves alone is no breach (P7.6)."""
+    if not wish.protect:
+        return ("protect: false is below the floor",) if floor else ()
+    return tuple(
+        f"{name} {spoken(wish.values[name])} is below the floor, {spoken(floor[name])}"
+        for name in Field
+        if name in floor and name in wish.values and not is_as_strong(name, floor[name], wish.values[name])
+    )
+
+
+def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item:
+    """The item of a wish that can be seen to."""
+    pattern = wish.target.pattern
+    ruleset = standing(facts, pattern)
+    backend = item.backend
+    if wish.backend is Backend.AUTO and ruleset and not facts.rule(pattern):
+        backend = Backend.RULESET
+    if backend is Backend.RULESET:
+        before = _Before(as_values(ruleset), str(ruleset.id)) if ruleset else _Before({})
+    elif rule := facts.rule(pattern):
+        before = _Before(rule.values, rule.id)
+    else:
+        cover = None if wish.target.is_glob else in_force(facts, pattern)
+        before = _Before({}, cover=cover, is_steady=cover is None or cover.pattern not in moving)
+    item = replace(item, backend=backend, before=before.values, rule=before.id)
+    if backend is Backend.RULESET and ruleset and not ruleset.is_whole:
+        return replace(item, kind=Kind.UNKNOWN, why=f"ruleset {ruleset.name} cannot be read as a whole")
+    return _kept(wish, facts, item, before) if wish.protect else _lifted(facts, item, before, ruleset)
+
+
+def _lifted(facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
+    """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24)."""
+    if before.id:
+        strange = sorted(ruleset.rules.keys() - MAPPABLE) if item.backend is Backend.RULESET and ruleset else []
+        if strange:
+            why = f"its ruleset also has what mergeq does not know and so does not remove: {', '.join(strange)}"
+            return replace(item, kind=Kind.BLOCKED, why=why)
+        gone = tuple(
+            Change(name, before.binding[name], UNPROTECTED[name], Effect.WEAKEN)
+            for name in Field
+            if before.binding[name] != UNPROTECTED[name]
+        )
+        rest = _others(facts, item)
+        told = (f"{' and '.join(rest)} will protect it still",) if rest else ()
+        return replace(item, kind=Kind.DELETE, changes=gone, why="protect: false", warnings=told)
+    if before.cover:
+        why = f"it is protected by the rule {before.cover.pattern}, which is about other branches too"
+        return replace(item, kind=Kind.BLOCKED, why=why)
+    rest = _others(facts, item)
+    why = f"it has no rule of its own; {' and '.join(rest)} protects it still" if rest else "it is not protected"
+    return replace(item, why=why)
+
+
+def _others(facts: RepoFacts, item: Item) -> list[str]:
+    """What else binds a branch besides the rule that an item is about."""
+    pattern = item.target.pattern
+    if item.target.is_glob:
+        return []
+    found = [one for one in facts.rules or () if one.pattern != pattern and matches(one.pattern, pattern)]
+    if item.backend is Backend.RULESET and (own := facts.rule(pattern)):
+        found.insert(0, own)
+    active = [one for one in facts.rulesets or () if one.is_active and targets(one, pattern, facts.default_branch)]
+    ours = item.rule if item.backend is Backend.RULESET else ""
+    named = [f"ruleset {one.name} of {one.owner}" for one in sorted(active, key=_age) if str(one.id) != ours]
+    return [*(f"rule {one.pattern}" for one in sorted(found, key=lambda one: one.pattern)), *named]
+
+
+def _age(ruleset: Ruleset) -> int:
+    return ruleset.id
+
+
+def _kept(wish: Wish, facts: RepoFacts, item: Item, before: _Before) -> Item:
+    """The item of a wish for a rule: what it names is as it says, all else as it is (P7.4)."""
+    base = before.binding if before.id or before.cover else OFF
+    ruleset = standing(facts, wish.target.pattern) if item.backend is Backend.RULESET else None
+    after, warnings = _settled(base, wish.values, facts, item.backend, ruleset)
+    item = replace(item, warnings=warnings)
+    changed = [name for name in Field if after[name] != before.binding[name]]
+    if before.id:
+        if not changed:
+            return replace(item, why="GitHub has it as wished")
+        changes = _changes(changed, before.binding, after)
+        return replace(item, kind=Kind.UPDATE, changes=changes, why="GitHub has it otherwise")
+    if before.cover and before.is_steady and not changed:
+        return replace(item, why=f"the rule {before.cover.pattern} covers it with the same values")
+    why = f"a rule of its own, in front of {before.cover.pattern}" if before.cover else "it has no rule"
+    said = [name for name in Field if name in changed or after[name] != OFF[name]]
+    return replace(item, kind=Kind.CREATE, changes=_changes(said, before.binding, after), why=why)
+
+
+def _changes(names: Iterable[Field], before: Values, after: Values) -> tuple[Change, ...]:
+    return tuple(Change(one, before[one], after[one], effect(one, before[one], after[one])) for one in names)
+
+
+def _settled(
+    base: Values, wished: Values, facts: RepoFacts, backend: Backend, ruleset: Ruleset | None
+) -> tuple[dict[Field, Value], tuple[str, ...]]:
+    """Every field as GitHub will have it once a wish is written over `base`, and what of the wish is lost in that."""
+    wished = dict(wished)
+    warnings = []
+    for name in _LISTS if facts.is_user_owned else ():
+        if wished.get(name, OFF[name]) != OFF[name]:
+            warnings.append(f"{name} is left as it is: nobody can be named on a repository that no organization owns")
+            del wished[name]
+    after = {**base, **wished}
+    if Field.CONTEXTS in wished:
+        after[Field.CONTEXTS] = _pinned(wished[Field.CONTEXTS], base[Field.CONTEXTS])
+    if wished.get(Field.STRICT) and after[Field.CONTEXTS] is None:
+        after[Field.CONTEXTS] = frozenset[Check]()
+    if backend is Backend.RULESET:
+        lost = as_rules(after)[2]
+        warnings += [f"{name} cannot be said by a ruleset: use backend: classic" for name in Field if name in lost]
+        return dict(as_values(rewritten(after, Target(facts.repo, ""), ruleset))), tuple(warnings)
+    for section, dependents in _DEPENDENTS.items():
+        if _is_on(section, after):
+            continue
+        for name in dependents:
+            if after[name] == OFF[name]:
+                continue
+            after[name] = OFF[name] if _is_on(section, base) else base[name]
+            if wished.get(name, after[name]) != after[name]:
+                warnings.append(f"{name} has no effect without {section}, so it is left out")
+    return after, tuple(warnings)
+
+
+def _is_on(section: Field, values: Values) -> bool:
+    value = values[section]
+    return not value if section is Field.FORCE_PUSHES else value is not None and value is not False
+
+
+def _pinned(wished: Value, found: Value) -> Value:
+    """The contexts with their pins: that of GitHub where none is wished, any app where there is none (P4.28)."""
+    if not isinstance(wished, frozenset):
+        return wished
+    asked = {one for one in wished if isinstance(one, Check)}
+    there = {one for one in found if isinstance(one, Check)} if isinstance(found, frozenset) else set()
+    said = {one.context for one in asked if one.app}
+    pinned: set[Check] = set()
+    for one in asked:
+        if one.app in {"", ANY_APP}:
+            kept = {old for old in there if old.context == one.context and (not one.app or old.app in {"", ANY_APP})}
+            pinned |= kept or {Check(one.context, ANY_APP)} if one.app or one.context not in said else set()
+        else:
+            pinned.add(one)
+    return frozenset(pinned)
+
+
+def _with_cause(item: Item, wish: Wish, was: Values | None) -> Item:
+    if item.kind not in WRITES:
+        return item
+    return replace(item, cause=Cause.FIRST_RUN if was is None else _cause(item, wish, was))
+
+
+def _cause(item: Item, wish: Wish, was: Values) -> Cause:
+    """Why it differs: what mergeq left there is not there any more, or it is not what is wished any more (P7.5)."""
+    then = was or UNPROTECTED
+    drifted = any(one.before != then[one.field] for one in item.changes if one.field in then)
+    wanted = {one.field for one in item.changes if one.field not in then or one.after != then[one.field]}
+    if drifted:
+        return Cause.BOTH if wanted else Cause.DRIFT
+    return Cause.EXPIRY if wanted and wanted <= wish.expired.keys() else Cause.CONFIG
+
+
+def _warnings(wish: Wish, facts: RepoFacts, item: Item, floor: Values, now: float) -> list[str]:
+    """What a person should know of an item besides."""
+    pattern, found = wish.target.pattern, []
+    if facts.branches is not None and not any(matches(pattern, one) for one in facts.branches):
+        found.append("it matches no branch" if wish.target.is_glob else "there is no branch of this name")
+    if item.kind in {Kind.CREATE, Kind.UPDATE}:
+        found += [
+            f"{name} is below the floor, but not managed here"
+            for name in Field
+            if name in floor and name not in wish.values and not is_as_strong(name, floor[name], item.after[name])
+        ]
+    if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
+        found += _shadows(pattern, facts)
+    if wish.exemptions and 0 < wish.expires_at - now < DAY:
+        found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
+    return found
+
+
+def _shadows(pattern: str, facts: RepoFacts) -> list[str]:
+    """The rules that bind branches which a pattern matches too, since they are older: the first branch of each."""
+    first: dict[str, str] = {}
+    for branch in sorted(facts.branches or ()):
+        rule = in_force(facts, branch) if matches(pattern, branch) else None
+        if rule and rule.pattern not in {pattern, branch}:
+            first.setdefault(rule.pattern, branch)
+    return [f"the older rule {other} binds {branch} and others" for other, branch in first.items()]
+
+
+def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tuple[str, ...]) -> Item | None:
+    """What mergeq made and nobody wishes for any more: told, and left as it is (P4.36, P6.12)."""
+    if facts is None or not was or any(may_begin(target.pattern, one) for one in reserved):
+        return None
+    why = "mergeq protected it and nothing asks for that any more: say protect: false to have it removed, or keep it"
+    if rule := facts.rule(target.pattern):
+        return Item(target, Kind.ORPHANED, before=rule.values, rule=rule.id, why=why)
+    if ruleset := standing(facts, target.pattern):
+        values = as_values(ruleset)
+        return Item(target, Kind.ORPHANED, Backend.RULESET, before=values, rule=str(ruleset.id), why=why)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a plan would do: the repositories it would change, the targets it would weaken and, of these, those
+    whose rule it would remove.
+    """
+
+    repos: tuple[str, ...]
+    weakened: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def extent(plan: Plan) -> Extent:
+    """What would be written by a plan, without what is only looked at (D13)."""
+    items = [item for item in plan.writes if item.mode is Mode.ENFORCE]
+    weakened = [str(one.target) for one in items if one.effect is Effect.WEAKEN or one.kind is Kind.DELETE]
+    removed = [str(one.target) for one in items if one.kind is Kind.DELETE]
+    return Extent(tuple(sorted({one.target.repo for one in items})), tuple(weakened), tuple(removed))
+
+
+def gate(plan: Plan, limits: GateValues) -> tuple[str, ...]:
+    """Why a plan waits for somebody to agree to it, in words with the figures; empty: it goes (P7.6)."""
+    would = extent(plan)
+    judged = (
+        ("change", would.repos, "repositories", "max_repos_changed", limits.max_repos_changed),
+        ("weaken", would.weakened, "branches or patterns", "max_weakening", limits.max_weakening),
+        ("remove", would.removed, "rules", "max_removals", limits.max_removals),
+    )
+    return tuple(
+        f"it would {verb} {len(names)} {what}, and {key} is {limit}: {_listed(names)}"
+        for verb, names, what, key, limit in judged
+        if len(names) > limit
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown, more = names[:5], len(names) - 5
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def in_order(plan: Plan) -> tuple[Item, ...]:
+    """The items to write, those alone that are enforced: what strengthens before what weakens, and in that what is made
+    before what is removed. Those of one repository are to be written one after the other (P7.7).
+    """
+    rank = {Kind.CREATE: 0, Kind.UPDATE: 1, Kind.DELETE: 2}
+    items = [item for item in plan.writes if item.mode is Mode.ENFORCE]
+    return tuple(sorted(items, key=lambda one: (one.effect is Effect.WEAKEN, rank[one.kind], one.target)))
+
+
+def applied(items: Iterable[Item], facts: Mapping[str, RepoFacts]) -> dict[str, RepoFacts]:
+    """The facts as they are once items are written."""
+    after = dict(facts)
+    for item in items:
+        if item.kind in WRITES:
+            seen = after[item.target.repo]
+            written = _with_ruleset if item.backend is Backend.RULESET else _with_rule
+            after[item.target.repo] = written(seen, item)
+    return after
+
+
+def _with_rule(facts: RepoFacts, item: Item) -> RepoFacts:
+    pattern, rules = item.target.pattern, list(facts.rules or ())
+    old = facts.rule(pattern)
+    if item.kind is Kind.DELETE:
+        return replace(facts, rules=tuple(one for one in rules if one != old))
+    if old:
+        return replace(facts, rules=tuple(replace(one, values=item.after) if one == old else one for one in rules))
+    serial = max((one.serial for one in rules), default=0) + 1
+    return replace(facts, rules=(*rules, Rule(f"new-{serial}", pattern, item.after, serial)))
+
+
+def _with_ruleset(facts: RepoFacts, item: Item) -> RepoFacts:
+    old = standing(facts, item.target.pattern)
+    others = [one for one in facts.rulesets or () if one != old]
+    if item.kind is not Kind.DELETE:
+        made = rewritten(item.after, item.target, old)
+        number = made.id or max((one.id for one in others), default=0) + 1
+        others.append(replace(made, id=number))
+    return replace(facts, rulesets=tuple(others))
+
+
+def undone(items: Iterable[Item]) -> tuple[Wish, ...]:
+    """The wishes that put back what was there before items were written: their pre-images whole, with the pins that
+    contexts had, and nothing where there was nothing (P6.17). A pattern that comes back is younger than it was.
+    """
+    return tuple(
+        Wish(
+            item.target,
+            protect=item.kind is not Kind.CREATE,
+            values={} if item.kind is Kind.CREATE else {**item.before, **_said_pins(item.before)},
+            place=item.place,
+            backend=item.backend,
+            mode=item.mode,
+        )
+        for item in items
+        if item.kind in WRITES
+    )
+
+
+def _said_pins(values: Values) -> dict[Field, Value]:
+    found = values.get(Field.CONTEXTS)
+    checks = {one for one in found if isinstance(one, Check)} if isinstance(found, frozenset) else None
+    pinned = None if checks is None else frozenset(Check(one.context, one.app or ANY_APP) for one in checks)
+    return {Field.CONTEXTS: pinned}
