@@ -2,6 +2,7 @@
 (P7.1-P7.8).
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -81,7 +82,6 @@ def plan(
     *,
     parked: Mapping[Target, str] = {},
     reserved: tuple[str, ...] = (),
-    floor: Mapping[Field, Value] = {},
     config: str = "",
     now: float = 0.0,
 ) -> Plan:
@@ -89,8 +89,8 @@ def plan(
 
     `past` is what mergeq applied last and found to be in force, by target, empty for a rule that it removed: it tells
     drift from a changed configuration, and what is ours. `parked` says why a target is left alone for now. `reserved`
-    are the prefixes of staging and scratch refs, which nothing may cover. A wish below the `floor` is INVALID. The
-    order of wishes and facts does not matter; what cannot be read is UNKNOWN and never taken for unprotected (P7.3).
+    are the prefixes of staging and scratch refs, which nothing may cover. The order of wishes and facts does not
+    matter; what cannot be read is UNKNOWN and never taken for unprotected (P7.3). `now` is epoch seconds.
     """
     wished: dict[Target, list[Wish]] = {}
     for wish in wishes:
@@ -104,14 +104,14 @@ def plan(
             places = sorted({one.place for one in wished[target]})
             stop: tuple[Kind, str] | None = (Kind.INVALID, f"it is wished for in several ways: {', '.join(places)}")
         else:
-            stop = _obstacle(wish, seen, reserved, floor)
+            stop = _obstacle(wish, seen, reserved)
         if stop or seen is None:
             kind, why = stop or (Kind.UNKNOWN, f"{target.repo} was not read")
             items[target] = replace(item, kind=kind, why=why)
             continue
         moving = {one.pattern for one, other in items.items() if one.repo == target.repo and other.kind in WRITES}
         item = _with_cause(_planned(wish, seen, item, moving), wish, past.get(target))
-        item = replace(item, warnings=(*item.warnings, *_warnings(wish, seen, item, floor, now)))
+        item = replace(item, warnings=(*item.warnings, *_warnings(wish, seen, item, now)))
         if item.kind in WRITES and target in parked:
             item = replace(item, kind=Kind.PARKED, why=parked[target])
         items[target] = item
@@ -133,7 +133,7 @@ def _unplanned(wish: Wish) -> Item:
     )
 
 
-def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...], floor: Values) -> tuple[Kind, str] | None:
+def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...]) -> tuple[Kind, str] | None:
     """Why nothing can be done for a wish, if so."""
     repo, pattern = wish.target.repo, wish.target.pattern
     if wish.problem:
@@ -142,8 +142,6 @@ def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...], fl
         return Kind.INVALID, f"{pattern} covers {prefix}…, where mergeq stages: leave these branches out"
     if twice := _pinned_twice(wish.values.get(Field.CONTEXTS)):
         return Kind.INVALID, f"context {twice} is asked of two apps: keep one"
-    if below := breaches(wish, floor):
-        return Kind.INVALID, "; ".join(below)
     if facts is None:
         return None
     if facts.renamed_to and facts.renamed_to.lower() != repo.lower():
@@ -169,11 +167,11 @@ def _pinned_twice(contexts: Value) -> str:
 
 
 def breaches(wish: Wish, floor: Values) -> tuple[str, ...]:
-    """What of a wish is below the floor, in words: what it says outright; what it leaves alone is no breach (P7.6)."""
+    """What of a wish is below the floor, in words; what it leaves as GitHub has it is no breach (P6.15, P7.6)."""
     if not wish.protect:
-        return ("protect: false is below the floor",) if floor else ()
+        return ("protect is false",) if floor else ()
     return tuple(
-        f"{name} {spoken(wish.values[name])} is below the floor, {spoken(floor[name])}"
+        f"{name} is {json.dumps(spoken(wish.values[name]))} where it must be {json.dumps(spoken(floor[name]))}"
         for name in Field
         if name in floor and name in wish.values and not is_as_strong(name, floor[name], wish.values[name])
     )
@@ -332,17 +330,11 @@ def _cause(item: Item, wish: Wish, was: Values) -> Cause:
     return Cause.EXPIRY if wanted and wanted <= wish.expired.keys() else Cause.CONFIG
 
 
-def _warnings(wish: Wish, facts: RepoFacts, item: Item, floor: Values, now: float) -> list[str]:
+def _warnings(wish: Wish, facts: RepoFacts, item: Item, now: float) -> list[str]:
     """What a person should know of an item besides."""
     pattern, found = wish.target.pattern, []
     if facts.branches is not None and not any(matches(pattern, one) for one in facts.branches):
         found.append("it matches no branch" if wish.target.is_glob else "there is no branch of this name")
-    if item.kind in {Kind.CREATE, Kind.UPDATE}:
-        found += [
-            f"{name} is below the floor, but not managed here"
-            for name in Field
-            if name in floor and name not in wish.values and not is_as_strong(name, floor[name], item.after[name])
-        ]
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
         found += _shadows(pattern, facts)
     if wish.exemptions and 0 < wish.expires_at - now < DAY:

@@ -508,26 +508,18 @@ def test_a_classic_rule_stays_classic_where_either_will_do() -> None:
 # The floor
 
 
-def test_a_wish_below_the_floor_is_refused() -> None:
+def test_what_is_below_the_floor_is_told_of_what_a_wish_says() -> None:
     floor = values(REVIEWS=1, CONTEXTS=BUILD)
+    pinned = frozenset({Check("build", "actions")})
 
-    found = planned(wish(REVIEWS=0, CONTEXTS=frozenset({Check("build", "actions")})), floor=floor)
+    assert breaches(wish(REVIEWS=2, CONTEXTS=pinned), floor) == ()
+    assert breaches(wish(LINEAR=False), floor) == ()
+    assert breaches(wish(REVIEWS=None, CONTEXTS=pinned), floor) == (f"{Field.REVIEWS} is null where it must be 1",)
 
-    assert (one(found).kind, one(found).why) == (
-        Kind.INVALID,
-        "required_pull_request_reviews.required_approving_review_count 0 is below the floor, 1",
-    )
-    assert breaches(wish(REVIEWS=2), floor) == ()
-    assert breaches(wish(protect=False), floor) == ("protect: false is below the floor",)
+
+def test_to_remove_a_rule_is_below_any_floor() -> None:
+    assert breaches(wish(protect=False), values(REVIEWS=1)) == ("protect is false",)
     assert breaches(wish(protect=False), {}) == ()
-
-
-def test_what_is_below_the_floor_and_not_managed_is_told() -> None:
-    item = one(planned(wish(LINEAR=True), floor=values(REVIEWS=1)))
-
-    assert item.warnings == (
-        "required_pull_request_reviews.required_approving_review_count is below the floor, but not managed here",
-    )
 
 
 # The lattice
