@@ -163,8 +163,6 @@ def _names(values: Values, name: Field) -> bool:
     return isinstance(values[name], Actors) and bool(name is not Field.BYPASSERS or values[name])
 
 
-def _people(value: Value) -> Policy:
+def _people(listed: Value) -> Policy:
     """The people and teams of a list, without those that are not there."""
-    if not isinstance(value, Actors):
-        return {}
-    return {kind: sorted(getattr(value, kind)) for kind in ("users", "teams") if getattr(value, kind)}
+    return {kind: sorted(getattr(listed, kind)) for kind in ("users", "teams") if getattr(listed, kind)}

@@ -228,14 +228,19 @@ def _others(facts: RepoFacts, item: Item) -> list[str]:
     found = [one for one in facts.rules or () if one.pattern != pattern and matches(one.pattern, pattern)]
     if item.backend is Backend.RULESET and (own := facts.rule(pattern)):
         found.insert(0, own)
-    active = [one for one in facts.rulesets or () if one.is_active and targets(one, pattern, facts.default_branch)]
+    rules = sorted(f"rule {one.pattern}" for one in found)
+    return [*rules, *map(_named, _binding(facts, item))]
+
+
+def _binding(facts: RepoFacts, item: Item) -> list[Ruleset]:
+    """The active rulesets about a branch, without that which an item is about."""
     ours = item.rule if item.backend is Backend.RULESET else ""
-    named = [f"ruleset {one.name} of {one.owner}" for one in sorted(active, key=_age) if str(one.id) != ours]
-    return [*(f"rule {one.pattern}" for one in sorted(found, key=lambda one: one.pattern)), *named]
+    about = (one for one in facts.rulesets or () if targets(one, item.target.pattern, facts.default_branch))
+    return sorted((one for one in about if one.is_active and str(one.id) != ours), key=lambda one: one.id)
 
 
-def _age(ruleset: Ruleset) -> int:
-    return ruleset.id
+def _named(ruleset: Ruleset) -> str:
+    return f"ruleset {ruleset.name} of {ruleset.owner}"
 
 
 def _kept(wish: Wish, facts: RepoFacts, item: Item, before: _Before) -> Item:
@@ -335,11 +340,26 @@ def _warnings(wish: Wish, facts: RepoFacts, item: Item, now: float) -> list[str]
     pattern, found = wish.target.pattern, []
     if facts.branches is not None and not any(matches(pattern, one) for one in facts.branches):
         found.append("it matches no branch" if wish.target.is_glob else "there is no branch of this name")
+    if wish.protect and not wish.target.is_glob:
+        found += _told_by_rulesets(wish, facts, item)
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
         found += _shadows(pattern, facts)
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found
+
+
+def _told_by_rulesets(wish: Wish, facts: RepoFacts, item: Item) -> Iterable[str]:
+    """Where an active ruleset asks for more than a line of the configuration does, so that it is the one that counts
+    (P6.63), and where GitHub's own merge queue is on (P6.22).
+    """
+    for one in _binding(facts, item):
+        demanded = as_values(one)
+        more = [name for name in wish.sources if not is_as_strong(name, demanded[name], item.after[name])]
+        if more:
+            yield f"{_named(one)} asks for more: {', '.join(name for name in Field if name in more)}"
+        if "merge_queue" in one.rules:
+            yield f"{_named(one)} has GitHub's own merge queue on, beside this one"
 
 
 def _shadows(pattern: str, facts: RepoFacts) -> list[str]:
