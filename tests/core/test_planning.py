@@ -368,7 +368,9 @@ def test_an_older_rule_that_binds_branches_of_a_pattern_is_told() -> None:
         branches=frozenset({"release-1", "release-2", "release-3", "main"}),
     )
 
-    assert one(planned(wish("release-*"), facts=facts)).warnings == ("the older rule rel* binds release-1 and others",)
+    assert one(planned(wish("release-*"), facts=facts)).warnings == (
+        "the older rule rel* binds release-1 and perhaps others",
+    )
 
 
 def test_a_ruleset_that_asks_for_more_than_the_configuration_does_is_told() -> None:
@@ -383,6 +385,17 @@ def test_a_ruleset_that_asks_for_more_than_the_configuration_does_is_told() -> N
         "ruleset org of acme has GitHub's own merge queue on, beside this one",
     )
     assert one(planned(wish(REVIEWS=1), facts=replace(facts, rulesets=()))).warnings == ()
+
+
+def test_an_older_rule_that_the_configuration_has_first_is_as_it_should_be() -> None:
+    facts = repo(rule("rel*", serial=1), rule("release-*", serial=2), branches=frozenset({"release-1"}))
+    line = [{"place": f"policy.yaml:{number}"} for number in (9, 10)]
+
+    meant = planned(wish("rel*", about=line[0]), wish("release-*", about=line[1]), facts=facts)
+    turned = planned(wish("rel*", about=line[1]), wish("release-*", about=line[0]), facts=facts)
+
+    assert [item.warnings for item in meant.items] == [(), ()]
+    assert [len(item.warnings) for item in turned.items] == [0, 1]
 
 
 def test_an_exemption_that_ends_within_a_day_is_told() -> None:
@@ -513,10 +526,13 @@ def test_a_ruleset_of_ours_that_nobody_wishes_for_is_orphaned() -> None:
     assert (item.kind, item.backend, item.rule) == (Kind.ORPHANED, Backend.RULESET, "7")
 
 
-def test_a_classic_rule_stays_classic_where_either_will_do() -> None:
-    both = repo(rule(), rulesets=(ruleset("ours", owner=REPO),))
+def test_classic_it_stays_where_there_is_a_rule_or_a_ruleset_cannot_say_it() -> None:
+    own = ruleset("ours", owner=REPO)
+    both = repo(rule(), rulesets=(own,))
+    about = {"backend": Backend.AUTO}
 
-    assert one(planned(wish(LINEAR=True, about={"backend": Backend.AUTO}), facts=both)).backend is Backend.CLASSIC
+    assert one(planned(wish(LINEAR=True, about=about), facts=both)).backend is Backend.CLASSIC
+    assert one(planned(wish(PUSHERS=CORE, about=about), facts=repo(rulesets=(own,)))).backend is Backend.CLASSIC
 
 
 # The floor
@@ -632,6 +648,14 @@ def test_what_strengthens_goes_before_what_weakens_and_making_before_removing() 
     wishes = [wish("a", protect=False), wish("b", REVIEWS=2), wish("c", REVIEWS=1), wish("d"), wish("xy", LINEAR=False)]
 
     assert [item.target.pattern for item in in_order(planned(*wishes, facts=facts))] == ["d", "b", "c", "a"]
+
+
+def test_patterns_are_made_in_the_order_of_the_configuration() -> None:
+    """P7.10: of two that match the older one wins."""
+    lines = {"z*": "policy.yaml:9", "a*": "policy.yaml:10", "m*": "policy.yaml", "**/x": "exemptions.yaml:99"}
+    wishes = [wish(pattern, about={"place": place}) for pattern, place in lines.items()]
+
+    assert [item.target.pattern for item in in_order(planned(*wishes))] == ["m*", "**/x", "z*", "a*"]
 
 
 # What holds for every plan
