@@ -2,7 +2,8 @@
 (P7.1-P7.8).
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mergeq.core.lattice import UNPROTECTED, effect, is_as_strong
@@ -81,7 +82,6 @@ def plan(
     *,
     parked: Mapping[Target, str] = {},
     reserved: tuple[str, ...] = (),
-    floor: Mapping[Field, Value] = {},
     config: str = "",
     now: float = 0.0,
 ) -> Plan:
@@ -89,36 +89,48 @@ def plan(
 
     `past` is what mergeq applied last and found to be in force, by target, empty for a rule that it removed: it tells
     drift from a changed configuration, and what is ours. `parked` says why a target is left alone for now. `reserved`
-    are the prefixes of staging and scratch refs, which nothing may cover. A wish below the `floor` is INVALID. The
-    order of wishes and facts does not matter; what cannot be read is UNKNOWN and never taken for unprotected (P7.3).
+    are the prefixes of staging and scratch refs, which nothing may cover. The order of wishes and facts does not
+    matter; what cannot be read is UNKNOWN and never taken for unprotected (P7.3). `now` is epoch seconds.
     """
-    wished: dict[Target, list[Wish]] = {}
+    wished: dict[str, dict[Target, list[Wish]]] = {}
     for wish in wishes:
-        wished.setdefault(wish.target, []).append(wish)
+        wished.setdefault(wish.target.repo, {}).setdefault(wish.target, []).append(wish)
     items: dict[Target, Item] = {}
-    for target in sorted(wished, key=lambda one: (not one.is_glob, one)):
-        wish, *others = wished[target]
-        seen = facts.get(target.repo)
-        item = _unplanned(wish)
-        if any(other != wish for other in others):
-            places = sorted({one.place for one in wished[target]})
-            stop: tuple[Kind, str] | None = (Kind.INVALID, f"it is wished for in several ways: {', '.join(places)}")
-        else:
-            stop = _obstacle(wish, seen, reserved, floor)
-        if stop or seen is None:
-            kind, why = stop or (Kind.UNKNOWN, f"{target.repo} was not read")
-            items[target] = replace(item, kind=kind, why=why)
-            continue
-        moving = {one.pattern for one, other in items.items() if one.repo == target.repo and other.kind in WRITES}
-        item = _with_cause(_planned(wish, seen, item, moving), wish, past.get(target))
-        item = replace(item, warnings=(*item.warnings, *_warnings(wish, seen, item, floor, now)))
-        if item.kind in WRITES and target in parked:
-            item = replace(item, kind=Kind.PARKED, why=parked[target])
-        items[target] = item
-    for target in past.keys() - wished.keys():
-        if orphan := _orphan(target, facts.get(target.repo), past[target], reserved):
+    for repo, asked in wished.items():
+        for item in _of_repo(asked, facts.get(repo), past, reserved, now):
+            is_left = item.kind in WRITES and item.target in parked
+            items[item.target] = replace(item, kind=Kind.PARKED, why=parked[item.target]) if is_left else item
+    for target in past:
+        if target not in items and (orphan := _orphan(target, facts.get(target.repo), past[target], reserved)):
             items[target] = orphan
     return Plan(tuple(items[target] for target in sorted(items)), (), config)
+
+
+def _of_repo(
+    wished: Mapping[Target, list[Wish]],
+    facts: RepoFacts | None,
+    past: Mapping[Target, Values],
+    reserved: tuple[str, ...],
+    now: float,
+) -> Iterator[Item]:
+    """The items of one repository: patterns first, since branches count on wildcard rules that stay as they are."""
+    moving: set[str] = set()
+    for target in sorted(wished, key=lambda one: (not one.is_glob, one)):
+        wish, *others = wished[target]
+        item = _unplanned(wish)
+        if any(other != wish for other in others):
+            places = ", ".join(sorted({one.place for one in wished[target]}))
+            yield replace(item, kind=Kind.INVALID, why=f"it is wished for in several ways: {places}")
+        elif stop := _obstacle(wish, facts, reserved):
+            yield replace(item, kind=stop[0], why=stop[1])
+        elif facts is None:
+            yield replace(item, kind=Kind.UNKNOWN, why=f"{target.repo} was not read")
+        else:
+            item = _planned(wish, facts, item, moving)
+            if item.kind in WRITES:
+                moving.add(target.pattern)
+                item = replace(item, cause=_cause(item, wish, past.get(target)))
+            yield replace(item, warnings=(*item.warnings, *_warnings(wish, facts, item, wished, now)))
 
 
 def _unplanned(wish: Wish) -> Item:
@@ -133,7 +145,7 @@ def _unplanned(wish: Wish) -> Item:
     )
 
 
-def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...], floor: Values) -> tuple[Kind, str] | None:
+def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...]) -> tuple[Kind, str] | None:
     """Why nothing can be done for a wish, if so."""
     repo, pattern = wish.target.repo, wish.target.pattern
     if wish.problem:
@@ -142,8 +154,6 @@ def _obstacle(wish: Wish, facts: RepoFacts | None, reserved: tuple[str, ...], fl
         return Kind.INVALID, f"{pattern} covers {prefix}…, where mergeq stages: leave these branches out"
     if twice := _pinned_twice(wish.values.get(Field.CONTEXTS)):
         return Kind.INVALID, f"context {twice} is asked of two apps: keep one"
-    if below := breaches(wish, floor):
-        return Kind.INVALID, "; ".join(below)
     if facts is None:
         return None
     if facts.renamed_to and facts.renamed_to.lower() != repo.lower():
@@ -169,11 +179,11 @@ def _pinned_twice(contexts: Value) -> str:
 
 
 def breaches(wish: Wish, floor: Values) -> tuple[str, ...]:
-    """What of a wish is below the floor, in words: what it says outright; what it leaves alone is no breach (P7.6)."""
+    """What of a wish is below the floor, in words; what it leaves as GitHub has it is no breach (P6.15, P7.6)."""
     if not wish.protect:
-        return ("protect: false is below the floor",) if floor else ()
+        return ("protect is false",) if floor else ()
     return tuple(
-        f"{name} {spoken(wish.values[name])} is below the floor, {spoken(floor[name])}"
+        f"{name} is {json.dumps(spoken(wish.values[name]))} where it must be {json.dumps(spoken(floor[name]))}"
         for name in Field
         if name in floor and name in wish.values and not is_as_strong(name, floor[name], wish.values[name])
     )
@@ -184,7 +194,7 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
     pattern = wish.target.pattern
     ruleset = standing(facts, pattern)
     backend = item.backend
-    if wish.backend is Backend.AUTO and ruleset and not facts.rule(pattern):
+    if wish.backend is Backend.AUTO and ruleset and not facts.rule(pattern) and not as_rules(wish.values)[2]:
         backend = Backend.RULESET
     if backend is Backend.RULESET:
         before = _Before(as_values(ruleset), str(ruleset.id)) if ruleset else _Before({})
@@ -230,14 +240,15 @@ def _others(facts: RepoFacts, item: Item) -> list[str]:
     found = [one for one in facts.rules or () if one.pattern != pattern and matches(one.pattern, pattern)]
     if item.backend is Backend.RULESET and (own := facts.rule(pattern)):
         found.insert(0, own)
-    active = [one for one in facts.rulesets or () if one.is_active and targets(one, pattern, facts.default_branch)]
+    rules = sorted(f"rule {one.pattern}" for one in found)
+    return [*rules, *map(str, _binding(facts, item))]
+
+
+def _binding(facts: RepoFacts, item: Item) -> list[Ruleset]:
+    """The active rulesets about a branch, without that which an item is about."""
     ours = item.rule if item.backend is Backend.RULESET else ""
-    named = [f"ruleset {one.name} of {one.owner}" for one in sorted(active, key=_age) if str(one.id) != ours]
-    return [*(f"rule {one.pattern}" for one in sorted(found, key=lambda one: one.pattern)), *named]
-
-
-def _age(ruleset: Ruleset) -> int:
-    return ruleset.id
+    about = (one for one in facts.rulesets or () if targets(one, item.target.pattern, facts.default_branch))
+    return sorted((one for one in about if one.is_active and str(one.id) != ours), key=lambda one: one.id)
 
 
 def _kept(wish: Wish, facts: RepoFacts, item: Item, before: _Before) -> Item:
@@ -316,14 +327,10 @@ def _pinned(wished: Value, found: Value) -> Value:
     return frozenset(pinned)
 
 
-def _with_cause(item: Item, wish: Wish, was: Values | None) -> Item:
-    if item.kind not in WRITES:
-        return item
-    return replace(item, cause=Cause.FIRST_RUN if was is None else _cause(item, wish, was))
-
-
-def _cause(item: Item, wish: Wish, was: Values) -> Cause:
+def _cause(item: Item, wish: Wish, was: Values | None) -> Cause:
     """Why it differs: what mergeq left there is not there any more, or it is not what is wished any more (P7.5)."""
+    if was is None:
+        return Cause.FIRST_RUN
     then = was or UNPROTECTED
     drifted = any(one.before != then[one.field] for one in item.changes if one.field in then)
     wanted = {one.field for one in item.changes if one.field not in then or one.after != then[one.field]}
@@ -332,32 +339,51 @@ def _cause(item: Item, wish: Wish, was: Values) -> Cause:
     return Cause.EXPIRY if wanted and wanted <= wish.expired.keys() else Cause.CONFIG
 
 
-def _warnings(wish: Wish, facts: RepoFacts, item: Item, floor: Values, now: float) -> list[str]:
+def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, list[Wish]], now: float) -> list[str]:
     """What a person should know of an item besides."""
     pattern, found = wish.target.pattern, []
     if facts.branches is not None and not any(matches(pattern, one) for one in facts.branches):
         found.append("it matches no branch" if wish.target.is_glob else "there is no branch of this name")
-    if item.kind in {Kind.CREATE, Kind.UPDATE}:
-        found += [
-            f"{name} is below the floor, but not managed here"
-            for name in Field
-            if name in floor and name not in wish.values and not is_as_strong(name, floor[name], item.after[name])
-        ]
+    if wish.protect and not wish.target.is_glob:
+        found += _told_by_rulesets(wish, facts, item)
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
-        found += _shadows(pattern, facts)
+        place = _line(wish.place)
+        found += _shadows(pattern, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place})
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found
 
 
-def _shadows(pattern: str, facts: RepoFacts) -> list[str]:
-    """The rules that bind branches which a pattern matches too, since they are older: the first branch of each."""
-    first: dict[str, str] = {}
+def _told_by_rulesets(wish: Wish, facts: RepoFacts, item: Item) -> Iterable[str]:
+    """Where an active ruleset asks for more than a line of the configuration does, so that it is the one that counts
+    (P6.63), and where GitHub's own merge queue is on (P6.22).
+    """
+    for one in _binding(facts, item):
+        demanded = as_values(one)
+        said = {name: wish.values[name] for name in wish.sources if name in wish.values}
+        more = [name for name, value in said.items() if not is_as_strong(name, demanded[name], value)]
+        if more:
+            yield f"{one} asks for more: {', '.join(name for name in Field if name in more)}"
+        if "merge_queue" in one.rules:
+            yield f"{one} has GitHub's own merge queue on, beside this one"
+
+
+def _line(place: str) -> tuple[str, int]:
+    """Where something stands, in the order of the lines."""
+    name, _, line = place.rpartition(":")
+    return name, int(line) if line.isdecimal() else 0
+
+
+def _shadows(pattern: str, facts: RepoFacts, first: Collection[str]) -> list[str]:
+    """The rules that bind branches which a pattern matches too, since they are older and not since the configuration
+    has them first (P7.10): the first branch of each.
+    """
+    bound: dict[str, str] = {}
     for branch in sorted(facts.branches or ()):
         rule = in_force(facts, branch) if matches(pattern, branch) else None
-        if rule and rule.pattern not in {pattern, branch}:
-            first.setdefault(rule.pattern, branch)
-    return [f"the older rule {other} binds {branch} and others" for other, branch in first.items()]
+        if rule and rule.pattern not in {pattern, branch, *first}:
+            bound.setdefault(rule.pattern, branch)
+    return [f"the older rule {other} binds {branch} and perhaps others" for other, branch in bound.items()]
 
 
 def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tuple[str, ...]) -> Item | None:
@@ -414,11 +440,13 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def in_order(plan: Plan) -> tuple[Item, ...]:
     """The items to write, those alone that are enforced: what strengthens before what weakens, and in that what is made
-    before what is removed. Those of one repository are to be written one after the other (P7.7).
+    before what is removed, in the order of the configuration, since of two patterns the older one wins (P6.62). Those
+    of one repository are to be written one after the other (P7.7).
     """
     rank = {Kind.CREATE: 0, Kind.UPDATE: 1, Kind.DELETE: 2}
     items = [item for item in plan.writes if item.mode is Mode.ENFORCE]
-    return tuple(sorted(items, key=lambda one: (one.effect is Effect.WEAKEN, rank[one.kind], one.target)))
+    weakens = Effect.WEAKEN
+    return tuple(sorted(items, key=lambda one: (one.effect is weakens, rank[one.kind], _line(one.place), one.target)))
 
 
 def applied(items: Iterable[Item], facts: Mapping[str, RepoFacts]) -> dict[str, RepoFacts]:

@@ -232,6 +232,9 @@ class Ruleset:
     updated_at: str = ""
     is_whole: bool = True
 
+    def __str__(self) -> str:
+        return f"ruleset {self.name} of {self.owner}"
+
     @property
     def is_active(self) -> bool:
         """Whether it binds anybody: not where it is disabled, or only evaluated."""

@@ -150,18 +150,17 @@ def effective(branch: str, facts: RepoFacts) -> Effective:
     demanding: list[tuple[str, Values]] = []
     if rule := in_force(facts, branch):
         demanding.append((f"rule {rule.pattern}", rule.values))
-    others: dict[tuple[str, Any], list[str]] = {}
+    others: dict[str, list[str]] = {}
     for ruleset in sorted(facts.rulesets or (), key=lambda one: one.id):
         if ruleset.is_active and targets(ruleset, branch, facts.default_branch):
-            who = f"ruleset {ruleset.name} of {ruleset.owner}"
-            demanding.append((who, as_values(ruleset)))
-            unknown += [] if ruleset.is_whole else [who]
+            demanding.append((str(ruleset), as_values(ruleset)))
+            unknown += [] if ruleset.is_whole else [str(ruleset)]
             for kind in sorted(ruleset.rules.keys() - MAPPABLE):
-                others.setdefault((kind, ""), []).append(who)
+                others.setdefault(kind, []).append(str(ruleset))
     found: list[Demand] = []
     for field in Field:
         found += _strictest(field, [(who, values.get(field, UNPROTECTED[field])) for who, values in demanding])
-    found += [Demand(kind, value, tuple(who)) for (kind, value), who in others.items()]
+    found += [Demand(kind, "", tuple(who)) for kind, who in others.items()]
     return Effective(tuple(found), tuple(unknown))
 
 

@@ -154,7 +154,7 @@ def _bind_demands(resolvers: Resolvers) -> None:
         requires_commit_signatures=lambda node, _: node.rule.signatures,
         is_admin_enforced=lambda node, _: node.rule.enforce_admins,
         restricts_pushes=lambda node, _: node.rule.restrictions is not None,
-        restricts_review_dismissals=lambda node, _: bool(node.rule.reviews and node.rule.reviews.dismissers),
+        restricts_review_dismissals=lambda node, _: _names_dismissers(node.rule),
         requires_deployments=lambda node, _: node.rule.environments is not None,
         required_deployment_environments=lambda node, _: list(node.rule.environments or ()),
         lock_branch=lambda node, _: node.rule.lock_branch,
@@ -180,6 +180,11 @@ def _rule_in_force(node: RefNode, _context: Context) -> RuleNode | None:
     """The classic rule of a ref, of which readers see a part."""
     pattern = node.repo.pattern_for(node.ref.removeprefix(HEADS)) if node.ref.startswith(HEADS) else None
     return None if pattern is None else RuleNode(node.repo, pattern, node.repo.protections[pattern])
+
+
+def _names_dismissers(rule: Protection) -> bool:
+    """Whether not everybody who may write dismisses reviews: nobody may, where the list is empty."""
+    return rule.reviews is not None and rule.reviews.dismissers is not None
 
 
 def _may_dismiss(node: RuleNode, context: Context) -> bool:

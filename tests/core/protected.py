@@ -64,32 +64,31 @@ def written(plan: Plan) -> dict[str, str]:
     return {item.target.pattern: str(item.kind) for item in plan.writes}
 
 
-names = st.sampled_from(["ana", "bo"])
-slugs = st.frozensets(st.sampled_from(["core", "ops"]), max_size=2)
-actors = st.builds(Actors, users=st.frozensets(names, max_size=2), teams=slugs, apps=slugs)
-pins = st.sampled_from([ANY_APP, "actions", "buildkite"])
-checks = st.dictionaries(st.sampled_from(["build", "lint", "e2e"]), pins, max_size=3).map(
-    lambda found: frozenset(Check(context, app) for context, app in found.items())
+_LISTS = (NOBODY, Actors(frozenset({"ana"})), Actors(frozenset({"ana"}), frozenset({"core"}), frozenset({"bot"})))
+_CONTEXTS = (
+    None,
+    frozenset[Check](),
+    BUILD,
+    frozenset({Check("build", "actions")}),
+    frozenset({Check("build", "buildkite"), Check("lint", ANY_APP)}),
 )
-unpinned = st.frozensets(st.sampled_from(["build", "lint", "e2e"]), max_size=3).map(
-    lambda found: frozenset(Check(context) for context in found)
-)
+_UNPINNED = (frozenset({Check("build")}), frozenset({Check("build"), Check("lint"), Check("e2e")}))
 
 
-def value_of(field: Field) -> st.SearchStrategy[Value]:
-    """Whatever a field can be, as GitHub has it."""
+def values_of(field: Field) -> tuple[Value, ...]:
+    """What a field can be, as GitHub has it."""
     match field:
         case Field.CONTEXTS:
-            return st.none() | checks
+            return _CONTEXTS
         case Field.REVIEWS:
-            return st.none() | st.integers(0, 3)
+            return (None, 0, 1, 2)
         case Field.PUSHERS | Field.DISMISSERS:
-            return st.none() | actors
+            return (None, *_LISTS)
         case Field.BYPASSERS | Field.FORCERS:
-            return actors
+            return _LISTS
         case Field.DEPLOYMENTS:
-            return st.none() | st.frozensets(st.sampled_from(["staging", "prod"]), max_size=2)
-    return st.booleans()
+            return (None, frozenset[str](), frozenset({"prod"}), frozenset({"prod", "staging"}))
+    return (False, True)
 
 
 def as_kept(found: Values) -> dict[Field, Value]:
@@ -109,8 +108,8 @@ def as_kept(found: Values) -> dict[Field, Value]:
     return kept
 
 
-rule_values = st.fixed_dictionaries({field: value_of(field) for field in Field}).map(as_kept)
-wished_values = st.fixed_dictionaries(
-    {}, optional={field: value_of(field) | unpinned if field is Field.CONTEXTS else value_of(field) for field in Field}
-)
+_SETTINGS = [(field, value) for field in Field for value in values_of(field)]
+_WISHED = [*_SETTINGS, *((Field.CONTEXTS, value) for value in _UNPINNED)]
+rule_values = st.lists(st.sampled_from(_SETTINGS), max_size=8).map(lambda drawn: as_kept({**OFF, **dict(drawn)}))
+wished_values = st.lists(st.sampled_from(_WISHED), max_size=6).map(dict)
 PATTERNS = ("main", "release-1", "release/1.x", "a#b", "with space", "Straße", "release-*", "**/*", "*")

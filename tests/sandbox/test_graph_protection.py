@@ -218,6 +218,17 @@ def test_a_rule_is_made_for_a_pattern_changed_and_lifted(sandbox: Sandbox, query
     assert list(world.repo("acme/rocket").protections) == ["elsewhere", "other"]
 
 
+def test_reviews_that_nobody_may_dismiss_are_told_from_those_that_everybody_may(query: Query) -> None:
+    sent = {"repositoryId": everything(query)["id"], "requiresApprovingReviews": True}
+
+    query(CREATE, input={**sent, "pattern": "next"})
+    query(CREATE, input={**sent, "pattern": "old", "restrictsReviewDismissals": True, "reviewDismissalActorIds": []})
+
+    rules = everything(query)["branchProtectionRules"]["nodes"]
+    told = {rule["pattern"]: rule["restrictsReviewDismissals"] for rule in rules}
+    assert (told["next"], told["old"]) == (False, True)
+
+
 def actor_ids(query: Query) -> list[str]:
     """Of ana, of the owners, and of the builder, as a rule that names them shows them."""
     look = """{ repository(owner: "acme", name: "rocket") { branchProtectionRules(first: 1) { nodes {

@@ -1,0 +1,22 @@
+"""Values of protection as JSON and back, and actors by the names that people write."""
+
+import json
+
+from hypothesis import given
+
+from mergeq.core.protection import Actors, Values, actors, heard_values, spoken_values
+from tests.core.protected import rule_values
+from tests.core.trials import trials
+
+
+@given(rule_values)
+@trials(50)
+def test_what_is_spoken_as_json_is_heard_as_it_was(values: Values) -> None:
+    assert heard_values(json.loads(json.dumps(spoken_values(values)))) == values
+
+
+def test_actors_are_named_as_people_write_them() -> None:
+    """P4.19, E147."""
+    assert actors(["@Ana", "bo"], ["acme/Core", "ops"], ["Bot"]) == Actors(
+        frozenset({"ana", "bo"}), frozenset({"core", "ops"}), frozenset({"bot"})
+    )
