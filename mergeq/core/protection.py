@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 OURS = "mergeq: "
-"""How the names of our rulesets begin; the pattern follows. No other ruleset is ever changed or deleted."""
+"""How the names of our rulesets begin; the pattern follows. No other ruleset is ever deleted."""
 
 ANY_APP = "any"
 """The pin of a context that any app may report, said outright."""
@@ -234,11 +234,6 @@ class Ruleset:
     bypassers: tuple[Bypasser, ...] = ()
     updated_at: str = ""
     is_whole: bool = True
-
-    @property
-    def pattern(self) -> str:
-        """What it is for, where it is one of ours, as its name tells; else empty."""
-        return self.name.removeprefix(OURS) if self.name.startswith(OURS) and "/" in self.owner else ""
 
     @property
     def is_active(self) -> bool:

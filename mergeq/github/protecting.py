@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -10,7 +11,9 @@ from urllib.parse import quote
 from mergeq.core.budget import Purpose
 from mergeq.core.protection import (
     ANY_APP,
+    OURS,
     Actors,
+    Backend,
     Field,
     Item,
     Kind,
@@ -19,8 +22,10 @@ from mergeq.core.protection import (
     Rule,
     Ruleset,
     Trouble,
+    actors,
 )
-from mergeq.github import documents, protection
+from mergeq.core.rulesets import as_values, rewritten, standing
+from mergeq.github import documents, parse, protection
 from mergeq.github.auth import App
 from mergeq.github.budget import HeldBack
 from mergeq.github.wire import Refused, Reply, Unreadable, Wire, in_parts
@@ -34,6 +39,7 @@ _SETTLE = 2.0  # seconds before it is looked what became of a write that nothing
 _LOOKS = 4
 _AT_ONCE = 50  # people, and as many teams, who are looked up in one call
 _WRITERS = ("push", "maintain", "admin")
+_AUDITED = ("protected_branch", "repository_ruleset")
 _NOBODY_SEES = "or the token may not see it"
 
 
@@ -53,6 +59,10 @@ class _Known:
     until: float
     id: str = ""
     number: int = 0
+
+
+class _NotOurs(Exception):
+    """Something that is not to be changed by us."""
 
 
 class _NoSuchActor(Exception):
@@ -292,6 +302,8 @@ class Protecting:
             return Problem(Trouble.RATE_LIMITED, str(error))
         except _NoSuchActor as error:
             return Problem(Trouble.ACTOR_INVALID, str(error))
+        except _NotOurs as error:
+            return Problem(Trouble.REFUSED, str(error))
         except Unreadable as error:
             return _trouble(0, str(error), repo)
         except Refused as error:
@@ -323,15 +335,24 @@ class Protecting:
         facts = self.read([item.target.repo])[item.target.repo]
         if facts.rules is None or facts.rulesets is None:
             return None
+        wanted = {change.field: change.after for change in item.changes}
+        if item.backend is Backend.RULESET:
+            ruleset = standing(facts, item.target.pattern)
+            if ruleset is None or item.kind is Kind.DELETE:
+                return (ruleset is None) == (item.kind is Kind.DELETE)
+            values = as_values(ruleset)
+            return all(values[field] == value for field, value in wanted.items())
         rule = facts.rule(item.target.pattern)
         if rule is None or item.kind is Kind.DELETE:
             return (rule is None) == (item.kind is Kind.DELETE)
-        wanted = {change.field: change.after for change in item.changes}
         if Field.CONTEXTS in wanted:
             wanted[Field.CONTEXTS] = protection.pinned(wanted[Field.CONTEXTS], item.before)
         return all(rule.values[field] == value for field, value in wanted.items())
 
     def _write(self, item: Item, facts: RepoFacts) -> None:
+        if item.backend is Backend.RULESET:
+            self._write_ruleset(item, facts)
+            return
         repo, rule = item.target.repo, facts.rule(item.target.pattern)
         if item.kind is Kind.DELETE:
             self._mutate(documents.LIFT_RULE, {"branchProtectionRuleId": item.rule}, repo)
@@ -352,10 +373,112 @@ class Protecting:
         else:
             self._mutate(documents.CHANGE_RULE, asked | {"branchProtectionRuleId": item.rule}, repo)
 
+    def _write_ruleset(self, item: Item, facts: RepoFacts) -> None:
+        """By REST, which alone knows all of a ruleset (P7.43). One that is there is read again in full first, so that
+        what no field can say is sent back as it is.
+        """
+        repo, path = item.target.repo, f"/repos/{item.target.repo}/rulesets"
+        old = standing(facts, item.target.pattern)
+        if (str(old.id) if old else "") != item.rule:
+            raise Refused(HTTPStatus.CONFLICT, f"the ruleset for {item.target.pattern} is not the one that was planned")
+        if item.kind is Kind.DELETE and old is not None:
+            if not old.name.startswith(OURS):
+                raise _NotOurs(f"the ruleset {old.name} of {repo} was not made by mergeq; delete it by hand")
+            self._wire.write("DELETE", f"{path}/{old.id}", None)
+        elif old is None:
+            self._wire.write("POST", path, self._body(repo, rewritten(item.after, item.target, None)))
+        else:
+            told = protection.ruleset_by_rest(old, self._wire.get(f"{path}/{old.id}"), self._slugs)
+            if not told.is_whole:
+                raise _NotOurs(f"the ruleset {old.name} of {repo} is not shown in full to mergeq, so it is not changed")
+            self._wire.write("PUT", f"{path}/{old.id}", self._body(repo, rewritten(item.after, item.target, told)))
+
+    def _body(self, repo: str, ruleset: Ruleset) -> dict[str, Any]:
+        who = self._resolved(repo, Actors(apps=protection.pins_of(ruleset)))
+        return protection.ruleset_body(ruleset, {name: known.number for (_, name), known in who.items()})
+
     def _mutate(self, document: str, asked: dict[str, Any], repo: str) -> None:
         self._wire.mutate(document, {"input": asked}, repo)
 
-    # who is who
+    # who is who, and who did it
+
+    def authorized(self, repo: str) -> Actors:
+        """Who may be named among those who may push: Apps that write contents, people and teams that at least push
+        (P3.12); three lists, which are asked for again only if they changed. Raises Unreadable.
+        """
+        owner = _owner(repo)
+        apps = self._listed(repo, f"/orgs/{owner}/installations", "installations")
+        people = self._listed(repo, f"/repos/{repo}/collaborators")
+        teams = self._listed(repo, f"/repos/{repo}/teams")
+        for app in apps:
+            self._slugs[app["app_id"]] = app["app_slug"]
+        return actors(
+            (one["login"] for one in people if one["permissions"]["push"]),
+            (one["slug"] for one in teams if (one.get("permissions") or {}).get("push", one["permission"] in _WRITERS)),
+            (one["app_slug"] for one in apps if one["permissions"].get("contents") == "write"),
+        )
+
+    def changed_by(self, repo: str, since: float) -> tuple[Changed, ...]:
+        """Who changed protection of a repository since a time, in epoch seconds, newest first: as the organization's
+        audit log says, else of its own rulesets as their histories do. What GitHub does not show is not told.
+        """
+        owner = _owner(repo)
+        start = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found = []
+        for action in _AUDITED:
+            phrase = quote(f"action:{action} repo:{repo} created:>={start}")
+            reply = self._wire.ask(repo, "GET", f"/orgs/{owner}/audit-log?phrase={phrase}&per_page=100")
+            if reply.status != HTTPStatus.OK:
+                return self._by_histories(repo, since)
+            found += [
+                Changed(one["@timestamp"] / 1000, one.get("actor") or "", f"{one['action']} {one.get('name') or ''}")
+                for one in reply.data
+            ]
+        return tuple(sorted(found, key=lambda one: one.at, reverse=True))
+
+    def _by_histories(self, repo: str, since: float) -> tuple[Changed, ...]:
+        found: list[Changed] = []
+        for ruleset in self.read([repo])[repo].rulesets or ():
+            if ruleset.owner.lower() != repo.lower() or parse.seconds(ruleset.updated_at) < since:
+                continue
+            reply = self._wire.ask(repo, "GET", f"/repos/{repo}/rulesets/{ruleset.id}/history?per_page=100")
+            told = reply.data if reply.status == HTTPStatus.OK else ()
+            recent = [one for one in told if parse.seconds(one["updated_at"]) >= since]
+            found += (
+                Changed(
+                    parse.seconds(one["updated_at"]), self._login(repo, one["actor"]["id"]), f"ruleset {ruleset.name}"
+                )
+                for one in recent
+            )
+        return tuple(sorted(found, key=lambda one: one.at, reverse=True))
+
+    def _login(self, repo: str, number: int) -> str:
+        """Whose number it is ("Get a user using their ID"); empty where GitHub does not say."""
+        reply = self._wire.ask(repo, "GET", f"/user/{number}")
+        return str(reply.data["login"]) if reply.status == HTTPStatus.OK else ""
+
+    def _listed(self, repo: str, path: str, wrap: str = "") -> list[dict[str, Any]]:
+        """All of a list by REST. Raises Unreadable."""
+        found, page = list[dict[str, Any]](), 1
+        while True:
+            reply = self._kept(repo, f"{path}?per_page=100&page={page}")
+            if reply.status != HTTPStatus.OK:
+                raise Unreadable(f"{path} could not be read: {reply.text}")
+            found += reply.data[wrap] if wrap else reply.data
+            if 'rel="next"' not in reply.headers.get("link", ""):
+                return found
+            page += 1
+
+    def _kept(self, repo: str, path: str) -> Reply:
+        """An answer, the one from before where GitHub says that it is the same still, which costs nothing."""
+        known = self._pages.get(path)
+        headers = {"If-None-Match": known.headers["etag"]} if known else None
+        reply = self._wire.ask(repo, "GET", path, headers=headers)
+        if known is not None and reply.status == HTTPStatus.NOT_MODIFIED:
+            return known
+        if reply.status == HTTPStatus.OK and "etag" in reply.headers:
+            self._pages[path] = reply
+        return reply
 
     def _resolved(self, repo: str, named: Actors) -> dict[tuple[str, str], _Known]:
         """Everybody named, by kind and name. Raises _NoSuchActor with all that do not exist, and Unreadable."""

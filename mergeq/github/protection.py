@@ -214,6 +214,35 @@ def ruleset_by_rest(known: Ruleset, data: Mapping[str, Any], slugs: Mapping[int,
     )
 
 
+def pins_of(ruleset: Ruleset) -> frozenset[str]:
+    """The slugs of the Apps that are to report what a ruleset requires."""
+    checks = ruleset.rules.get("required_status_checks", {}).get("required_status_checks", ())
+    return frozenset(one["app"] for one in checks if "app" in one and not str(one["app"]).isdigit())
+
+
+def ruleset_body(ruleset: Ruleset, numbers: Mapping[str, int]) -> dict[str, Any]:
+    """A ruleset as REST takes it; `numbers` are those of its pins by slug."""
+
+    def check(told: Mapping[str, Any]) -> dict[str, Any]:
+        if (app := told.get("app")) is None:
+            return dict(told)
+        return {"context": told["context"], "integration_id": numbers.get(app) or int(app)}
+
+    rules = {kind: dict(told) for kind, told in ruleset.rules.items()}
+    if (checks := rules.get("required_status_checks")) is not None:
+        checks["required_status_checks"] = [check(one) for one in checks["required_status_checks"]]
+    return {
+        "name": ruleset.name,
+        "target": "branch",
+        "enforcement": ruleset.enforcement,
+        "conditions": {"ref_name": {"include": list(ruleset.include), "exclude": list(ruleset.exclude)}},
+        "bypass_actors": [
+            {"actor_type": one.kind, "actor_id": one.id, "bypass_mode": one.mode} for one in ruleset.bypassers
+        ],
+        "rules": [{"type": kind, "parameters": told} if told else {"type": kind} for kind, told in rules.items()],
+    }
+
+
 def _bypasser(node: Mapping[str, Any]) -> Bypasser | None:
     """Whom a ruleset lets past; None for one that GraphQL has no word for, or no word for when."""
     if node["bypassMode"] is None:

@@ -553,5 +553,10 @@ def _takes_too_long(error: BaseException) -> bool:
 
 
 def _message(error: pygithub.GithubException) -> str:
+    """What GitHub says of a call that it did not carry out, with what is wrong in particular."""
     data = error.data if isinstance(error.data, dict) else {}
-    return " ".join(str(data.get("message") or f"GitHub answered {error.status}").split())
+    said = str(data.get("message") or f"GitHub answered {error.status}")
+    listed = data.get("errors") if isinstance(data.get("errors"), list) else []
+    parts = [one.get("message") if isinstance(one, dict) else one for one in listed or ()]
+    told = "; ".join(str(one).strip() for one in parts if one)
+    return " ".join((f"{said} ({told})" if told else said).split())

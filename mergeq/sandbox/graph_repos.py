@@ -28,7 +28,7 @@ from mergeq.sandbox.graph_rulesets import RulesetNode
 from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, Ticket
-from mergeq.sandbox.refusals import NotSimulatedError
+from mergeq.sandbox.refusals import NotSimulatedError, by_single_sign_on
 from mergeq.sandbox.search import MAX_RESULTS
 from mergeq.sandbox.searching import find
 from mergeq.sandbox.users import Role
@@ -87,6 +87,8 @@ def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
     if repo is None or not context.caller.sees(repo):
         message = f"Could not resolve to a Repository with the name '{owner}/{name}'."
         raise GraphRefusedError("NOT_FOUND", message)
+    if context.world.faults.fires(FaultId.AUTH_SAML, repo.full_name):
+        raise GraphRefusedError("FORBIDDEN", by_single_sign_on("OAuth token").message)
     return repo
 
 

@@ -99,6 +99,18 @@ def _at_org(org: str) -> Answer:
     return jsonify(installation_shape(shapes(), _mine(world().registry.at_account(registration().app.id, org))))
 
 
+@endpoint("GET", "/orgs/<org>/installations")
+def _installations_at(org: str) -> Answer:
+    """Those of all Apps, for the organization's owners and Apps that may administer it."""
+    parameters()
+    actor()
+    if not caller().owns(org):
+        raise not_found()
+    here = [one for one in world().registry.installations() if one.account.casefold() == org.casefold()]
+    shown = shapes()
+    return paged(here, lambda one: installation_shape(shown, one), "installations")
+
+
 @endpoint("GET", "/users/<username>/installation")
 def _at_user(username: str) -> Answer:
     parameters()

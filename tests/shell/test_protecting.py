@@ -10,6 +10,8 @@ from mergeq.core.protection import (
     ANY_APP,
     OFF,
     Actors,
+    Backend,
+    Bypasser,
     Change,
     Check,
     Effect,
@@ -23,6 +25,7 @@ from mergeq.core.protection import (
     Value,
     actors,
 )
+from mergeq.core.rulesets import as_values, standing
 from mergeq.github import HeldBack, Meter, Pat, Protecting, Unreadable, Wire
 from mergeq.github.budget import Alone
 from mergeq.sandbox import ManualClock, Sandbox
@@ -490,3 +493,224 @@ def test_signatures_are_not_touched_after_a_body_that_was_refused(github: Sandbo
     gone = protecting.replace(ROCKET, "nowhere", BODY0)
     assert gone is not None
     assert gone.kind is Trouble.GONE
+
+
+# rulesets
+
+RULESET: dict[Field, Value] = {
+    Field.CONTEXTS: frozenset({Check("build", "builder"), Check("lint", ANY_APP)}),
+    Field.STRICT: True,
+    Field.ENFORCE_ADMINS: True,
+    Field.REVIEWS: 2,
+    Field.LINEAR: True,
+    Field.DEPLOYMENTS: frozenset({"production"}),
+}
+BY_PULL = {
+    "required_approving_review_count": 1,
+    "dismiss_stale_reviews_on_push": False,
+    "require_code_owner_review": False,
+    "require_last_push_approval": False,
+    "required_review_thread_resolution": False,
+}
+
+
+def by_ruleset(kind: Kind, changes: dict[Field, Value], facts: RepoFacts, pattern: str = "main") -> Item:
+    old = standing(facts, pattern)
+    before = as_values(old) if old else {}
+    told = tuple(Change(name, before.get(name), after, Effect.NEUTRAL) for name, after in changes.items())
+    rule = str(old.id) if old else ""
+    return Item(Target(facts.repo, pattern), kind, Backend.RULESET, changes=told, before=before, rule=rule)
+
+
+@pytest.mark.usefixtures("people")
+def test_a_ruleset_is_made_changed_and_deleted_by_its_number(protecting: Protecting) -> None:
+    facts = facts_of(protecting)
+    assert protecting.write(by_ruleset(Kind.CREATE, RULESET, facts), facts) is None
+
+    facts = facts_of(protecting)
+    (made,) = facts.rulesets or ()
+    assert (made.name, made.owner, made.include, made.is_whole) == ("mergeq: main", ROCKET, ("refs/heads/main",), True)
+    assert as_values(made) == {**OFF, **RULESET}
+    assert made.bypassers == ()
+
+    wanted: dict[Field, Value] = {Field.ENFORCE_ADMINS: False, Field.CONTEXTS: frozenset({Check("build", "builder")})}
+    assert protecting.write(by_ruleset(Kind.UPDATE, wanted, facts), facts) is None
+
+    facts = facts_of(protecting)
+    (changed,) = facts.rulesets or ()
+    assert changed.id == made.id
+    assert as_values(changed) == {**OFF, **RULESET, **wanted}
+    assert changed.bypassers == (Bypasser("RepositoryRole", 5, "admin", "always"),)
+
+    assert protecting.write(by_ruleset(Kind.DELETE, {}, facts), facts) is None
+    assert facts_of(protecting).rulesets == ()
+
+
+def test_what_no_field_can_say_of_a_ruleset_is_sent_back_as_it_is(github: Sandbox, protecting: Protecting) -> None:
+    """P7.43: GraphQL does not show all of it."""
+    world = github.world
+    world.users.join_team("acme/core", "ana")
+    exempt = {"actor_type": "User", "actor_id": world.users.id_of("ana"), "bypass_mode": "exempt"}
+    pattern = {"type": "commit_message_pattern", "parameters": {"operator": "contains", "pattern": "Add"}}
+    review = {"type": "copilot_code_review", "parameters": {"review_on_push": True}}
+    before = world.add_ruleset(ROCKET, "by hand", rules=[pattern, review], include=["refs/heads/main"], bypass=[exempt])
+    facts = facts_of(protecting)
+
+    assert protecting.write(by_ruleset(Kind.UPDATE, {Field.LINEAR: True}, facts), facts) is None
+
+    after = world.repo(ROCKET).rulesets[before.id]
+    assert after.name == "by hand"
+    assert {rule.type: rule.parameters for rule in after.rules} == {
+        **{rule.type: rule.parameters for rule in before.rules},
+        "required_linear_history": None,
+    }
+    assert [actor.who for actor in after.bypass if actor.kind == "User"] == ["ana"]
+
+
+def test_a_ruleset_that_mergeq_did_not_make_is_not_deleted(github: Sandbox, protecting: Protecting) -> None:
+    made = github.world.add_ruleset(ROCKET, "by hand", rules=[{"type": "deletion"}], include=["refs/heads/main"])
+    facts = facts_of(protecting)
+
+    problem = protecting.write(by_ruleset(Kind.DELETE, {}, facts), facts)
+
+    assert problem == Problem(
+        Trouble.REFUSED, "the ruleset by hand of acme/rocket was not made by mergeq; delete it by hand"
+    )
+    assert list(github.world.repo(ROCKET).rulesets) == [made.id]
+
+
+def test_a_ruleset_that_came_or_went_since_the_plan_is_a_conflict(github: Sandbox, protecting: Protecting) -> None:
+    facts = facts_of(protecting)
+    planned = by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts)
+    github.world.add_ruleset(ROCKET, "mergeq: main", rules=[], include=["refs/heads/main"])
+
+    for now in (facts, facts_of(protecting)):
+        problem = protecting.write(planned, now)
+        assert problem is not None
+        assert problem.kind is Trouble.CONFLICT
+
+
+def test_a_ruleset_of_which_nothing_was_heard_is_looked_for(github: Sandbox, protecting: Protecting) -> None:
+    facts = facts_of(protecting)
+    github.world.faults.add("http.reset", route="POST /repos/{owner}/{repo}/rulesets", args={"handled": True})
+
+    assert protecting.write(by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts), facts) is None
+
+    assert len(github.world.repo(ROCKET).rulesets) == 1
+
+
+def test_who_is_let_past_stays_where_github_only_says_that_it_was_changed(
+    github: Sandbox, protecting: Protecting
+) -> None:
+    """P6.54: it is seen by reading again."""
+    facts = facts_of(protecting)
+    assert protecting.write(by_ruleset(Kind.CREATE, {Field.ENFORCE_ADMINS: False}, facts), facts) is None
+    github.world.faults.add("ruleset.keeps_bypass", repo=ROCKET)
+    facts = facts_of(protecting)
+
+    assert protecting.write(by_ruleset(Kind.UPDATE, {Field.ENFORCE_ADMINS: True}, facts), facts) is None
+
+    assert as_values((facts_of(protecting).rulesets or ())[0])[Field.ENFORCE_ADMINS] is False
+
+
+def test_an_organizations_ruleset_that_graphql_does_not_show_in_full_is_asked_for_once(
+    github: Sandbox, protecting: Protecting
+) -> None:
+    world = github.world
+    number = world.users.id_of("ana")
+    exempt = {"actor_type": "User", "actor_id": number, "bypass_mode": "exempt"}
+    world.add_ruleset("acme", "parent", rules=[{"type": "deletion"}], include=["~ALL"], bypass=[exempt])
+    rocket = world.repo(ROCKET)
+    named = [world.copy_repo(rocket, f"acme/part-{number}").full_name for number in range(6)]
+    route = "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}"
+
+    for found in (protecting.read(named), protecting.read(named)):
+        assert all((facts.rulesets or ())[0].is_whole for facts in found.values())
+        assert hits(github, route) == 1
+    assert (protecting.read(named)[named[0]].rulesets or ())[0].bypassers == (Bypasser("User", number, "", "exempt"),)  # type: ignore[arg-type]
+
+
+# who may, and who did
+
+
+def test_whoever_may_at_least_push_may_be_named(github: Sandbox, protecting: Protecting) -> None:
+    """P3.12, P4.31: those who maintain too; and lists that did not change are not paid for again (P4.35)."""
+    world = github.world
+    repo = world.repo(ROCKET)
+    world.users.default_role = Role.READ
+    for role in Role:
+        world.users.id_of(f"who-{role}")
+        repo.people.invite(f"Who-{role}", role)
+        world.users.join_team(f"acme/team-{role}", "ana")
+        repo.people.team_roles[f"team-{role}"] = role
+    for level in ("read", "write"):
+        world.install_app(world.register_app(f"app-{level}", permissions={"contents": level}), "acme")
+
+    found = protecting.authorized(ROCKET)
+
+    pushing = ("write", "maintain", "admin")
+    assert {login for login in found.users if login.startswith("who-")} == {f"who-{role}" for role in pushing}
+    assert found.teams == {f"team-{role}" for role in pushing}
+    assert found.apps == {"app-write"}
+    spent = github.rates.taken["core"]
+    assert protecting.authorized(ROCKET) == found
+    assert github.rates.taken["core"] == spent
+
+
+def test_whoever_may_not_write_is_dropped_from_a_list_without_a_word(github: Sandbox, protecting: Protecting) -> None:
+    """P4.34, P6.53: by GraphQL and by REST."""
+    world = github.world
+    world.users.set_role("reader", Role.READ)
+    for team in ("core", "readers"):
+        world.users.join_team(f"acme/{team}", "ana")
+    world.repo(ROCKET).people.team_roles["readers"] = Role.READ
+    facts = facts_of(protecting)
+    wanted = actors(["ana", "reader"], ["core", "readers"])
+
+    assert protecting.write(item(Kind.CREATE, {Field.PUSHERS: wanted}, facts), facts) is None
+    assert (facts_of(protecting).rules or ())[0].values[Field.PUSHERS] == actors(["ana"], ["core"])
+
+    body = BODY0 | {"restrictions": {"users": ["ana", "reader"], "teams": ["core", "readers"]}}
+    assert protecting.replace(ROCKET, "main", body) is None
+    assert (facts_of(protecting).rules or ())[0].values[Field.PUSHERS] == actors(["ana"], ["core"])
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_who_changed_protection_is_told_as_far_as_github_tells(
+    github: Sandbox, protecting: Protecting, clock: ManualClock, audited: bool
+) -> None:
+    world = github.world
+    world.audited = audited
+    world.protect(ROCKET, "main", ["ci"], by="bo")
+    clock.advance(60)
+    since = clock.now()
+    world.protect(ROCKET, "main", ["ci", "lint"], by="ana")
+    clock.advance(60)
+    facts = facts_of(protecting)
+    assert protecting.write(by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts), facts) is None
+
+    told = [(one.by, one.what) for one in protecting.changed_by(ROCKET, since)]
+
+    if audited:
+        assert told == [
+            ("mergeq-bot", "repository_ruleset.create mergeq: main"),
+            ("ana", "protected_branch.update main"),
+        ]
+    else:
+        assert told == [("mergeq-bot", "ruleset mergeq: main")]
+
+
+def test_a_token_that_is_not_authorized_for_single_sign_on_is_told_what_to_do(
+    github: Sandbox, protecting: Protecting
+) -> None:
+    github.world.faults.add("auth.saml", repo=ROCKET, times=None)
+
+    facts = facts_of(protecting)
+
+    assert facts.rules is None
+    assert facts.problem is not None
+    assert facts.problem.kind is Trouble.NO_ADMIN
+    assert "authorize mergeq's token" in facts.problem.text
+    problem = protecting.replace(ROCKET, "main", BODY0)
+    assert problem is not None
+    assert "authorize mergeq's token" in problem.text
