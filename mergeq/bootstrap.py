@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from mergeq.config import ConfigError, Configuration, Followed, Settings
 from mergeq.core.budget import BudgetValues, Purpose
 from mergeq.core.pull import PullRequest
-from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, Wire, key_of
+from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, Protecting, Wire, key_of
 from mergeq.github.auth import TOKENS
 from mergeq.github.budget import Alone, Ledger
 from mergeq.processes import EmbeddedRedis
@@ -38,13 +38,17 @@ _HASTE = {
     "protocol": 2,  # as it begins, without a word before the first command
     "driver_info": None,
 }
+_PLANNING = {"administration": "read", "contents": "read", "members": "read", "metadata": "read"}
+_APPLYING = {"administration": "write", "members": "read", "metadata": "read"}
+"""All that an App may do to protection: who plans cannot write, who writes does it to one repository (P7.12)."""
+
 _SECRET_LENGTH = 8  # a shorter secret would redact half of every word
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a shell works with. `now()` is seconds since the epoch and `sleep` takes seconds; both may be virtual
-    (D14).
+    """What a shell works with. `now()` is seconds since the epoch and `sleep` takes seconds; both may be virtual (D14).
+    `planner` reads protection and `applier` writes it, each with no more rights than that takes (P7.12).
     """
 
     settings: Settings
@@ -55,6 +59,8 @@ class Services:
     now: Callable[[], float]
     sleep: Callable[[float], None]
     log: FilteringBoundLogger
+    planner: Protecting
+    applier: Protecting
 
     @property
     def config(self) -> Configuration:
@@ -123,10 +129,14 @@ def services(
         raise ConfigError(*problems)
     connection = connect(settings.redis_url)
     followed, store, log = Followed(settings.config_paths, now=now), Store(connection), logger(settings)
+    github = connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep)
+    common = _protection_credentials(settings, github.credentials, now)
     return Services(
         settings=settings,
         followed=followed,
-        github=connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep),
+        github=github,
+        planner=github.protecting_as(_narrowed(common, _PLANNING)),
+        applier=github.protecting_as(_narrowed(common, _APPLYING, by_repo=True)),
         store=store,
         queue=_queue(connection),
         now=now,
@@ -170,11 +180,29 @@ def _credentials(settings: Settings, now: Callable[[], float]) -> Credentials:
     """How to speak to GitHub. Raises ConfigError."""
     if not settings.github_app_id:
         return Pat(settings.github_token)
-    try:
-        key = key_of(Path(settings.github_app_key_file))
-    except NoCredentials as error:
-        raise ConfigError(f"GITHUB_APP_PRIVATE_KEY_FILE: {error}; name the .pem file of the App") from None
+    key = _key("GITHUB_APP_PRIVATE_KEY_FILE", settings.github_app_key_file)
     return App(settings.github_app_id, key, settings.github_api_url, now)
+
+
+def _protection_credentials(settings: Settings, common: Credentials, now: Callable[[], float]) -> Credentials:
+    """How to speak to GitHub about protection: as an App of its own, or as about everything. Raises ConfigError."""
+    if not settings.protection_app_id:
+        return common
+    key = _key("MERGEQ_PROTECTION_APP_PRIVATE_KEY_FILE", settings.protection_app_key_file)
+    return App(settings.protection_app_id, key, settings.github_api_url, now)
+
+
+def _narrowed(credentials: Credentials, permissions: Mapping[str, str], *, by_repo: bool = False) -> Credentials:
+    """The same with no more than these permissions; what one token may do is not ours to choose."""
+    return credentials.narrowed(permissions, by_repo=by_repo) if isinstance(credentials, App) else credentials
+
+
+def _key(variable: str, file: str) -> str:
+    """A private key. Raises ConfigError."""
+    try:
+        return key_of(Path(file))
+    except NoCredentials as error:
+        raise ConfigError(f"{variable}: {error}; name the .pem file of the App") from None
 
 
 def connect(url: str) -> "redis.Redis":

@@ -19,6 +19,8 @@ class Settings:
     github_token: str = ""
     github_app_id: str = ""
     github_app_key_file: str = ""
+    protection_app_id: str = ""
+    protection_app_key_file: str = ""
     github_api_url: str = "https://api.github.com"
     redis_url: str = ""
     state_dir: Path = Path()
@@ -48,10 +50,13 @@ class Settings:
         app = {name: env.get(name, "") for name in ("GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY_FILE")}
         if env.get("GITHUB_TOKEN") and any(app.values()):
             problems.append("GITHUB_TOKEN: is set beside a GitHub App's variables; keep one of the two")
+        halves = ("MERGEQ_PROTECTION_APP_ID", "MERGEQ_PROTECTION_APP_PRIVATE_KEY_FILE")
+        protection = {name: env.get(name, "") for name in halves}
         problems += [
             f"{name}: is not set, but the other half of the GitHub App is; set both"
-            for name in app
-            if not app[name] and any(app.values())
+            for both in (app, protection)
+            for name in both
+            if not both[name] and any(both.values())
         ]
         if problems:
             raise ConfigError(*problems)
@@ -60,6 +65,8 @@ class Settings:
             github_token=env.get("GITHUB_TOKEN", ""),
             github_app_id=env.get("GITHUB_APP_ID", ""),
             github_app_key_file=env.get("GITHUB_APP_PRIVATE_KEY_FILE", ""),
+            protection_app_id=env.get("MERGEQ_PROTECTION_APP_ID", ""),
+            protection_app_key_file=env.get("MERGEQ_PROTECTION_APP_PRIVATE_KEY_FILE", ""),
             github_api_url=api,
             redis_url=env.get("MERGEQ_REDIS_URL", ""),
             state_dir=_state_dir(env),

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+OURS = "mergeq: "
+"""How the names of our rulesets begin; the pattern follows. No other ruleset is ever deleted."""
+
 ANY_APP = "any"
 """The pin of a context that any app may report, said outright."""
 
@@ -268,9 +271,9 @@ class Problem:
 class RepoFacts:
     """A repository as far as protection minds it.
 
-    `rules` is None when they could not be read: unknown, never "unprotected" (P7.3); `problem` says why. `branches`
-    are all its branches, None where they were not asked for. `renamed_to` is its present ``ORG/REPO`` where it answers
-    under another name.
+    `rules` is None when they could not be read: unknown, never "unprotected" (P7.3); `problem` says why, and may also
+    say why nothing can be written where they could. `branches` are all its branches, None where they were not asked
+    for. `renamed_to` is its present ``ORG/REPO`` where it answers under another name, `id` its node id.
     """
 
     repo: str
@@ -284,6 +287,7 @@ class RepoFacts:
     is_user_owned: bool = False
     renamed_to: str = ""
     problem: Problem | None = None
+    id: str = ""
 
     def rule(self, pattern: str) -> Rule | None:
         """The classic rule of exactly this pattern."""

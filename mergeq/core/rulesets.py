@@ -12,6 +12,7 @@ from mergeq.core.lattice import UNPROTECTED, effect
 from mergeq.core.protection import (
     ANY_APP,
     OFF,
+    OURS,
     Bypasser,
     Check,
     Effect,
@@ -215,7 +216,7 @@ def rewritten(values: Values, target: Target, old: Ruleset | None) -> Ruleset:
     rules, bypassers, _ = as_rules(values)
     if old is None:
         include = (HEADS + target.pattern,)
-        return Ruleset(0, f"mergeq: {target.pattern}", target.repo, "active", include, (), rules, bypassers)
+        return Ruleset(0, OURS + target.pattern, target.repo, "active", include, (), rules, bypassers)
     kept = {name: rule for name, rule in old.rules.items() if name not in MAPPABLE}
     kept |= {name: {**old.rules.get(name, {}), **rule} for name, rule in rules.items()}
     others = tuple(one for one in old.bypassers if not _is_admins(one))

@@ -6,10 +6,12 @@ from mergeq.github.auth import App, Credentials, NoCredentials, Pat, key_of
 from mergeq.github.budget import HeldBack, Meter
 from mergeq.github.client import GitHub, Landing, LastLook, Look, Seen
 from mergeq.github.merging import MergeAnswer, MergeVerdict, is_about_base
+from mergeq.github.protecting import Changed, Protecting
 from mergeq.github.wire import Refused, Reply, Unreadable, Wire
 
 __all__ = [
     "App",
+    "Changed",
     "Credentials",
     "GitHub",
     "HeldBack",
@@ -21,6 +23,7 @@ __all__ = [
     "Meter",
     "NoCredentials",
     "Pat",
+    "Protecting",
     "Refused",
     "Reply",
     "Seen",

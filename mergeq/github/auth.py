@@ -30,7 +30,9 @@ class NoCredentials(Exception):
 
 
 class Credentials(Protocol):
-    """Gives the token to speak with about an organization (or account), for as long as it is good."""
+    """Gives the token to speak with about an organization (or account), or one repository of it as ``ORG/REPO``, for as
+    long as it is good.
+    """
 
     def token(self, owner: str) -> str:
         """The token; raises NoCredentials."""
@@ -72,34 +74,55 @@ class App:
     """A GitHub App: a signed claim buys a token for an hour in each organization where it is installed (T10.1).
 
     Tokens are minted by each process for itself and kept in its memory alone: minting costs one call an hour, and what
-    is nowhere else cannot be read elsewhere.
+    is nowhere else cannot be read elsewhere. Where `permissions` are given a token has no others, and of these only
+    those that the organization has granted; with `by_repo` it is for the repository alone that is spoken about (P7.12).
     """
 
-    def __init__(self, app_id: str, key: str, api_url: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        app_id: str,
+        key: str,
+        api_url: str,
+        now: Callable[[], float],
+        *,
+        permissions: Mapping[str, str] | None = None,
+        by_repo: bool = False,
+    ) -> None:
         self._app_id, self._key = app_id, key
         self._api_url, self._now = api_url, now
+        self._permissions, self._by_repo = permissions or {}, by_repo
         self._skew = 0.0  # how far GitHub's clock is ahead of ours
         self._minted: dict[str, _Minted] = {}
         self._lock = threading.Lock()
 
+    def narrowed(self, permissions: Mapping[str, str], *, by_repo: bool = False) -> "App":
+        """The same App, whose tokens can do no more than this."""
+        return App(self._app_id, self._key, self._api_url, self._now, permissions=permissions, by_repo=by_repo)
+
     def token(self, owner: str) -> str:
+        key = self._key_of(owner)
         with self._lock:
-            known = self._minted.get(owner.lower())
+            known = self._minted.get(key)
             if known is None or known.good_until <= self._now() + self._skew:
-                known = self._minted[owner.lower()] = self._mint(owner)
+                known = self._minted[key] = self._mint(key)
             return known.token
 
     def account(self, owner: str) -> str:
-        return owner.lower()
+        return owner.partition("/")[0].lower()
 
     def forget(self, owner: str, token: str) -> None:
+        key = self._key_of(owner)
         with self._lock:
-            if (known := self._minted.get(owner.lower())) is not None and known.token == token:
-                del self._minted[owner.lower()]
+            if (known := self._minted.get(key)) is not None and known.token == token:
+                del self._minted[key]
+
+    def _key_of(self, owner: str) -> str:
+        """What a token is kept under: the organization, or the repository where it is for that alone."""
+        return owner.lower() if self._by_repo else self.account(owner)
 
     def lacks(self, owner: str, permission: str) -> bool:
         """Whether the token in use for an organization was given without a permission to write."""
-        known = self._minted.get(owner.lower())
+        known = self._minted.get(self._key_of(owner))
         return known is not None and known.permissions.get(permission) != "write"
 
     def about(self) -> Mapping[str, Any]:
@@ -112,7 +135,7 @@ class App:
 
     def granted(self, owner: str) -> Mapping[str, str]:
         """The permissions it has been given in an organization. Raises NoCredentials."""
-        return dict(self._installation(owner)["permissions"])
+        return dict(self._installation(self.account(owner))["permissions"])
 
     def hook(self) -> Mapping[str, Any]:
         """How its own webhook is set ("Get a webhook configuration for an app"). Raises NoCredentials."""
@@ -155,20 +178,30 @@ class App:
             raise NoCredentials(f"the GitHub App is suspended in {owner}; unsuspend its installation there")
         return found  # type: ignore[no-any-return]
 
-    def _mint(self, owner: str) -> _Minted:
+    def _mint(self, key: str) -> _Minted:
+        owner, _, name = key.partition("/")
         found = self._installation(owner)
-        made = self._ask("POST", f"/app/installations/{found['id']}/access_tokens")
+        body: dict[str, Any] = {"repositories": [name]} if name else {}
+        if self._permissions:
+            body["permissions"] = _granted(self._permissions, found["permissions"])
+        made = self._ask("POST", f"/app/installations/{found['id']}/access_tokens", body)
         if made is None:
             raise NoCredentials(f"the installation of the GitHub App in {owner} gives no token; is it suspended?")
         ends = parse.seconds(str(made["expires_at"]))
         return _Minted(str(made["token"]), ends - _RENEW, made.get("permissions") or found["permissions"])
 
-    def _ask(self, verb: str, path: str) -> Any:
-        answer = self._call(verb, path)
+    def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        answer = self._call(verb, path, body)
         return None if answer is None else answer.json()
 
     def _call(
-        self, verb: str, path: str, *, absent: Collection[int] = _ABSENT, again: bool = True
+        self,
+        verb: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        absent: Collection[int] = _ABSENT,
+        again: bool = True,
     ) -> requests.Response | None:
         """One call as the App itself; None for an answer that says that something is not there. A claim that GitHub's
         clock does not take is signed once more, by that clock. Raises NoCredentials.
@@ -178,6 +211,7 @@ class App:
             answer = requests.request(
                 verb,
                 self._api_url + path,
+                json=body or None,
                 headers={"Authorization": f"Bearer {claim}", "Accept": "application/vnd.github+json"},
                 timeout=_TIMEOUT,
             )
@@ -187,7 +221,7 @@ class App:
             ) from None
         if answer.status_code == HTTPStatus.UNAUTHORIZED and again:
             self._skew = clock_of(answer.headers, self._now()) - self._now()
-            return self._call(verb, path, absent=absent, again=False)
+            return self._call(verb, path, body, absent=absent, again=False)
         found = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
         said = str(found.get("message", "")) if isinstance(found, dict) else ""
         if answer.status_code in absent and "rate limit" not in said.lower():
@@ -199,6 +233,15 @@ class App:
     def _claim(self) -> str:
         at = int(self._now() + self._skew)
         return _signed({"iss": self._app_id, "iat": at - _EARLY, "exp": at + _LIFE - _EARLY}, self._key)
+
+
+def _granted(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
+    """What is wanted, as far as it was granted: GitHub mints no token that asks for more."""
+    return {
+        name: level if level == "read" or held[name] != "read" else "read"
+        for name, level in wanted.items()
+        if name in held
+    }
 
 
 @dataclass(frozen=True, slots=True)

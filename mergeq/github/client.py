@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import groupby
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 from urllib.parse import quote
 
 from mergeq.core.budget import Purpose
@@ -30,27 +30,13 @@ from mergeq.core.status import Status
 from mergeq.github import documents, merging, parse
 from mergeq.github.auth import App, Credentials
 from mergeq.github.merging import MergeAnswer, MergeVerdict
-from mergeq.github.wire import Refused, Reply, Unreadable, Wire
+from mergeq.github.protecting import Protecting
+from mergeq.github.wire import Refused, Reply, Unreadable, Wire, in_parts
 
-_TIMEOUT = 30
-_READ_ATTEMPTS = 4
-_PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
 _PAGE = 34  # pull requests at once; each has seven lists, which makes two points of GitHub's
 _STATES = 48  # branches whose states are read in one call, of three lists each: one point
-_FAILURES = 8  # in a row, after which nothing can be read: more than halving down to one takes
-_PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
-_PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
-_RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
-_TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
-
-_AGENT = "mergeq"
-_MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where it did nothing
 _LIST = 100  # what GitHub shows of any list at most at once
 _MEMBER_SECONDS = 600.0  # how long it is believed that we are in a team, or not
-
-
-K = TypeVar("K")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,32 +211,7 @@ class GitHub:
             nodes = self._wire.read(documents.PULLS, variables, f"pull requests of {owner}", owner)["nodes"]
             return self._seen(variables["ids"], nodes)
 
-        return dict.fromkeys(ids, Seen()) | self._in_parts(ids, lambda: self._page_size(owner), read)
-
-    def _in_parts(
-        self, wanted: Sequence[K], size: Callable[[], int], read: Callable[[Sequence[K]], dict[K, T]]
-    ) -> dict[K, T]:
-        """What `read` gives of many things, no more than `size` at once, of which it may read only the first. What
-        spoils the answer for others is found by halves, and is missing. Raises Unreadable when nothing can be read.
-        """
-        left, found, failures = [list(wanted)] if wanted else [], dict[K, T](), 0
-        while left:
-            part, most = left.pop(), size()
-            if len(part) > most:
-                left.append(part[most:])
-                part = part[:most]
-            try:
-                seen = read(part)
-            except Unreadable:
-                failures += 1
-                if failures > _FAILURES:
-                    raise
-                half = len(part) // 2
-                left += [part[half:], part[:half]] if half else []
-            else:
-                failures, found = 0, found | seen
-                left += [part[len(seen) :]] if len(seen) < len(part) else []
-        return found
+        return dict.fromkeys(ids, Seen()) | in_parts(ids, lambda: self._page_size(owner), read)
 
     def _page_size(self, owner: str) -> int:
         return self._wire.meter.ledger.page_size(owner, self._wire.meter.now()) or _PAGE
@@ -405,7 +366,7 @@ class GitHub:
         for owner, theirs in groupby(sorted(branches), key=lambda branch: branch.org):
             read = partial(self._states_of, owner, blocker_label)
             named = list(theirs)
-            found |= dict.fromkeys(named) | self._in_parts(named, lambda: _STATES, read)
+            found |= dict.fromkeys(named) | in_parts(named, lambda: _STATES, read)
         return found
 
     def _states_of(self, owner: str, blocker_label: str, branches: Sequence[Branch]) -> dict[Branch, Look | None]:
@@ -687,6 +648,10 @@ class GitHub:
     def speaking_as(self, credentials: Credentials) -> "GitHub":
         """A client of the same GitHub for somebody else."""
         return GitHub(self._wire.speaking_as(credentials))
+
+    def protecting_as(self, credentials: Credentials) -> Protecting:
+        """Protection of the same GitHub for somebody, on connections of their own."""
+        return Protecting(self._wire.speaking_as(credentials))
 
     def ask(self, owner: str, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
         """One REST call about what `owner` has, sent once, whatever GitHub answers. Raises Unreadable when nothing was

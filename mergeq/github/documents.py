@@ -324,6 +324,224 @@ query Contexts($owner: String!, $name: String!, $sha: GitObjectID!, $cursor: Str
 )
 
 
+_RULE = """
+fragment Rule on BranchProtectionRule {
+  id databaseId pattern creator { __typename login }
+  isAdminEnforced allowsForcePushes allowsDeletions blocksCreations lockBranch lockAllowsFetchAndMerge
+  requiresLinearHistory requiresCommitSignatures requiresConversationResolution
+  requiresStatusChecks requiresStrictStatusChecks requiredStatusChecks { context app { id databaseId slug } }
+  requiresApprovingReviews requiredApprovingReviewCount requiresCodeOwnerReviews dismissesStaleReviews
+  requireLastPushApproval restrictsReviewDismissals restrictsPushes requiresDeployments requiredDeploymentEnvironments
+  pushAllowances(first: 100) { pageInfo { hasNextPage endCursor } nodes { actor { ...Pusher } } }
+  reviewDismissalAllowances(first: 100) { pageInfo { hasNextPage endCursor } nodes { actor { ...Dismisser } } }
+  bypassPullRequestAllowances(first: 100) { pageInfo { hasNextPage endCursor } nodes { actor { ...Excepted } } }
+  bypassForcePushAllowances(first: 100) { pageInfo { hasNextPage endCursor } nodes { actor { ...Excepted } } }
+}
+"""
+
+_ACTORS = """
+fragment Pusher on PushAllowanceActor {
+  __typename ... on App { id databaseId slug } ... on Team { combinedSlug } ... on User { login }
+}
+
+fragment Dismisser on ReviewDismissalAllowanceActor {
+  __typename ... on App { id databaseId slug } ... on Team { combinedSlug } ... on User { login }
+}
+
+fragment Excepted on BranchActorAllowanceActor {
+  __typename ... on App { id databaseId slug } ... on Team { combinedSlug } ... on User { login }
+}
+"""
+
+_RULESET = """
+fragment Ruleset on RepositoryRuleset {
+  databaseId name enforcement updatedAt
+  source { __typename ... on Repository { nameWithOwner } ... on Organization { login } ... on Enterprise { slug } }
+  conditions { refName { include exclude } }
+  bypassActors(first: 100) {
+    pageInfo { hasNextPage }
+    nodes {
+      bypassMode deployKey enterpriseOwner organizationAdmin repositoryRoleName repositoryRoleDatabaseId
+      actor { __typename ... on App { id databaseId slug } ... on Team { combinedSlug databaseId } }
+    }
+  }
+  rules(first: 100) {
+    pageInfo { hasNextPage }
+    nodes {
+      type
+      parameters {
+        __typename
+        ... on PullRequestParameters {
+          requiredApprovingReviewCount dismissStaleReviewsOnPush requireCodeOwnerReview requireLastPushApproval
+          requiredReviewThreadResolution allowedMergeMethods
+        }
+        ... on RequiredStatusChecksParameters {
+          strictRequiredStatusChecksPolicy doNotEnforceOnCreate requiredStatusChecks { context integrationId }
+        }
+        ... on UpdateParameters { updateAllowsFetchAndMerge }
+        ... on RequiredDeploymentsParameters { requiredDeploymentEnvironments }
+      }
+    }
+  }
+}
+"""
+
+_PROTECTED = (
+    """
+fragment Protected on Repository {
+  ...Owned
+  branchProtectionRules(first: 10) { pageInfo { hasNextPage endCursor } nodes { ...Rule } }
+  rulesets(first: 4, includeParents: true, targets: [BRANCH]) {
+    pageInfo { hasNextPage endCursor }
+    nodes { ...Ruleset }
+  }
+}
+"""
+    + _RULE
+    + _ACTORS
+    + _RULESET
+)
+
+_OWNED = """
+fragment Owned on Repository {
+  id nameWithOwner isArchived isDisabled isPrivate isFork isInOrganization viewerCanAdminister
+  defaultBranchRef { name }
+}
+"""
+
+REPOSITORIES = (
+    """
+query Repositories($owner: String!, $cursor: String) {
+  rateLimit { cost limit remaining resetAt }
+  repositoryOwner(login: $owner) {
+    repositories(first: 100, after: $cursor, isArchived: false, ownerAffiliations: [OWNER]) {
+      pageInfo { hasNextPage endCursor }
+      nodes { ...Owned }
+    }
+  }
+}
+"""
+    + _OWNED
+)
+
+MORE_RULES = (
+    """
+query MoreRules($owner: String!, $name: String!, $cursor: String) {
+  rateLimit { cost limit remaining resetAt }
+  repository(owner: $owner, name: $name) {
+    branchProtectionRules(first: 50, after: $cursor) { pageInfo { hasNextPage endCursor } nodes { ...Rule } }
+  }
+}
+"""
+    + _RULE
+    + _ACTORS
+)
+
+MORE_RULESETS = (
+    """
+query MoreRulesets($owner: String!, $name: String!, $cursor: String) {
+  rateLimit { cost limit remaining resetAt }
+  repository(owner: $owner, name: $name) {
+    rulesets(first: 50, after: $cursor, includeParents: true, targets: [BRANCH]) {
+      pageInfo { hasNextPage endCursor }
+      nodes { ...Ruleset }
+    }
+  }
+}
+"""
+    + _RULESET
+)
+
+MORE_BRANCHES = """
+query MoreBranches($owner: String!, $name: String!, $cursor: String) {
+  rateLimit { cost limit remaining resetAt }
+  repository(owner: $owner, name: $name) {
+    refs(refPrefix: "refs/heads/", first: 100, after: $cursor) {
+      pageInfo { hasNextPage endCursor }
+      nodes { name }
+    }
+  }
+}
+"""
+
+_ALLOWED = {
+    "pushAllowances": "Pusher",
+    "reviewDismissalAllowances": "Dismisser",
+    "bypassPullRequestAllowances": "Excepted",
+    "bypassForcePushAllowances": "Excepted",
+}
+"""The lists of a rule of whom it makes exceptions for, and the fragment of those in each."""
+
+EXCEPTIONS = tuple(_ALLOWED)
+
+
+@cache
+def more_exceptions(listing: str) -> str:
+    """The query for the next page of one of the EXCEPTIONS of a rule."""
+    fragment = next(one for one in _ACTORS.split("\n\n") if f"fragment {_ALLOWED[listing]} " in one)
+    return (
+        "query MoreExceptions($rule: ID!, $cursor: String) {\n  rateLimit { cost limit remaining resetAt }\n"
+        "  node(id: $rule) { ... on BranchProtectionRule {\n"
+        f"    {listing}(first: 100, after: $cursor) {{\n      pageInfo {{ hasNextPage endCursor }}\n"
+        f"      nodes {{ actor {{ ...{_ALLOWED[listing]} }} }}\n    }}\n  }} }}\n}}\n{fragment}\n"
+    )
+
+
+@cache
+def protected(count: int) -> str:
+    """The query for the protection of `count` repositories of one owner, given as the variables $name0 and so on, with
+    their branches where $branches0 and so on say so: half a point each (P7.13-P7.15).
+    """
+    wanted = range(count)
+    variables = "".join(f", $name{n}: String!, $branches{n}: Boolean!" for n in wanted)
+    refs = 'refs(refPrefix: "refs/heads/", first: 100)'
+    repos = "".join(
+        f"  repo{n}: repository(owner: $owner, name: $name{n}) {{\n    ...Protected\n"
+        f"    {refs} @include(if: $branches{n}) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ name }} }}\n  }}\n"
+        for n in wanted
+    )
+    start = f"query Protection($owner: String!{variables}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n"
+    return f"{start}{repos}}}\n{_PROTECTED}{_OWNED}"
+
+
+@cache
+def actors(users: int, teams: int) -> str:
+    """The query for the node ids of people, given as the variables $user0 and so on, and of an organization's teams,
+    given as $team0 and so on.
+    """
+    variables = "".join(
+        [
+            *(f", $user{n}: String!" for n in range(users)),
+            *(f", $team{n}: String!" for n in range(teams)),
+        ]
+    )
+    people = "".join(f"  user{n}: user(login: $user{n}) {{ id databaseId }}\n" for n in range(users))
+    theirs = "".join(f"    team{n}: team(slug: $team{n}) {{ id databaseId }}\n" for n in range(teams))
+    org = f"  organization(login: $owner) {{\n{theirs}  }}\n" if teams else ""
+    owner = "$owner: String!" if teams else ""
+    given = (owner + variables).removeprefix(", ")
+    return f"query Actors({given}) {{\n  rateLimit {{ cost limit remaining resetAt }}\n{people}{org}}}\n"
+
+
+PROTECT = """
+mutation Protect($input: CreateBranchProtectionRuleInput!) {
+  createBranchProtectionRule(input: $input) { branchProtectionRule { id } }
+}
+"""
+
+CHANGE_RULE = """
+mutation ChangeRule($input: UpdateBranchProtectionRuleInput!) {
+  updateBranchProtectionRule(input: $input) { branchProtectionRule { id } }
+}
+"""
+
+LIFT_RULE = """
+mutation LiftRule($input: DeleteBranchProtectionRuleInput!) {
+  deleteBranchProtectionRule(input: $input) { clientMutationId }
+}
+"""
+
+
 @cache
 def merges(count: int) -> str:
     """The mutation that merges `count` commits into a branch, given as the variables $head0 and so on, in this order:

@@ -449,9 +449,10 @@ def _results(rollup: dict[str, Any]) -> tuple[tuple[str, int], ...]:
 def usable(data: Any, errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """Partial data with everything an error is about taken away, so that it is missed and not taken for empty: that
     pull request, the blockers, the rules, or one of many branches (Q3). A pull request that is not there any more has
-    no number. None where the gaps cannot be told.
+    no number, one of many repositories has under `refused` the error in its place, and who does not exist is None. None
+    where the gaps cannot be told.
     """
-    if not data or not ("branch0" in data or _has_places(data)):
+    if not data or (_SEVERAL.isdisjoint(data) and not _has_places(data)):
         return None
     found: dict[str, Any] = data
     repo = found.get("repository")
@@ -459,6 +460,11 @@ def usable(data: Any, errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None
         match error.get("path"):
             case [str(name), *_] if name.startswith("branch") and name in found:
                 found[name] = None
+            case [str(name), *_] if name.startswith("repo") and name in found and name != "repository":
+                found[name] = {"refused": error}
+            case [str(name)] if name.startswith("user") or name == "organization":
+                if error.get("type") != "NOT_FOUND":
+                    return None
             case ["nodes", int(index), *_] if index in range(len(found["nodes"])):
                 node = found["nodes"][index]
                 is_gone = node is None and error.get("type") == "NOT_FOUND"
@@ -474,6 +480,10 @@ def usable(data: Any, errors: Iterable[dict[str, Any]]) -> dict[str, Any] | None
             case _:
                 return None
     return found
+
+
+_SEVERAL = frozenset({"branch0", "repo0", "user0", "organization"})
+"""What stands first in answers about several things of one kind."""
 
 
 def _has_places(data: dict[str, Any]) -> bool:

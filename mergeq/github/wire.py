@@ -5,7 +5,7 @@ for which GitHub's limits are accounted (D12).
 import copy
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -32,8 +32,9 @@ _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
 _PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
+_FAILURES = 8  # in a row, after which nothing can be read: more than halving down to one takes
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
-_TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
+TOO_MUCH = frozenset({"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"})
 _NOES = {
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
     "INSUFFICIENT_SCOPES": HTTPStatus.FORBIDDEN,
@@ -46,6 +47,7 @@ _NOES = {
 _AGENT = "mergeq"
 _MOVED = "Moved Permanently"  # GitHub says so with any redirection, also where it did nothing
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -108,7 +110,7 @@ class Wire:
         self.server = Server()
         self._api_url = api_url
         self._graphql_url = graphql_url
-        self._sleep = sleep
+        self.sleep = sleep
         self.purpose = Purpose.EXPLAIN
         self._local = threading.local()
 
@@ -124,21 +126,28 @@ class Wire:
             credentials=credentials,
             api_url=self._api_url,
             graphql_url=self._graphql_url,
-            sleep=self._sleep,
+            sleep=self.sleep,
             meter=self.meter,
         )
 
-    def ask(self, owner: str, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+    def ask(
+        self,
+        owner: str,
+        verb: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """One REST call about what `owner` has, sent once, whatever GitHub answers. Raises Unreadable when nothing was
         answered, or nobody may ask.
         """
         try:
             token, account = self._speak_for(owner, "core")
-            answer = self._ask_once(account, verb, path, body)
+            answer = self._ask_once(account, verb, path, body, headers)
             if _is_turned_away(answer.status, answer.text):
                 self.credentials.forget(owner, token)
                 if self._speak_for(owner, "core")[0] != token:
-                    answer = self._ask_once(account, verb, path, body)
+                    answer = self._ask_once(account, verb, path, body, headers)
         except (NoCredentials, HeldBack) as error:
             raise Unreadable(f"{path} could not be asked: {error}") from None
         except (requests.RequestException, OSError) as error:
@@ -160,14 +169,18 @@ class Wire:
         self.server.lacking = tuple(one for one in documents.NEWER if not fields[one.kind].issuperset(one.absent))
         return tuple(one.what for one in self.server.lacking)
 
-    def _ask_once(self, account: str, verb: str, path: str, body: Mapping[str, Any] | None) -> Reply:
-        status, headers, text = self._rest().requester.requestJson(verb, path, input=body and dict(body))
+    def _ask_once(
+        self, account: str, verb: str, path: str, body: Mapping[str, Any] | None, wanted: Mapping[str, str] | None
+    ) -> Reply:
+        asked = dict(wanted) if wanted else None
+        status, headers, text = self._rest().requester.requestJson(verb, path, headers=asked, input=body and dict(body))
         try:
             data = json.loads(text) if text else None
         except ValueError:
             data = None
         reply = Reply(status, {name.lower(): value for name, value in headers.items()}, data)
-        self._charge(account, "core", Kind.READ if verb == "GET" else Kind.WRITE, 1, reply.headers, status)
+        points = 0 if status == HTTPStatus.NOT_MODIFIED else 1
+        self._charge(account, "core", Kind.READ if verb == "GET" else Kind.WRITE, points, reply.headers, status)
         if held := self.meter.hold_for(account, status, reply.headers, reply.text):
             raise held
         return reply
@@ -182,12 +195,12 @@ class Wire:
             del self._local.rest
 
     def get(self, path: str) -> Any:
-        """One REST read about ``/repos/OWNER/…``, again after a passing failure. Raises Refused."""
+        """One REST read about ``/repos/OWNER/NAME/…``, again after a passing failure. Raises Refused."""
         return self._again(lambda: self._call(Kind.READ, "GET", path, None))
 
     def write(self, verb: str, path: str, body: dict[str, Any] | None) -> Any:
-        """One REST write about ``/repos/OWNER/…``, sent once; the JSON of its answer, None when it had no body. Raises
-        Refused.
+        """One REST write about ``/repos/OWNER/NAME/…``, sent once; the JSON of its answer, None when it had no body.
+        Raises Refused.
         """
         return self._call(Kind.WRITE, verb, path, body)
 
@@ -215,7 +228,7 @@ class Wire:
 
         Only what is surely not done is asked again: a token that GitHub did not take (401) is replaced, once (D6).
         """
-        owner = path.split("/")[2]
+        owner = _whose(path)
         try:
             token, account = self._speak_for(owner, "core")
         except NoCredentials as error:
@@ -290,7 +303,7 @@ class Wire:
             wait=pause,
             stop=stop_after_attempt(_PAGE_ATTEMPTS if shrink else _READ_ATTEMPTS),
             before_sleep=before,
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         return retrying(read)
@@ -324,7 +337,7 @@ class Wire:
             try:
                 answer = self._execute(_Asked(documents.without(document, lacking), variables), owner)
             except TransportQueryError as error:
-                too_much = not _TOO_MUCH.isdisjoint(_types(error))
+                too_much = not TOO_MUCH.isdisjoint(_types(error))
                 many = max(len(variables.get("ids", ())), variables.get("first", 0))
                 usable = parse.usable(error.data, error.errors or [])
                 if usable is None or (too_much and many > 1):
@@ -419,6 +432,30 @@ class Wire:
         return cast("pygithub.Github", rest)
 
 
+def in_parts(wanted: Sequence[K], size: Callable[[], int], read: Callable[[Sequence[K]], dict[K, T]]) -> dict[K, T]:
+    """What `read` gives of many things, no more than `size` at once, of which it may read only the first. What
+    spoils the answer for others is found by halves, and is missing. Raises Unreadable when nothing can be read.
+    """
+    left, found, failures = [list(wanted)] if wanted else [], dict[K, T](), 0
+    while left:
+        part, most = left.pop(), size()
+        if len(part) > most:
+            left.append(part[most:])
+            part = part[:most]
+        try:
+            seen = read(part)
+        except Unreadable:
+            failures += 1
+            if failures > _FAILURES:
+                raise
+            half = len(part) // 2
+            left += [part[half:], part[:half]] if half else []
+        else:
+            failures, found = 0, found | seen
+            left += [part[len(seen) :]] if len(seen) < len(part) else []
+    return found
+
+
 class _Asked(GraphQLRequest):
     """A query whose text is sent as it is: reading and printing it again costs more than all else of a call."""
 
@@ -462,6 +499,12 @@ def _parsed(text: str) -> DocumentNode:
     return parse_document(text)
 
 
+def _whose(path: str) -> str:
+    """The repository, else the owner, that a path is about: a token may be for that repository alone."""
+    parts = path.split("/")
+    return "/".join(parts[2:4]) if parts[1] == "repos" else parts[2]
+
+
 def _is_turned_away(status: int | None, text: str) -> bool:
     """Whether a call was surely not carried out since its token is worth nothing any more: refused (401), or of an App
     whose installation was suspended meanwhile, which asking for another token tells in full.
@@ -477,7 +520,7 @@ def _needed(headers: Mapping[str, str]) -> str:
 def _said(error: TransportQueryError) -> str:
     """What an answer's errors say, those that are about a query's size by their names."""
     found = ((str(one.get("type", "")), str(one.get("message", one))) for one in error.errors or [])
-    return "; ".join(f"{kind}: {text}" if kind in _TOO_MUCH else text for kind, text in found)
+    return "; ".join(f"{kind}: {text}" if kind in TOO_MUCH else text for kind, text in found)
 
 
 def _types(error: TransportQueryError) -> set[str]:
@@ -498,7 +541,7 @@ def _passing(error: BaseException) -> bool:
     if isinstance(error, TransportServerError):
         return error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, TransportQueryError):
-        return "something went wrong" in _said(error).lower() or not _TOO_MUCH.isdisjoint(_types(error))
+        return "something went wrong" in _said(error).lower() or not TOO_MUCH.isdisjoint(_types(error))
     return isinstance(error, TransportError | requests.RequestException)
 
 
@@ -510,5 +553,10 @@ def _takes_too_long(error: BaseException) -> bool:
 
 
 def _message(error: pygithub.GithubException) -> str:
+    """What GitHub says of a call that it did not carry out, with what is wrong in particular."""
     data = error.data if isinstance(error.data, dict) else {}
-    return " ".join(str(data.get("message") or f"GitHub answered {error.status}").split())
+    said = str(data.get("message") or f"GitHub answered {error.status}")
+    listed = data.get("errors") if isinstance(data.get("errors"), list) else []
+    parts = [one.get("message") if isinstance(one, dict) else one for one in listed or ()]
+    told = "; ".join(str(one).strip() for one in parts if one)
+    return " ".join((f"{said} ({told})" if told else said).split())

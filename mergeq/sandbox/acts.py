@@ -8,7 +8,7 @@ from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
-from mergeq.sandbox import checks, installing, merging, moving
+from mergeq.sandbox import checks, installing, merging, moving, protecting
 from mergeq.sandbox.faults import Fault, FaultId
 from mergeq.sandbox.records import Method, Protection, Pull, Repo, Restrictions, ReviewRule
 from mergeq.sandbox.users import BOT
@@ -250,4 +250,5 @@ _ACTS: Mapping[FaultId, Act] = {
     FaultId.POLICY_DISMISS_STALE: _with(lambda rule, _: _reviews(rule, dismiss_stale=True)),
     FaultId.POLICY_LAST_PUSH: _with(lambda rule, _: _reviews(rule, last_push_approval=True)),
     FaultId.RULESET_ALL: _rule_all,
+    FaultId.PROTECTION_DISABLE: lambda world, fault: protecting.disable_all(world, _repo(world, fault), _by(fault)),
 }

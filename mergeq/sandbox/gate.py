@@ -30,6 +30,7 @@ _OPEN_ROUTE = re.compile(r"POST /app-manifests/.*")
 _CONTENT = re.compile(
     r"POST .*/(pulls|issues|comments|reviews|merges|git/commits|git/refs|statuses/\{sha\}|check-runs)|PUT .*/merge"
 )
+_ABOUT_ANYBODY = frozenset({"GET /users/{username}", "GET /user/{account_id}"})
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
 _LIMITS = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"
 _SECONDARY = f"{_LIMITS}#about-secondary-rate-limits"
@@ -201,7 +202,7 @@ def _check_permissions(route: str, repo: Repo | None) -> None:
         raise not_found()
     if who.permissions is None:
         return
-    if route.startswith(("GET /user", "PATCH /user")) and who.is_integration and route != "GET /users/{username}":
+    if route.startswith(("GET /user", "PATCH /user")) and who.is_integration and route not in _ABOUT_ANYBODY:
         raise who.refusal()
     g.needs = permissions.needs_of(route)
     if not who.may(g.needs, repo):

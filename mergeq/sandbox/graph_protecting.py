@@ -11,6 +11,7 @@ from mergeq.sandbox.graph_commits import ActorNode
 from mergeq.sandbox.graph_protection import RuleNode, TeamNode
 from mergeq.sandbox.graph_repos import the_node
 from mergeq.sandbox.graph_schema import Context, GraphRefusedError
+from mergeq.sandbox.protecting import keep, lift, writers_of
 from mergeq.sandbox.records import NOBODY, App, Protection, Repo, RequiredCheck, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.refusals import archived, refuse_unpaid
 
@@ -41,7 +42,7 @@ def create_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
     if pattern in repo.protections:
         raise GraphRefusedError("UNPROCESSABLE", f"Name already protected: {pattern}")
     rule = _changed(context, repo, Protection(context.world.next_id(), creator=context.viewer), asked)
-    repo.protections[pattern] = rule
+    keep(context.world, repo, pattern, rule, context.viewer)
     return {"branchProtectionRule": RuleNode(repo, pattern, rule)}
 
 
@@ -53,9 +54,7 @@ def update_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
     if pattern != node.pattern and pattern in node.repo.protections:
         raise GraphRefusedError("UNPROCESSABLE", f"Name already protected: {pattern}")
     rule = _changed(context, node.repo, node.rule, asked)
-    kept = [(pattern, rule) if name == node.pattern else (name, old) for name, old in node.repo.protections.items()]
-    node.repo.protections.clear()
-    node.repo.protections.update(kept)
+    keep(context.world, node.repo, pattern, rule, context.viewer, node.pattern)
     return {"branchProtectionRule": RuleNode(node.repo, pattern, rule)}
 
 
@@ -63,7 +62,7 @@ def delete_branch_protection_rule(context: Context, asked: Input) -> dict[str, A
     """Lift a rule."""
     node = the_node(context, asked["branchProtectionRuleId"], RuleNode)
     require_admin(context, node.repo, "DeleteBranchProtectionRule")
-    context.world.unprotect(node.repo, node.pattern)
+    lift(context.world, node.repo, node.pattern, context.viewer)
     return {}
 
 
@@ -145,13 +144,14 @@ def _reviews(context: Context, repo: Repo, rule: Protection, asked: Input) -> Re
 
 
 def _named(context: Context, repo: Repo, ids: Sequence[str]) -> Restrictions:
-    """The people, teams and Apps that ids stand for; on somebody's own repository nobody can be named."""
+    """The people, teams and Apps that ids stand for, as far as they may write; nobody on somebody's own repository."""
     if repo.owner_is_user and ids:
         words = "Only organization repositories can have users and team restrictions"
         raise GraphRefusedError("UNPROCESSABLE", words)
     actors = [the_node(context, identifier, object) for identifier in ids]
-    return Restrictions(
+    named = Restrictions(
         tuple(who.login for who in actors if isinstance(who, ActorNode)),
         tuple(who.slug for who in actors if isinstance(who, TeamNode)),
         tuple(who.slug for who in actors if isinstance(who, App)),
     )
+    return writers_of(repo, named)

@@ -84,6 +84,7 @@ def bind(resolvers: Resolvers) -> None:
     resolvers.bind(
         "Team",
         id=lambda team, ctx: node_id("T", ctx.world.users.team_id(team.owner, team.slug)),
+        database_id=lambda team, ctx: ctx.world.users.team_id(team.owner, team.slug),
         name=lambda team, _: team.slug,
         combined_slug=lambda team, _: f"{team.owner}/{team.slug}",
     )
@@ -163,9 +164,9 @@ def _bind_demands(resolvers: Resolvers) -> None:
 
 
 def _rules(repo: Repo, context: Context, **page: Any) -> Connection:
-    """The rules, for whoever may write; others see none, and an App needs a permission of its own for them."""
+    """The rules, for people who may write and Apps that were given a permission of its own; others see none."""
     context.require(_ADMINISTRATION, repo)
-    shown = repo.protections.items() if repo.people.may_write(context.viewer) else ()
+    shown = repo.protections.items() if context.caller.is_integration or repo.people.may_write(context.viewer) else ()
     return connect([RuleNode(repo, pattern, rule) for pattern, rule in shown], **page)
 
 

@@ -28,7 +28,7 @@ from mergeq.sandbox.graph_rulesets import RulesetNode
 from mergeq.sandbox.graph_schema import Connection, Context, GraphRefusedError, Resolvers, connect
 from mergeq.sandbox.ids import node_id, parts_of
 from mergeq.sandbox.records import App, Issue, Method, Pull, Repo, Ticket
-from mergeq.sandbox.refusals import NotSimulatedError
+from mergeq.sandbox.refusals import NotSimulatedError, by_single_sign_on
 from mergeq.sandbox.search import MAX_RESULTS
 from mergeq.sandbox.searching import find
 from mergeq.sandbox.users import Role
@@ -87,6 +87,8 @@ def _repository(_root: None, context: Context, owner: str, name: str) -> Repo:
     if repo is None or not context.caller.sees(repo):
         message = f"Could not resolve to a Repository with the name '{owner}/{name}'."
         raise GraphRefusedError("NOT_FOUND", message)
+    if context.world.faults.fires(FaultId.AUTH_SAML, repo.full_name):
+        raise GraphRefusedError("FORBIDDEN", by_single_sign_on("OAuth token").message)
     return repo
 
 
@@ -328,6 +330,10 @@ def _bind_settings(resolvers: Resolvers) -> None:
         name=lambda node, _: node.login,
         url=lambda node, ctx: f"{ctx.shapes.web}/{node.login}",
         teams=_teams,
+        team=lambda node, ctx, slug: (
+            TeamNode(node.login, slug) if slug in ctx.world.users.teams_of_org(node.login) else None
+        ),
+        repositories=_owned,
         repository=lambda node, ctx, name: next(
             (repo for repo in _seen(ctx) if repo.full_name.casefold() == f"{node.login}/{name}".casefold()), None
         ),
@@ -336,7 +342,24 @@ def _bind_settings(resolvers: Resolvers) -> None:
         "User",
         url=lambda node, ctx: f"{ctx.shapes.web}/{node.login}",
         database_id=lambda node, ctx: ctx.world.users.id_of(node.login),
+        repositories=_owned,
     )
+
+
+def _owned(
+    node: ActorNode,
+    context: Context,
+    is_archived: bool | None = None,
+    is_fork: bool | None = None,
+    owner_affiliations: Sequence[str] = (),  # noqa: ARG001 - what somebody owns is all that is kept of them
+    **page: Any,
+) -> Connection:
+    """What an account owns, by name, as far as the asker sees it."""
+    mine = (repo for repo in _seen(context) if repo.owner.casefold() == node.login.casefold())
+    chosen = (
+        repo for repo in mine if is_archived in (None, repo.archived) and is_fork in (None, repo.fork_of is not None)
+    )
+    return connect(sorted(chosen, key=lambda repo: repo.full_name), **page)
 
 
 def _labels(

@@ -29,6 +29,7 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
     (r"\w+ /issues.*", None, "issues pull_requests"),
     (r"\w+ /(labels|milestones).*", None, "issues pull_requests"),
     (r"\w+ /branches/\{branch\}/(protection.*|rename)", None, "administration"),
+    (r"GET /rulesets/\{ruleset_id\}/history", None, "administration"),
     (r"GET /(rulesets|rules/branches).*", "read", "metadata"),
     (r"\w+ /rulesets.*", None, "administration"),
     (r"\w+ /commits/\{ref\}/(check-runs|check-suites)", None, "checks"),
@@ -42,17 +43,19 @@ _ROUTES: Sequence[tuple[str, str | None, str]] = (
         "contents",
     ),
     (r"\w+ /hooks.*", None, "repository_hooks"),
+    (r"GET /teams", "read", "administration"),
     (r"GET /actions/permissions.*", None, "administration"),
     (r"\w+ /actions.*", None, "actions"),
     (r"GET /collaborators.*", "read", "metadata"),
     (r"\w+ /collaborators.*", None, "administration"),
-    (r"GET (/teams)?", "read", "metadata"),
+    (r"GET ", "read", "metadata"),
     (r"(PATCH|DELETE) ", "write", "administration"),
     (r"POST /transfer", "write", "administration"),
 )
 _OTHERS: Sequence[tuple[str, str | None, str]] = (
     (r"GET /installation/repositories|GET /search/.*|GET /repositories.*|GET /orgs/\{org\}/repos", "read", "metadata"),
     (r"\w+ /orgs/\{org\}/(members|memberships|public_members|teams).*", None, "members"),
+    (r"GET /orgs/\{org\}/(installations|audit-log)", "read", "organization_administration"),
     (r"\w+ /orgs/\{org\}/hooks.*", None, "organization_hooks"),
     (r"\w+ /orgs/\{org\}/rulesets.*", None, "organization_administration"),
 )

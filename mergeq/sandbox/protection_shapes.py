@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from mergeq.sandbox.clock import iso
 from mergeq.sandbox.demands import is_protected
 from mergeq.sandbox.ids import node_id
 from mergeq.sandbox.records import Protection, Repo, Restrictions, ReviewRule, StatusRule
 from mergeq.sandbox.shapes import Json, Shapes
+
+if TYPE_CHECKING:
+    from mergeq.sandbox.state import WorldState
 
 
 def branch_shape(shapes: Shapes, repo: Repo, name: str, sha: str) -> Json:
@@ -66,6 +71,46 @@ def protection_shape(shapes: Shapes, repo: Repo, branch: str, rule: Protection) 
     if rule.restrictions is not None:
         shape["restrictions"] = restrictions_shape(shapes, repo, branch, rule.restrictions)
     return shape
+
+
+def rule_shape(world: WorldState, repo: Repo, pattern: str, rule: Protection) -> Json:
+    """A rule as events tell of it; what it asks of whom in three levels."""
+    asked = "everyone" if rule.enforce_admins else "non_admins"
+
+    def level(is_on: bool) -> str:
+        return asked if is_on else "off"
+
+    reviews, named = rule.reviews, rule.restrictions
+    return {
+        "id": rule.id,
+        "repository_id": repo.id,
+        "name": pattern,
+        "created_at": iso(world.now()),
+        "updated_at": iso(world.now()),
+        "admin_enforced": rule.enforce_admins,
+        "allow_deletions_enforcement_level": "everyone" if rule.deletions else "off",
+        "allow_force_pushes_enforcement_level": "everyone" if rule.force_pushes else "off",
+        "authorized_actor_names": [*named.users, *named.teams, *named.apps] if named else [],
+        "authorized_actors_only": named is not None,
+        "authorized_dismissal_actors_only": bool(reviews and reviews.dismissers is not None),
+        "create_protected": rule.block_creations,
+        "dismiss_stale_reviews_on_push": bool(reviews and reviews.dismiss_stale),
+        "ignore_approvals_from_contributors": False,
+        "linear_history_requirement_enforcement_level": level(rule.linear_history),
+        "lock_allows_fork_sync": rule.fork_syncing,
+        "lock_branch_enforcement_level": level(rule.lock_branch),
+        "merge_queue_enforcement_level": level(rule.queue),
+        "pull_request_reviews_enforcement_level": level(reviews is not None),
+        "require_code_owner_review": bool(reviews and reviews.code_owners),
+        "require_last_push_approval": bool(reviews and reviews.last_push_approval),
+        "required_approving_review_count": reviews.count if reviews else 0,
+        "required_conversation_resolution_level": level(rule.conversation_resolution),
+        "required_deployments_enforcement_level": level(rule.environments is not None),
+        "required_status_checks": [check.context for check in rule.checks],
+        "required_status_checks_enforcement_level": level(rule.status is not None),
+        "signature_requirement_enforcement_level": level(rule.signatures),
+        "strict_required_status_checks_policy": bool(rule.status and rule.status.strict),
+    }
 
 
 def protection_url(shapes: Shapes, repo: Repo, branch: str, section: str = "") -> str:
@@ -132,8 +177,10 @@ def named_shape(shapes: Shapes, repo: Repo, named: Restrictions) -> Json:
     }
 
 
-def team_shape(shapes: Shapes, owner: str, slug: str) -> Json:
-    """A team of an organization as lists show it."""
+def team_shape(shapes: Shapes, owner: str, slug: str, permission: str = "push") -> Json:
+    """A team of an organization as lists show it; `permission` is what it may do in the repository it is looked at
+    from.
+    """
     number = shapes.world.users.team_id(owner, slug)
     url = f"{shapes.api}/organizations/{shapes.world.users.id_of(owner)}/team/{number}"
     return {
@@ -144,7 +191,7 @@ def team_shape(shapes: Shapes, owner: str, slug: str) -> Json:
         "description": None,
         "privacy": "closed",
         "notification_setting": "notifications_enabled",
-        "permission": "push",
+        "permission": permission,
         "type": "organization",
         "organization_id": shapes.world.users.id_of(owner),
         "url": url,

@@ -59,6 +59,12 @@ def archived() -> RefusedError:
     return RefusedError(403, "Repository was archived so is read-only.")
 
 
+def by_single_sign_on(what: str = "Personal Access token") -> RefusedError:
+    """What a token is told that was not authorized for an organization's single sign-on."""
+    words = "Resource protected by organization SAML enforcement. You must grant your"
+    return RefusedError(403, f"{words} {what} access to this organization.")
+
+
 def invalid(resource: str, message: str, field: str | None = None) -> RefusedError:
     """A 422 with one custom error."""
     error = {"resource": resource, "code": "custom", "message": message}

@@ -12,9 +12,18 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, jsonify, request
 
 from mergeq.sandbox import asking, gate, pulls
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.rates import Resource
 from mergeq.sandbox.records import Issue, Pull, Repo
-from mergeq.sandbox.refusals import MovedError, NotSimulatedError, RefusedError, archived, invalid, not_found
+from mergeq.sandbox.refusals import (
+    MovedError,
+    NotSimulatedError,
+    RefusedError,
+    archived,
+    by_single_sign_on,
+    invalid,
+    not_found,
+)
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import API_PREFIX, actor, caller, shapes, site, world
 from mergeq.sandbox.users import Role
@@ -80,6 +89,8 @@ def the_repo(owner: str, repo: str) -> Repo:
     """Raises RefusedError 404, also for what the caller may not know of; MovedError for a name it had before."""
     found = world().find_repo(f"{owner}/{repo}")
     if found is not None and caller().sees(found):
+        if world().faults.fires(FaultId.AUTH_SAML, found.full_name):
+            raise by_single_sign_on()
         return found
     former = world().moved_repo(f"{owner}/{repo}") if found is None else None
     if former is None or not caller().sees(former):

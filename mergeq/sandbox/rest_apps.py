@@ -35,11 +35,13 @@ def _app() -> Answer:
 
 @endpoint("GET", "/apps/<app_slug>")
 def _app_by_slug(app_slug: str) -> Answer:
+    """Any that has ever reported something, be it registered here or not."""
     parameters()
-    found = world().registry.by_slug(app_slug)
-    if found is None or found.oauth:
+    found = next((app for app in world().apps() if app.slug == app_slug), None)
+    registered = world().registry.by_slug(app_slug)
+    if found is None or (registered is not None and registered.oauth):
         raise not_found()
-    return jsonify(shapes().app(found.app))
+    return jsonify(shapes().app(found))
 
 
 @endpoint("GET", "/app/installations")
@@ -95,6 +97,18 @@ def _on_repo(owner: str, repo: str) -> Answer:
 def _at_org(org: str) -> Answer:
     parameters()
     return jsonify(installation_shape(shapes(), _mine(world().registry.at_account(registration().app.id, org))))
+
+
+@endpoint("GET", "/orgs/<org>/installations")
+def _installations_at(org: str) -> Answer:
+    """Those of all Apps, for the organization's owners and Apps that may administer it."""
+    parameters()
+    actor()
+    if not caller().owns(org):
+        raise not_found()
+    here = [one for one in world().registry.installations() if one.account.casefold() == org.casefold()]
+    shown = shapes()
+    return paged(here, lambda one: installation_shape(shown, one), "installations")
 
 
 @endpoint("GET", "/users/<username>/installation")

@@ -18,6 +18,8 @@ _TEAMS = "/orgs/<org>/teams"
 _SINCE = "2020-01-01T00:00:00Z"
 _SHORT = {Role.MAINTAIN: Role.WRITE, Role.TRIAGE: Role.READ}
 """How the older of the two fields spells roles it does not know."""
+_IN_OLD_WORDS = {Role.READ: "pull", Role.WRITE: "push"}
+_RIGHTS = {"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain", "admin": "admin"}
 _SENT = {"pull": Role.READ, "push": Role.WRITE} | {role.value: role for role in Role}
 
 
@@ -39,6 +41,15 @@ def _somebody(username: str) -> Answer:
     if not world().users.knows(username):
         raise not_found()
     return jsonify(_profile(username))
+
+
+@endpoint("GET", "/user/<int:account_id>")
+def _by_number(account_id: int) -> Answer:
+    parameters()
+    login = world().users.login_by_id(account_id)
+    if login is None or "/" in login:
+        raise not_found()
+    return jsonify(_profile(login))
 
 
 @endpoint("GET", "/user/orgs")
@@ -172,6 +183,21 @@ def _teams(org: str) -> Answer:
         raise not_found()
     shown = shapes()
     return paged(world().users.teams_of_org(org), lambda slug: team_shape(shown, org, slug))
+
+
+@endpoint("GET", "/repos/<owner>/<repo>/teams")
+def _teams_of_repo(owner: str, repo: str) -> Answer:
+    """With what each may do there, in the words of old and one by one."""
+    found, shown = the_repo(owner, repo), shapes()
+    administrator(found)
+    parameters()
+
+    def shape(slug: str) -> Json:
+        role = found.people.team_role(slug)
+        held = {sent: role.reaches(Role(name)) for sent, name in _RIGHTS.items()}
+        return {**team_shape(shown, found.owner, slug, _IN_OLD_WORDS.get(role, role)), "permissions": held}
+
+    return paged(() if found.owner_is_user else world().users.teams_of_org(found.owner), shape)
 
 
 @endpoint("GET", f"{_TEAMS}/<team_slug>")

@@ -9,6 +9,7 @@ from typing import Any
 from flask import jsonify
 
 from mergeq.sandbox.checks import recent_app
+from mergeq.sandbox.protecting import keep, lift, writers_of
 from mergeq.sandbox.protection_shapes import (
     admins_shape,
     named_shape,
@@ -61,12 +62,17 @@ class _Protected:
     branch: str
     rule: Protection
 
-    def save(self, **changes: Any) -> _Protected:
-        """Change the rule; raises NotSimulatedError for one that comes from a pattern."""
+    def refuse_pattern(self) -> None:
+        """Raises NotSimulatedError for a rule that comes from a pattern."""
         pattern = self.repo.pattern_for(self.branch)
         if pattern != self.branch:
             raise NotSimulatedError(f"changing the protection of {self.branch}, which comes from the pattern {pattern}")
-        self.repo.protections[pattern] = rule = replace(self.rule, **changes)
+
+    def save(self, **changes: Any) -> _Protected:
+        """Change the rule; raises NotSimulatedError for one that comes from a pattern."""
+        self.refuse_pattern()
+        rule = replace(self.rule, **changes)
+        keep(world(), self.repo, self.branch, rule, actor())
         return replace(self, rule=rule)
 
     @property
@@ -116,8 +122,9 @@ def _get(owner: str, repo: str, branch: str) -> Answer:
 
 @endpoint("DELETE", _PROTECTION)
 def _lift(owner: str, repo: str, branch: str) -> Answer:
-    at = _protected(owner, repo, branch, changes=True).save()
-    world().unprotect(at.repo, branch)
+    at = _protected(owner, repo, branch, changes=True)
+    at.refuse_pattern()
+    lift(world(), at.repo, branch, actor())
     return "", 204
 
 
@@ -149,7 +156,7 @@ def _replace(owner: str, repo: str, branch: str) -> Answer:
         )
     except RefusedError as refusal:
         raise _in_sentences(refusal) from refusal
-    found.protections[branch] = rule
+    keep(world(), found, branch, rule, actor())
     return jsonify(protection_shape(shapes(), found, branch, rule))
 
 
@@ -200,14 +207,11 @@ def _restrictions(found: Repo, sent: Mapping[str, Any] | None) -> Restrictions |
     if found.owner_is_user:
         raise invalid("ProtectedBranch", "Only organization repositories can have users and team restrictions")
     users, teams, apps = (_known(kind, tuple(dict.fromkeys(sent.get(kind) or ()))) for kind in _ACTORS)
-    return Restrictions(users, teams, apps)
+    return writers_of(found, Restrictions(users, teams, apps))
 
 
 def _known(kind: str, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Those names, all of which must be somebody; raises RefusedError 422.
-
-    People who may not write are left out without a word (P4.34).
-    """
+    """Those names, all of which must be somebody; raises RefusedError 422."""
     here = world()
     known: dict[str, Callable[[str], bool]] = {
         "users": here.users.knows,
@@ -219,7 +223,7 @@ def _known(kind: str, named: tuple[str, ...]) -> tuple[str, ...]:
         raise invalid("ProtectedBranch", f"there is no {kind[:-1]} {unknown[0]}", kind)
     if len(named) > _MAX_NAMED:
         raise invalid("ProtectedBranch", f"No more than {_MAX_NAMED} {kind} may be named", kind)
-    return tuple(name for name in named if kind != "users" or here.users.may_write(name))
+    return named
 
 
 def _only(sent: Mapping[str, Any], known: Iterable[str]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from flask import jsonify
 
+from mergeq.sandbox.clock import iso
 from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Repo
-from mergeq.sandbox.refusals import not_found, refuse_unpaid
+from mergeq.sandbox.refusals import NotSimulatedError, not_found, refuse_unpaid
 from mergeq.sandbox.rest import (
     Answer,
     administrator,
@@ -24,6 +25,7 @@ from mergeq.sandbox.ruleset_shapes import branch_rule_shape, ruleset_shape, rule
 from mergeq.sandbox.rulesets import Rule, Ruleset, RuleSuite, covering
 from mergeq.sandbox.shapes import Json
 from mergeq.sandbox.site import actor, caller, shapes, viewer, world
+from mergeq.sandbox.state import AuditedAct
 
 _OF_REPO = "/repos/<owner>/<repo>/rulesets"
 _OF_ORG = "/orgs/<org>/rulesets"
@@ -100,6 +102,51 @@ def _delete(owner: str, repo: str, ruleset_id: int) -> Answer:
     found = _administered(owner, repo)
     drop(world(), Shelf.of_repo(found), _the(found.rulesets, ruleset_id), actor())
     return "", 204
+
+
+@endpoint("GET", f"{_OF_REPO}/<int:ruleset_id>/history")
+def _history(owner: str, repo: str, ruleset_id: int) -> Answer:
+    """Who has made and changed it, newest first."""
+    found = _administered(owner, repo)
+    parameters()
+    _the(found.rulesets, ruleset_id)
+    acts = [(place, act) for place, act in enumerate(world().acts, start=1) if act.ruleset == ruleset_id]
+    shown = shapes()
+
+    def version(numbered: tuple[int, AuditedAct]) -> Json:
+        place, act = numbered
+        who = {"id": shown.world.users.id_of(act.by), "type": "User"}
+        return {"version_id": place, "actor": who, "updated_at": iso(act.at)}
+
+    return paged(acts[::-1], version)
+
+
+@endpoint("GET", "/orgs/<org>/audit-log")
+def _audit_log(org: str) -> Answer:
+    """Newest first, as far as its phrase asks for; only large plans have one."""
+    asked = parameters("phrase", "include", "order")
+    _organization(org)
+    if not world().audited:
+        raise not_found()
+    wanted = dict(word.partition(":")[::2] for word in asked.get("phrase", "").split())
+    if wanted.keys() - {"action", "repo", "created"}:
+        raise NotSimulatedError(f"an audit log searched by {asked['phrase']}")
+    since = wanted.get("created", "").removeprefix(">=")
+    chosen = [
+        act
+        for act in reversed(world().acts)
+        if act.repo.partition("/")[0].casefold() == org.casefold()
+        and wanted.get("repo", act.repo) == act.repo
+        and act.action.startswith(wanted.get("action", ""))
+        and iso(act.at) >= since
+    ]
+    return paged(chosen, _audited)
+
+
+def _audited(act: AuditedAct) -> Json:
+    org, at = act.repo.partition("/")[0], int(act.at * 1000)
+    told = {"action": act.action, "actor": act.by, "org": org, "repo": act.repo, "name": act.name}
+    return {"@timestamp": at, "created_at": at, "_document_id": f"doc-{at}-{act.name}", **told}
 
 
 @endpoint("GET", _OF_ORG)

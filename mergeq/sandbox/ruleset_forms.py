@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mergeq.sandbox.faults import FaultId
 from mergeq.sandbox.records import Method, Repo
 from mergeq.sandbox.refusals import NotSimulatedError, RefusedError
 from mergeq.sandbox.ruleset_shapes import ruleset_shape
@@ -187,6 +188,8 @@ def save(world: WorldState, shelf: Shelf, sent: Any, before: Ruleset | None, by:
     if not isinstance(sent, dict):
         raise RefusedError(400, "Body should be a JSON object")
     ruleset = read_ruleset(world, shelf.source, sent, before)
+    if before and world.faults.fires(FaultId.RULESET_KEEPS_BYPASS, shelf.source):
+        ruleset = replace(ruleset, bypass=tuple(dict.fromkeys((*before.bypass, *ruleset.bypass))))
     if any(other.name == ruleset.name and other.id != ruleset.id for other in shelf.rulesets.values()):
         raise RefusedError(422, "Validation Failed", ["Name must be unique"])
     shelf.rulesets[ruleset.id] = ruleset
@@ -201,7 +204,11 @@ def drop(world: WorldState, shelf: Shelf, ruleset: Ruleset, by: str) -> None:
 
 
 def _announce(world: WorldState, shelf: Shelf, action: str, ruleset: Ruleset, by: str) -> None:
-    if shelf.repo is not None and world.webhooks.wanted("repository_ruleset", shelf.source):
+    if shelf.repo is None:
+        return
+    verb = {"created": "create", "edited": "update", "deleted": "destroy"}[action]
+    world.note_act(shelf.repo, by, f"repository_ruleset.{verb}", ruleset.name, ruleset.id)
+    if world.webhooks.wanted("repository_ruleset", shelf.source):
         shape = ruleset_shape(world.shapes(), ruleset, None, by)
         world.emit("repository_ruleset", shelf.repo, {"action": action, "repository_ruleset": shape}, by=by)
 

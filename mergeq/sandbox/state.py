@@ -6,7 +6,7 @@ import itertools
 import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,25 @@ from mergeq.sandbox.webhooks import Delivery, Hook, Webhooks
 DEFAULT_URL = "http://sandbox.test"
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedAct:
+    """What an organization's audit log says of an act: ``name`` is what it was done to, ``ruleset`` its number if it is
+    one.
+    """
+
+    at: float
+    by: str
+    action: str
+    repo: str
+    name: str
+    ruleset: int = 0
+
+
 class WorldState:
     """Repositories, people, hooks, faults and the clock; ``World`` adds what can be done to them.
 
     ``enterprise`` is the version of an Enterprise Server, empty for github.com; its GraphQL schema ``lacks`` fields,
-    each as (type, field).
+    each as (type, field). ``acts`` are on the organizations' audit logs, which they can read if ``audited``.
     """
 
     def __init__(self, root: Path, clock: Clock) -> None:
@@ -43,6 +57,8 @@ class WorldState:
         self.enterprise = ""
         self.lacks: frozenset[tuple[str, str]] = frozenset()
         self.update_delay = 1.0
+        self.acts: list[AuditedAct] = []
+        self.audited = False
         self.activity = Activity()
         self.faults = Faults()
         self.users = Users()
@@ -176,6 +192,10 @@ class WorldState:
         shapes = self.shapes()
         payload = {**body, "repository": shapes.minimal_repo(repo), "sender": shapes.user(by)}
         self.webhooks.send(event, repo.full_name, payload, pr)
+
+    def note_act(self, repo: Repo, by: str, action: str, name: str, ruleset: int = 0) -> None:
+        """Put something on the organization's audit log."""
+        self.acts.append(AuditedAct(self.now(), by, action, repo.full_name, name, ruleset))
 
     def note(
         self, pull: Pull, kind: TimelineKind, by: str, *, label: Label | None = None, before: str = "", after: str = ""

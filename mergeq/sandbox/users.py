@@ -204,6 +204,7 @@ class People:
         self._users = users
         self._bot_role = bot_role
         self._roles: dict[str, Role] = {}
+        self.team_roles: dict[str, Role] = {}
         self.owner = owner
         self.closed = False
 
@@ -211,6 +212,13 @@ class People:
     def teams(self) -> Mapping[str, set[str]]:
         """The members of each team of the owner, by slug."""
         return {slug: self._users.teams[slug] for slug in self._users.teams_of_org(self.owner)}
+
+    def team_role(self, slug: str) -> Role:
+        """What a team of the owner may do here: write, unless it was given something else in `team_roles`."""
+        return self.team_roles.get(slug, Role.WRITE)
+
+    def team_may_write(self, slug: str) -> bool:
+        return self.team_role(slug).reaches(Role.WRITE)
 
     def invite(self, login: str, role: str) -> None:
         """Give a Role here; raises ValueError for another word."""

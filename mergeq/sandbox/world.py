@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mergeq.sandbox import checks, copying, installing, merging, moving, pulls, refs
+from mergeq.sandbox import checks, copying, installing, merging, moving, protecting, pulls, refs
 from mergeq.sandbox.apps import Installation, Registration
 from mergeq.sandbox.ci import Ci
 from mergeq.sandbox.clock import Clock
@@ -134,8 +134,10 @@ class World(WorldState):
         required_conversation_resolution: bool = False,
         lock_branch: bool = False,
         required_signatures: bool = False,
+        by: str | None = None,
     ) -> Protection:
-        """Protect a branch, or all that a glob matches, in place of what protected it before.
+        """Protect a branch, or all that a glob matches, in place of what protected it before. Webhooks tell of it where
+        somebody did it.
 
         It binds merges, refs moved over the API and git pushes; ``push`` and the like state facts and are not asked.
         Reviews are demanded where any argument speaks of them; ``required_reviews=0`` asks for a pull request only.
@@ -162,7 +164,10 @@ class World(WorldState):
             signatures=required_signatures,
         )
         with self.lock:
-            self._repo(repo).protections[branch] = rule
+            if by is None:
+                self._repo(repo).protections[branch] = rule
+            else:
+                protecting.keep(self, self._repo(repo), branch, rule, by)
         return rule
 
     def add_ruleset(
@@ -198,9 +203,13 @@ class World(WorldState):
             kept[ruleset.id] = ruleset
         return ruleset
 
-    def unprotect(self, repo: str | Repo, branch: str) -> None:
+    def unprotect(self, repo: str | Repo, branch: str, by: str | None = None) -> None:
+        """Lift a rule; webhooks tell of it where somebody did it."""
         with self.lock:
-            self._repo(repo).protections.pop(branch, None)
+            if by is None:
+                self._repo(repo).protections.pop(branch, None)
+            else:
+                protecting.lift(self, self._repo(repo), branch, by)
 
     def _repo(self, repo: str | Repo) -> Repo:
         return self.repo(repo) if isinstance(repo, str) else repo
