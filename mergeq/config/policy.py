@@ -10,11 +10,12 @@ from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mergeq.config.documents import ConfigError, Document, parse, read, text_of
-from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
-from mergeq.config.protection import BranchProtection, ProtectionSection, is_defined, required_contexts
+from mergeq.config.presubmits import Job, PresubmitsSection, contexts_of
+from mergeq.config.protection import BranchProtection, ProtectionSection, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
+from mergeq.core.branchprotector import JobContexts, is_defined
 from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit

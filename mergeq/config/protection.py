@@ -1,17 +1,13 @@
-"""Prow's `branch-protection:` section: its levels as written, and what they come to for a branch (P1, P2)."""
+"""Prow's `branch-protection:` section: its levels as written (P1); what they come to says `core/branchprotector.py`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mergeq.config.documents import Path_
-from mergeq.config.presubmits import JobContexts
 from mergeq.config.reading import Reading, Spot, compiled
+from mergeq.core.branchprotector import Policies, Policy
 from mergeq.core.contexts import Broken
-from mergeq.core.pull import Branch
-
-Policy = Mapping[str, Any]
-"""The policy fields that one level sets, or that several come to, under Prow's names; what is unset is left out."""
 
 _ACTORS = {"users": list, "teams": list}
 _FIELDS: dict[str, Any] = {
@@ -35,7 +31,6 @@ _FIELDS: dict[str, Any] = {
     "include": list,
     "exclude": list,
 }
-_NOT_DEFINING = {"unmanaged", "include", "exclude"}
 _GLOBAL_FLAGS = (
     "protect-tested-repos",
     "allow_disabled_policies",
@@ -45,58 +40,10 @@ _GLOBAL_FLAGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class BranchProtection:
-    """The section of all files: a policy per level (``*``, org, ``org/repo``, ``org/repo:branch``) as written, where
-    each level stands, and the flags for everyone. An empty policy is a level that is named and sets nothing.
-    """
+class BranchProtection(Policies):
+    """The section of all files, and where each level of it stands."""
 
-    levels: Mapping[str, Policy] = field(default_factory=dict)
-    flags: Mapping[str, bool] = field(default_factory=dict)
     spots: Mapping[str, Spot] = field(default_factory=dict)
-
-    def merged(self, branch: Branch) -> Policy:
-        """The levels of a branch, the narrower applied to the broader (P2.1-P2.7)."""
-        policy: Policy = {}
-        for key in ("*", branch.org, branch.full_repo, str(branch)):
-            if level := self.levels.get(key):
-                policy = applied(policy, level)
-        return policy
-
-    def of(self, branch: Branch, jobs: JobContexts) -> tuple[Policy | None, str]:
-        """The policy in force on a branch, None when there is none, and why it cannot be told (P2.9, P2.19, P2.22)."""
-        if branch.org not in self.levels:
-            return None, ""
-        policy = self.merged(branch)
-        if str(branch) in self.levels and "protect" not in policy and policy.get("unmanaged") is not True:
-            return None, "defined branch policies must set protect or unmanaged=true"
-        softer = self.flags.get("protect_repos_with_optional_jobs") and (jobs.required_if_present or jobs.optional)
-        if jobs.required or softer:
-            if policy.get("protect") is False:
-                allowed = self.flags.get("allow_disabled_job_policies")
-                return None, "" if allowed else "required prow jobs require branch protection"
-            tested: dict[str, Any] = {"required_status_checks": {"contexts": sorted(jobs.required)}}
-            if self.flags.get("protect-tested-repos"):
-                tested["protect"] = True
-            policy = applied(policy, tested)
-        disabled = policy.get("protect") is False and is_defined(key for key in policy if key != "protect")
-        if disabled and not self.flags.get("allow_disabled_policies"):
-            whom = f"{branch.full_repo}={branch.name}".rstrip("=/")
-            return None, f"{whom} defines a policy, which requires protect: true"
-        return (policy, "") if is_defined(policy) else (None, "")
-
-
-def applied(parent: Policy, child: Policy) -> Policy:
-    """A parent policy with a child's on top: a set scalar wins, lists are united, objects are merged (P2.2-P2.4)."""
-    merged = dict(parent)
-    for key, value in child.items():
-        above = merged.get(key)
-        if isinstance(value, dict) and isinstance(above, dict):
-            merged[key] = applied(above, value)
-        elif isinstance(value, list) and isinstance(above, list):
-            merged[key] = sorted({*above, *value})
-        else:
-            merged[key] = value
-    return merged
 
 
 def required_contexts(policy: Policy | None) -> frozenset[str]:
@@ -104,11 +51,6 @@ def required_contexts(policy: Policy | None) -> frozenset[str]:
     if policy is None or policy.get("protect") is not True:
         return frozenset()
     return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
-
-
-def is_defined(keys: Iterable[str]) -> bool:
-    """Whether any of the fields is one that makes a policy (P2.18)."""
-    return any(key not in _NOT_DEFINING for key in keys)
 
 
 class ProtectionSection:

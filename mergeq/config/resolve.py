@@ -11,8 +11,8 @@ from typing import Any
 
 from mergeq.config.documents import ConfigError, Document, Path_, one_line
 from mergeq.config.policy import Configuration, configuration_of, documents_of
-from mergeq.config.protection import Policy
 from mergeq.config.tide import CONTEXT_KEYS
+from mergeq.core.branchprotector import Policy
 from mergeq.core.pull import Branch
 from mergeq.core.query import updated_between
 
