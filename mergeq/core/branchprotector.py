@@ -16,6 +16,7 @@ JSON = Mapping[str, Any]
 Policy = Mapping[str, Any]
 """The policy fields that one level sets, or that several come to, under Prow's names; what is unset is left out."""
 
+UNDECIDED = "defined branch policies must set protect or unmanaged=true"
 _NOT_DEFINING = frozenset({"unmanaged", "include", "exclude"})
 _MANUAL = "require_manually_triggered_jobs"
 _ADVISORY_FORK = re.compile(r"[\w-]+-ghsa-[\w-]+", re.ASCII)
@@ -56,17 +57,16 @@ class Policies:
         """The policy in force on a branch, None when there is none, and why it cannot be told (P2.9, P2.19, P2.22)."""
         if branch.org not in self.levels:
             return None, ""
-        policy = self.merged(branch)
-        refusal = self.undecided(branch, policy)
-        return (None, refusal) if refusal else self.with_jobs(branch, policy, jobs)
+        return self.decided(self.merged(branch), jobs, branch, is_named=str(branch) in self.levels)
 
-    def undecided(self, branch: Branch, policy: Policy) -> str:
-        """Why a branch that is named may not have this policy: nobody said what is to be done with it (P2.9)."""
-        is_open = str(branch) in self.levels and "protect" not in policy and policy.get("unmanaged") is not True
-        return "defined branch policies must set protect or unmanaged=true" if is_open else ""
-
-    def with_jobs(self, branch: Branch, policy: Policy, jobs: JobContexts) -> tuple[Policy | None, str]:
-        """What a policy comes to where these jobs report, None for nothing, and why it cannot be told (P2.19)."""
+    def decided(
+        self, policy: Policy, jobs: JobContexts, branch: Branch, *, is_named: bool
+    ) -> tuple[Policy | None, str]:
+        """What merged levels come to with the jobs of a branch, None for nothing, and why it cannot be told: UNDECIDED
+        (P2.9), or P2.19.
+        """
+        if is_named and "protect" not in policy and policy.get("unmanaged") is not True:
+            return None, UNDECIDED
         softer = self.flags.get("protect_repos_with_optional_jobs") and (jobs.required_if_present or jobs.optional)
         if jobs.required or softer:
             if policy.get("protect") is False:
@@ -497,35 +497,30 @@ class _Run:
                 yield from self._branch(branch, seen, found.authorized)
 
     def _branch(self, branch: Branch, seen: SeenBranch, authorized: Authorized) -> Iterator[_Step]:
-        policy = self.policies.merged(branch)
-        if refusal := self.policies.undecided(branch, policy):
-            yield f"get {branch.name}: {refusal}"
-        else:
-            whom = f"update {branch.name} from protected={str(seen.is_protected).lower()}"
-            yield from _within(whom, self.update(branch, policy, seen, authorized))
-
-    def update(self, branch: Branch, policy: Policy, seen: SeenBranch, authorized: Authorized) -> Iterator[_Step]:
         """What becomes of one branch under its merged policy (P3.10-P3.13, P4.13, P4.21)."""
+        policy = self.policies.merged(branch)
         if policy.get("unmanaged") is True:
             return
+        whom = f"update {branch.name} from protected={str(seen.is_protected).lower()}"
         jobs = self.jobs.get(branch.full_repo)
         contexts = jobs(branch.name, bool(policy.get(_MANUAL))) if jobs else _NO_JOBS
-        settled, refusal = self.policies.with_jobs(branch, policy, contexts)
+        is_named = str(branch) in self.policies.levels
+        settled, refusal = self.policies.decided(policy, contexts, branch, is_named=is_named)
         if refusal:
-            yield f"get policy: {refusal}"
+            yield f"get {branch.name}: {refusal}" if refusal == UNDECIDED else f"{whom}: get policy: {refusal}"
         if settled is None or "protect" not in settled or not (settled["protect"] or seen.is_protected):
             return
         apps, label = self.flags.enable_apps_restrictions, _label(branch)
         if not apps and "apps" in settled.get("restrictions", {}):
             yield (
-                "'enable-apps-restrictions' command line flag is not true, "
+                f"{whom}: 'enable-apps-restrictions' command line flag is not true, "
                 f"but Apps Restrictions are maintained for {label}"
             )
             return
         wanted = request(settled, apps=apps)
         wrong = unauthorized(branch.full_repo, wanted, authorized) if self.flags.verify_restrictions else ()
         if wrong:
-            yield f"invalid branch protection request: {label}: " + "\n".join(wrong)
+            yield f"{whom}: invalid branch protection request: {label}: " + "\n".join(wrong)
             return
         yield branch
         signatures = settled.get("require_signed_commits")
@@ -559,12 +554,11 @@ def unprotected_branches(policies: Policies, jobs: Jobs) -> tuple[str, ...]:
     """
     found: dict[str, list[str]] = {}
     for branch in (_branch_of(key) for key in sorted(policies.levels) if ":" in key):
-        policy = policies.merged(branch)
-        tested = jobs.get(branch.full_repo)
-        required = tested(branch.name, bool(policy.get(_MANUAL))).required if tested else frozenset()
-        says_more = policies.flags.get("allow_disabled_policies") and _is_disabled(policy)
-        is_tested = policies.flags.get("allow_disabled_job_policies") and required
-        if policy.get("protect") is False and (says_more or is_tested):
+        policy, _ = policies.decided(policies.merged(branch), _NO_JOBS, branch, is_named=False)
+        if policy is None or policy.get("protect") is not False:
+            continue
+        tested = policies.flags.get("allow_disabled_job_policies") and jobs.get(branch.full_repo)
+        if _is_disabled(policy) or (tested and tested(branch.name, bool(policy.get(_MANUAL))).required):
             found.setdefault(branch.full_repo, []).append(branch.name)
     return tuple(f"{full}={','.join(names)}" for full, names in sorted(found.items()))
 

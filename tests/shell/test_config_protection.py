@@ -6,7 +6,7 @@ from textwrap import indent
 import pytest
 
 from mergeq.config import load
-from mergeq.config.protection import applied
+from mergeq.core.branchprotector import applied
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.pull import Branch
 from tests.shell.test_config import MAIN, Load, Refuse, folder, loaded, refused, warned, write

@@ -1,4 +1,4 @@
-"""Which vectors are answered where, which of them belong to a later change, and which cannot be answered at all."""
+"""Which vectors are answered where, and which of them cannot be answered at all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,9 +13,6 @@ GO: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.GO.item
 
 INSUFFICIENT: Mapping[str, Callable[[dict[str, Any]], bool]] = {**configs.INSUFFICIENT, **tables.INSUFFICIENT}
 """By function, which inputs lack what its answer depends on."""
-
-NOT_YET = frozenset[str]()
-"""What comes with a later change: counted as not run."""
 
 
 def is_left_out(line: Line) -> bool:

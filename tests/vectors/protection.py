@@ -47,12 +47,11 @@ def _resolved(found: Configuration, branch: Branch, flags: Flags) -> JSON:
     merged, tested = found.protection.merged(branch), _jobs(found).get(branch.full_repo)
     contexts = {manual: tested(branch.name, manual) if tested else JobContexts() for manual in (False, True)}
     policy, refusal = found.protection.of(branch, contexts[bool(merged.get("require_manually_triggered_jobs"))])
-    undecided = found.protection.undecided(branch, merged)
     return {
         "org": branch.org,
         "repo": branch.repo,
         "branch": branch.name,
-        **({"merged_error": undecided} if undecided else {"merged": merged}),
+        **({"merged_error": refusal} if refusal == prow.UNDECIDED else {"merged": merged}),
         "policy": policy,
         "error": refusal,
         **({} if policy is None else {"request": prow.body(policy, apps=flags.enable_apps_restrictions)}),
@@ -142,7 +141,7 @@ def _in_force(line: Line) -> JSON:
     found, branch = _configuration(asked), _branch(asked)
     policy = asked["branch_config"]
     contexts = _jobs(found)[branch.full_repo](branch.name, bool(policy.get("require_manually_triggered_jobs")))
-    settled, refusal = found.protection.with_jobs(branch, policy, contexts)
+    settled, refusal = found.protection.decided(policy, contexts, branch, is_named=False)
     return {"policy": settled, "error": refusal}
 
 
