@@ -11,10 +11,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mergeq.config.documents import ConfigError, Document, parse, read, text_of
 from mergeq.config.presubmits import Job, PresubmitsSection, contexts_of
-from mergeq.config.protection import BranchProtection, ProtectionSection, required_contexts
+from mergeq.config.protecting import ProtectingSection
+from mergeq.config.protection import BranchProtection, ProtectionSection, lined, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
+from mergeq.config.wishes import Wishing, floor_of
 from mergeq.core.branchprotector import JobContexts, is_defined
 from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.compat import Compat
@@ -22,6 +24,8 @@ from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings, under_protection
+from mergeq.core.protecting import ProtectionValues
+from mergeq.core.protection import Mode, RepoFacts, Wish
 from mergeq.core.pull import Branch, Protection, PullRequest
 from mergeq.core.query import Query, applicable, by_scope, merged, open_pull_searches
 from mergeq.core.queue import QueueValues, Retest
@@ -58,6 +62,7 @@ class Configuration:
     methods: MergeMethods = field(default_factory=MergeMethods)
     context_options: ContextOptions = field(default_factory=ContextOptions)
     protection: BranchProtection = field(default_factory=BranchProtection)
+    wishing: Wishing = field(default_factory=Wishing)
     presubmits: Mapping[str, tuple[Job, ...]] = field(default_factory=dict)
     jobs_in_repo: Mapping[str, bool] = field(default_factory=dict)
     blocker_label: str = ""
@@ -168,6 +173,38 @@ class Configuration:
         in_repo = most_specific(self.jobs_in_repo, branch, fallback=False)
         return IN_REPO if in_repo else self.contexts(branch).refusal()
 
+    @property
+    def protection_values(self) -> ProtectionValues:
+        """Everything under `mergeq.protection` that is one for everybody."""
+        return self.wishing.values
+
+    def protection_mode(self, org: str) -> Mode:
+        """Whether mergeq writes protection in an org, or only looks (D13)."""
+        return self.wishing.mode(org)
+
+    def protected(self) -> Mapping[str, frozenset[str] | None]:
+        """The orgs whose protection is looked at, each with the ``org/repo`` that are named there; None: the org's
+        repositories are to be listed, and every one of them is looked at (P3.4).
+        """
+        return self.wishing.protected()
+
+    def wants_branches(self, full_repo: str) -> bool:
+        """Whether `wishes` needs to know which branches a repository has."""
+        return self.wishing.wants_branches(full_repo)
+
+    def wishes(self, facts: RepoFacts, now: float) -> tuple[Wish, ...]:
+        """What is wished for each target of a repository; `now` is epoch seconds."""
+        return self.wishing.wishes(facts, now)
+
+    def protection_warnings(self, facts: RepoFacts, now: float) -> tuple[str, ...]:
+        """Lines about what only shows with the branches that a repository has, and as time goes by."""
+        of_repo = (one for one in self.protection_values.exemptions if one.repo.lower() == facts.repo.lower())
+        return (*self.wishing.missing(facts), *self.wishing.exemption_problems(of_repo, now))
+
+    def reserved(self, full_repo: str) -> tuple[str, ...]:
+        """The prefixes of the queue's own refs in a repository, which protection leaves alone (D13)."""
+        return self.wishing.reserved(full_repo)
+
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
         jobs = self.presubmits.get(branch.full_repo)
@@ -264,6 +301,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
     reading = Reading(problems)
     tide, ours = TideSection(reading), MergeqSection(reading)
     protection, presubmits = ProtectionSection(reading), PresubmitsSection(reading)
+    protecting = ProtectingSection(reading)
     digest = hashlib.sha256()
     for document, is_main in documents:
         reading.turn_to(document)
@@ -275,7 +313,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
             continue
         sections = reading.tidy(document.value, _SECTIONS, (), others=True)
         tide.read(sections.get("tide"), is_main=is_main)
-        ours.read(sections.get("mergeq"))
+        protecting.read(ours.read(sections.get("mergeq")).get("protection", {}))
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
         presubmits.read_in_repo(sections.get("in_repo_config"))
@@ -288,6 +326,15 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         methods=tide.methods(),
         context_options=tide.context_options,
         protection=protection.result(),
+        wishing=Wishing(
+            replace(protecting.values, floor=floor_of(protecting.result().floor)),
+            protection.result(),
+            protecting.result(),
+            presubmits.jobs,
+            tide.context_options,
+            {key: lined(spot) for key, spot in tide.context_spots.items()},
+            ours.levels,
+        ),
         presubmits=presubmits.jobs,
         jobs_in_repo=presubmits.in_repo,
         status_context=ours.status_context or Configuration().status_context,

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from mergeq.config.documents import Path_
+from mergeq.config.queue import Leaf, keys_of
 from mergeq.config.reading import Reading, Spot, compiled
-from mergeq.core.branchprotector import Policies, Policy
+from mergeq.core.branchprotector import Policies, Policy, applied
 from mergeq.core.contexts import Broken
+from mergeq.core.pull import Branch
 
 _ACTORS = {"users": list, "teams": list}
 _FIELDS: dict[str, Any] = {
@@ -39,11 +41,45 @@ _GLOBAL_FLAGS = (
 )
 
 
+_NOWHERE = Spot("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What one level says, and the ``file:line`` of each of its fields."""
+
+    key: str
+    policy: Policy = field(default_factory=dict)
+    places: Mapping[Leaf, str] = field(default_factory=dict)
+    spot: Spot = _NOWHERE
+
+    @property
+    def breadth(self) -> int:
+        """How narrow it is: 0 for everyone, 3 for a branch."""
+        return 0 if self.key == "*" else 1 + ("/" in self.key) + (":" in self.key)
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as ``file:line``."""
+        return lined(self.spot)
+
+    def joined(self, other: Self) -> Self:
+        """The same with what another file says of it."""
+        policy = applied(self.policy, other.policy)
+        return type(self)(self.key, policy, {**self.places, **other.places}, self.spot if self.policy else other.spot)
+
+
 @dataclass(frozen=True, slots=True)
 class BranchProtection(Policies):
-    """The section of all files, and where each level of it stands."""
+    """The section of all files, and where each level of it and every field stands."""
 
     spots: Mapping[str, Spot] = field(default_factory=dict)
+    places: Mapping[str, Mapping[Leaf, str]] = field(default_factory=dict)
+
+    def chain(self, branch: Branch) -> tuple[Level, ...]:
+        """The levels that lead to a branch, broadest first."""
+        keys = (key for key in keys_of(branch) if key in self.levels)
+        return tuple(Level(key, self.levels[key], self.places[key], self.spots[key]) for key in keys)
 
 
 def required_contexts(policy: Policy | None) -> frozenset[str]:
@@ -53,6 +89,11 @@ def required_contexts(policy: Policy | None) -> frozenset[str]:
     return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
 
 
+def lined(spot: Spot) -> str:
+    """``file:line`` of a spot."""
+    return spot.place.rpartition(":")[0]
+
+
 class ProtectionSection:
     """The section of all documents, united; a policy that stands in two of them is a problem (P1.28)."""
 
@@ -60,11 +101,12 @@ class ProtectionSection:
         self._levels: dict[str, Policy] = {}
         self._flags: dict[str, bool] = {}
         self._spots: dict[str, Spot] = {}
+        self._places: dict[str, dict[Leaf, str]] = {}
         self._reading = reading
 
     def result(self) -> BranchProtection:
         """What was read."""
-        return BranchProtection(self._levels, self._flags, self._spots)
+        return BranchProtection(self._levels, self._flags, self._spots, self._places)
 
     def read(self, section: Any) -> None:
         """Read one document's section."""
@@ -100,7 +142,9 @@ class ProtectionSection:
         """Take in the policy of a level, and give what stands there."""
         known = (*below, *_FIELDS)
         values = self._reading.tidy({} if node is None else node, known, path, below=next(iter(below), ""))
-        policy = self._fields({name: value for name, value in values.items() if name not in below}, path, _FIELDS)
+        places = self._places.setdefault(key, {})
+        said = {name: value for name, value in values.items() if name not in below}
+        policy = self._fields(said, path, _FIELDS, places, ())
         before = self._levels.get(key, {})
         if _says_something(policy) and _says_something(before):
             self._reading.problem(path, f"both branchprotection configs {twice}", "keep one")
@@ -109,16 +153,19 @@ class ProtectionSection:
         self._levels[key] = {**before, **policy}
         return values
 
-    def _fields(self, node: dict[str, Any], path: Path_, kinds: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that are set, each of its kind."""
+    def _fields(
+        self, node: dict[str, Any], path: Path_, kinds: Mapping[str, Any], places: dict[Leaf, str], above: Leaf
+    ) -> dict[str, Any]:
+        """The fields that are set, each of its kind, and their `places`."""
         policy: dict[str, Any] = {}
         for key, value in node.items():
-            spot, kind = (*path, key), kinds[key]
+            spot, kind, leaf = (*path, key), kinds[key], (*above, key)
             if value is None:
                 continue
+            places[leaf] = lined(self._reading.spot(spot))
             if isinstance(kind, dict):
                 if self._reading.expect(value, dict, spot):
-                    policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind)
+                    policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind, places, leaf)
             elif kind is list:
                 policy[key] = list(self._reading.names(value, spot))
                 if key in {"include", "exclude"}:
