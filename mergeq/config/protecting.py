@@ -8,7 +8,7 @@ from typing import Any
 from mergeq.config.documents import Path_
 from mergeq.config.protection import Level, lined
 from mergeq.config.queue import Leaf
-from mergeq.config.reading import Reading, seconds_of
+from mergeq.config.reading import Reading, Spot, seconds_of
 from mergeq.core.branchprotector import Policy, applied
 from mergeq.core.protecting import Exemption, Fields, FromTide, ProtectionValues
 from mergeq.core.protection import Backend, Mode
@@ -52,6 +52,7 @@ class Extensions:
     """
 
     levels: Mapping[str, Level] = field(default_factory=dict)
+    spots: Mapping[str, Spot] = field(default_factory=dict)
     patterns: Mapping[str, Mapping[str, Level]] = field(default_factory=dict)
     exempt: Mapping[str, Level] = field(default_factory=dict)
     modes: Mapping[str, Mode] = field(default_factory=dict)
@@ -86,17 +87,19 @@ class ProtectingSection:
         self._exempt: dict[str, Level] = {}
         self._modes: dict[str, Mode] = {}
         self._floor = Level("floor")
+        self._spots: dict[str, Spot] = {}
         self._reading = reading
 
     def result(self) -> Extensions:
         """What was read of its levels."""
-        return Extensions(self._levels, self._patterns, self._exempt, self._modes, self._floor)
+        return Extensions(self._levels, self._spots, self._patterns, self._exempt, self._modes, self._floor)
 
     def read(self, section: Mapping[str, Any]) -> None:
         """Read one document's section."""
         path: Path_ = ("mergeq", "protection")
         values: dict[str, Any] = {}
         for key, value in section.items():
+            self._spots[key] = self._reading.spot((*path, key))
             if key == "gate":
                 gate: dict[str, Any] = {name: tuple(one) if name == "ack_by" else one for name, one in value.items()}
                 values[key] = replace(self.values.gate, **gate)

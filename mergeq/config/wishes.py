@@ -2,6 +2,7 @@
 each field comes from (P2, P3, P7.2). Nothing of GitHub is known here but the facts that are given.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from mergeq.config.presubmits import Job, contexts_of
 from mergeq.config.protecting import DEFAULT_BRANCH, EXTENSIONS, Extensions, extended
 from mergeq.config.protection import BranchProtection, Level, lined
 from mergeq.config.queue import Leaf, keys_of, queue_values
-from mergeq.config.reading import compiled
+from mergeq.config.reading import Spot, compiled
 from mergeq.core.branchprotector import Policy, applied
 from mergeq.core.contexts import Broken, ContextOptions, Pattern
 from mergeq.core.planning import breaches
@@ -143,7 +144,7 @@ class Wishing:
         repo = self.as_written(facts.repo)
         gone = self.named.get(repo, frozenset()) - facts.branches if facts.branches is not None else ()
         return tuple(
-            f"{self.place_of(f'{repo}:{name}')}: {facts.repo} has no branch {name!r}, so nothing is done about it; "
+            f"{lined(self.spot(f'{repo}:{name}'))}: {facts.repo} has no branch {name!r}, so nothing is done about it; "
             "mend the name, or remove it"
             for name in sorted(gone)
         )
@@ -178,24 +179,28 @@ class Wishing:
         """Whether Prow's section reaches a repository, as it is written there (P3.4, P3.7)."""
         return repo.partition("/")[0] in self.protection.levels or self._is_tested(repo)
 
-    def place_of(self, key: str) -> str:
-        """The ``file:line`` of a level of either section."""
-        return lined(self.protection.spots[key]) if key in self.protection.spots else self.ours.levels[key].place
+    def spot(self, key: str) -> Spot:
+        """Where a level of either section stands."""
+        return self.protection.spots[key] if key in self.protection.spots else self.ours.levels[key].spot
 
     def ours_for(self, branch: Branch) -> tuple[Level, ...]:
         """Our levels that lead to a branch, broadest first."""
         return tuple(self.ours.levels[key] for key in keys_of(branch) if key in self.ours.levels)
 
     def at_level(self, key: str) -> Wish | None:
-        """What a level alone comes to, for branches that no narrower one speaks about; its target is no branch."""
-        org, _, rest = key.partition("/")
-        facts = RepoFacts(key.partition(":")[0] if rest else f"{key}/")
-        name = rest.partition(":")[2]
-        return _Repository(self, facts, 0.0).of_branch(Branch(org, rest.partition(":")[0], name))
+        """What a level alone comes to, for branches that no narrower one speaks about and without what is exempt."""
+        branch = branch_of(key)
+        return _Repository(self, RepoFacts(branch.full_repo), math.inf).of_branch(branch)
 
     def of_pattern(self, repo: str, pattern: str) -> Wish | None:
-        """What a pattern comes to, whichever the default branch is."""
-        return _Repository(self, RepoFacts(repo), 0.0).of_pattern(pattern, pattern)
+        """As `at_level`, for a pattern, whichever the default branch is."""
+        return _Repository(self, RepoFacts(repo), math.inf).of_pattern(pattern, pattern)
+
+    def asked_at(self, key: str) -> frozenset[str]:
+        """The contexts that a level itself asks for."""
+        section = self.protection.levels.get(key, {}).get("required_status_checks", {})
+        checks = self.ours.levels[key].policy.get("checks", ()) if key in self.ours.levels else ()
+        return frozenset((*section.get("contexts", ()), *(check["context"] for check in checks)))
 
     def _is_tested(self, repo: str) -> bool:
         """Whether jobs alone bring a repository in (P3.7)."""
@@ -312,7 +317,9 @@ class _Repository:
         demanded = contexts_of(jobs, branch.name, manual_required=bool(policy.get(_MANUAL)))
         is_named = bool(prow) and prow[-1].key.endswith(f":{branch.name}") and bool(branch.name)
         decided, why = wishing.protection.decided(policy, demanded, branch, is_named=is_named)
-        in_force = [one for one in self._exemptions if one.is_in_force(self._now) and matches(one.glob, branch.name)]
+        about = [one for one in self._exemptions if matches(one.glob, branch.name)]
+        in_force = [one for one in about if one.is_in_force(self._now)]
+        over = ((one.id, name) for one in about if one not in in_force for name in _sources([self._exempt(one)]))
         long = (wishing.is_too_long(one, self._now) for one in in_force)
         wish = Wish(
             Target(self._facts.repo, branch.name),
@@ -322,6 +329,7 @@ class _Repository:
             mode=wishing.mode(branch.org),
             exemptions=tuple(one.id for one in in_force),
             expires_at=min((one.until for one in in_force), default=0.0),
+            expired={name: exemption for exemption, name in over},
         )
         if wish.problem:
             return wish
@@ -332,7 +340,7 @@ class _Repository:
         for level in ours:
             extension = extended(extension, level.policy)
         for one in in_force:
-            patch, ours_of_patch = _parted(wishing.ours.exempt[one.id])
+            patch, ours_of_patch = _parted(self._exempt(one))
             decided, extension = applied(decided, patch.policy), extended(extension, ours_of_patch.policy)
             levels += [patch, ours_of_patch]
         if decided["protect"] is False:
@@ -349,6 +357,9 @@ class _Repository:
         if asked:
             sources[Field.CONTEXTS] = (*asked, *sources.get(Field.CONTEXTS, ()))
         return self._held_to_the_floor(self._filled(wish, decided, extension, sources))
+
+    def _exempt(self, exemption: Exemption) -> Level:
+        return self._wishing.ours.exempt[exemption.id]
 
     def _tide(self, branch: Branch) -> Iterator[tuple[Source, frozenset[str]]]:
         """The contexts that `context_options` requires, level by level, if GitHub is to require them too (P2.23)."""
@@ -383,17 +394,20 @@ class _Repository:
             for name, value in values.items()
             if whose[name] is Ownership.OURS or (whose[name] is Ownership.PRESERVE and name in sources)
         }
-        return replace(wish, values=kept, sources={name: sources[name] for name in kept if name in sources})
+        floor, lines = wishing.values.floor, _sources([wishing.ours.floor])
+        unsaid = [name for name in kept if name in floor and name not in sources]
+        kept |= {name: floor[name] for name in unsaid}
+        said = {name: sources.get(name) or (lines[name] if name in unsaid else ()) for name in kept}
+        return replace(wish, values=kept, sources={name: places for name, places in said.items() if places})
 
     def _held_to_the_floor(self, wish: Wish) -> Wish:
         """The same, with a problem where it goes below the floor (P6.15, P7.6)."""
-        floor = self._wishing.values.floor
-        below = breaches(wish, floor) if floor and not wish.problem else ()
-        return replace(wish, problem=f"goes below the floor: {', '.join(map(str, below))}") if below else wish
+        below = () if wish.problem else breaches(wish, self._wishing.values.floor)
+        return replace(wish, problem=wish.problem or "; ".join(below))
 
 
-def floor_of(level: Level) -> Values:
-    """The fields that a floor sets."""
+def said_by(level: Level) -> Values:
+    """The fields that a level sets by itself."""
     prow, ours = _parted(level)
     checks, _ = _checks(prow.policy, ours.policy)
     values = {**OFF, **_valued(prow.policy, ours.policy, checks, OFF, keeps_apps=False)}
@@ -502,3 +516,12 @@ def _is_advisory(facts: RepoFacts) -> bool:
     """
     name = facts.repo.partition("/")[2]
     return facts.is_private and bool(_ADVISORY.fullmatch(name) or (facts.is_fork and "-ghsa-" in name))
+
+
+def branch_of(scope: str) -> Branch:
+    """A branch that no narrower level speaks about than `scope` does."""
+    if scope == "*":
+        return Branch("", "", "")
+    org, _, rest = scope.partition("/")
+    repo, _, name = rest.partition(":")
+    return Branch(org, repo, name)

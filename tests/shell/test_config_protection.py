@@ -135,7 +135,7 @@ def test_a_policy_that_contradicts_itself_is_told_and_requires_nothing(
     text = protection(text)
 
     assert required(loaded, text) == []
-    assert warned(text) == [f"config.yaml:{problem}; until then no context of it is required"]
+    assert warned(text) == [f"config.yaml:{problem}; until then it is left as it is"]
 
 
 def test_a_branch_that_is_left_alone_may_say_only_that(loaded: Load, warned: Refuse) -> None:
