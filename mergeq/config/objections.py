@@ -114,7 +114,7 @@ def _undecided(wishing: Wishing) -> Iterator[str]:
             continue
         broader = keys_of(branch_of(key))
         if told.isdisjoint(broader[: broader.index(key)]):
-            yield wishing.spot(key).line(wish.problem, "until then it is left as it is")
+            yield wishing.spot(key).line(wish.problem.strip(), "until then it is left as it is")
         told.add(key)
     for repo, patterns in wishing.ours.patterns.items():
         for pattern, level in patterns.items():

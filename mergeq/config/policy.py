@@ -204,6 +204,10 @@ class Configuration:
         of_repo = (one for one in self.protection_values.exemptions if one.repo.lower() == facts.repo.lower())
         return (*self.wishing.missing(facts), *self.wishing.exemption_problems(of_repo, now))
 
+    def exemption_problems(self, now: float) -> tuple[str, ...]:
+        """A line for each exemption that lasts too long or ended long ago (P7.11); `now` is epoch seconds."""
+        return self.wishing.exemption_problems(self.protection_values.exemptions, now)
+
     def reserved(self, full_repo: str) -> tuple[str, ...]:
         """The prefixes of the queue's own refs in a repository, which protection leaves alone (D13)."""
         return self.wishing.reserved(full_repo)

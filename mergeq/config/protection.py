@@ -162,7 +162,8 @@ class ProtectionSection:
             spot, kind, leaf = (*path, key), kinds[key], (*above, key)
             if value is None:
                 continue
-            places[leaf] = lined(self._reading.spot(spot))
+            if not (isinstance(kind, dict) and value):  # else what is in it has places
+                places[leaf] = lined(self._reading.spot(spot))
             if isinstance(kind, dict):
                 if self._reading.expect(value, dict, spot):
                     policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind, places, leaf)
