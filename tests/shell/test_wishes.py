@@ -1,4 +1,4 @@
-"""What the configuration wishes for which branches: Prow's enumeration (P2, P3; rows E1-E63), and what ours adds to it."""
+"""What the configuration wishes for which branches: Prow's enumeration (P2, P3; rows E1-E63), and what ours adds."""
 
 from collections.abc import Callable
 from textwrap import indent
