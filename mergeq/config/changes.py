@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mergeq.config.documents import ConfigError, Document
-from mergeq.config.policy import Configuration, branch_of, configuration_of, documents_of
+from mergeq.config.policy import Configuration, configuration_of, documents_of
 from mergeq.config.presubmits import Job
 from mergeq.config.queue import keys_of
 from mergeq.config.resolve import Places, aligned, query_json, settings_of, spoken
 from mergeq.config.tide import QUERY_KEYS
+from mergeq.config.wishes import branch_of
 from mergeq.core.query import Query
 
 _SCOPE = ("orgs", "repos", "excluded_repos")

@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from mergeq.config import objections
 from mergeq.config.documents import ConfigError, Document, parse, read, text_of
-from mergeq.config.presubmits import Job, JobContexts, PresubmitsSection, contexts_of
-from mergeq.config.protection import BranchProtection, ProtectionSection, is_defined, required_contexts
+from mergeq.config.presubmits import Job, PresubmitsSection, contexts_of
+from mergeq.config.protecting import ProtectingSection
+from mergeq.config.protection import BranchProtection, ProtectionSection, lined, required_contexts
 from mergeq.config.queue import Leaf, MergeqSection, keys_of, queue_values
 from mergeq.config.reading import Reading, Spot
 from mergeq.config.tide import TideSection
+from mergeq.config.wishes import Wishing, branch_of, said_by
+from mergeq.core.branchprotector import JobContexts
 from mergeq.core.budget import BudgetValues, SweepValues
 from mergeq.core.compat import Compat
 from mergeq.core.contexts import ContextOptions, ContextPolicy, Presubmit
 from mergeq.core.merge_method import MergeMethods
 from mergeq.core.message import CommitTemplate
 from mergeq.core.pool import BlocksPolicy, BranchSettings, under_protection
+from mergeq.core.protecting import ProtectionValues
+from mergeq.core.protection import Mode, RepoFacts, Wish
 from mergeq.core.pull import Branch, Protection, PullRequest
 from mergeq.core.query import Query, applicable, by_scope, merged, open_pull_searches
 from mergeq.core.queue import QueueValues, Retest
@@ -45,7 +51,8 @@ class Configuration:
 
     Durations are seconds. What differs between branches is asked of the methods; a plain mapping has the keys ``*``,
     ``org`` and ``org/repo``. `query_places` has for each query where it stands, once per entry it was made of.
-    `not_applied` has what `mergeq:` says and nothing follows from yet, by its path there.
+    `not_applied` has what `mergeq:` says and nothing follows from yet, by its path there, `protection_said` what it
+    says of protection.
     """
 
     queries: tuple[Query, ...] = ()
@@ -57,6 +64,7 @@ class Configuration:
     methods: MergeMethods = field(default_factory=MergeMethods)
     context_options: ContextOptions = field(default_factory=ContextOptions)
     protection: BranchProtection = field(default_factory=BranchProtection)
+    wishing: Wishing = field(default_factory=Wishing)
     presubmits: Mapping[str, tuple[Job, ...]] = field(default_factory=dict)
     jobs_in_repo: Mapping[str, bool] = field(default_factory=dict)
     blocker_label: str = ""
@@ -70,6 +78,7 @@ class Configuration:
     status_context: str = "tide"
     queue: Mapping[str, Mapping[Leaf, object]] = field(default_factory=dict)
     not_applied: Mapping[Leaf, object] = field(default_factory=dict)
+    protection_said: Mapping[Leaf, object] = field(default_factory=dict)
     budget: BudgetValues = field(default_factory=BudgetValues)
     sweep: SweepValues = field(default_factory=SweepValues)
     warnings: tuple[str, ...] = ()
@@ -167,6 +176,42 @@ class Configuration:
         in_repo = most_specific(self.jobs_in_repo, branch, fallback=False)
         return IN_REPO if in_repo else self.contexts(branch).refusal()
 
+    @property
+    def protection_values(self) -> ProtectionValues:
+        """Everything under `mergeq.protection` that is one for everybody."""
+        return self.wishing.values
+
+    def protection_mode(self, org: str) -> Mode:
+        """Whether mergeq writes protection in an org, or only looks (D13)."""
+        return self.wishing.mode(org)
+
+    def protected(self) -> Mapping[str, frozenset[str] | None]:
+        """The orgs whose protection is looked at, each with the ``org/repo`` that are named there; None: the org's
+        repositories are to be listed, and every one of them is looked at (P3.4).
+        """
+        return self.wishing.protected()
+
+    def wants_branches(self, full_repo: str) -> bool:
+        """Whether `wishes` needs to know which branches a repository has."""
+        return self.wishing.wants_branches(full_repo)
+
+    def wishes(self, facts: RepoFacts, now: float) -> tuple[Wish, ...]:
+        """What is wished for each target of a repository; `now` is epoch seconds."""
+        return self.wishing.wishes(facts, now)
+
+    def protection_warnings(self, facts: RepoFacts, now: float) -> tuple[str, ...]:
+        """Lines about what only shows with the branches that a repository has, and as time goes by."""
+        of_repo = (one for one in self.protection_values.exemptions if one.repo.lower() == facts.repo.lower())
+        return (*self.wishing.missing(facts), *self.wishing.exemption_problems(of_repo, now))
+
+    def exemption_problems(self, now: float) -> tuple[str, ...]:
+        """A line for each exemption that lasts too long or ended long ago (P7.11); `now` is epoch seconds."""
+        return self.wishing.exemption_problems(self.protection_values.exemptions, now)
+
+    def reserved(self, full_repo: str) -> tuple[str, ...]:
+        """The prefixes of the queue's own refs in a repository, which protection leaves alone (D13)."""
+        return self.wishing.reserved(full_repo)
+
     def job_contexts(self, branch: Branch) -> JobContexts:
         """The contexts of the jobs under `presubmits` that could run on a branch (T1.63)."""
         jobs = self.presubmits.get(branch.full_repo)
@@ -263,6 +308,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
     reading = Reading(problems)
     tide, ours = TideSection(reading), MergeqSection(reading)
     protection, presubmits = ProtectionSection(reading), PresubmitsSection(reading)
+    protecting = ProtectingSection(reading)
     digest = hashlib.sha256()
     for document, is_main in documents:
         reading.turn_to(document)
@@ -274,7 +320,7 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
             continue
         sections = reading.tidy(document.value, _SECTIONS, (), others=True)
         tide.read(sections.get("tide"), is_main=is_main)
-        ours.read(sections.get("mergeq"))
+        protecting.read(ours.read(sections.get("mergeq")).get("protection", {}))
         protection.read(sections.get("branch-protection"))
         presubmits.read(sections.get("presubmits"))
         presubmits.read_in_repo(sections.get("in_repo_config"))
@@ -287,21 +333,32 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         methods=tide.methods(),
         context_options=tide.context_options,
         protection=protection.result(),
+        wishing=Wishing(
+            replace(protecting.values, floor=said_by(protecting.result().floor)),
+            protection.result(),
+            protecting.result(),
+            presubmits.jobs,
+            tide.context_options,
+            {key: lined(spot) for key, spot in tide.context_spots.items()},
+            ours.levels,
+        ),
         presubmits=presubmits.jobs,
         jobs_in_repo=presubmits.in_repo,
         status_context=ours.status_context or Configuration().status_context,
         queue=ours.levels,
         not_applied=ours.not_applied,
+        protection_said=ours.protection,
         budget=ours.budget,
         sweep=ours.sweep,
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )
-    problems += _untested_stagings(found, ours)
+    problems += (*_untested_stagings(found, ours), *objections.problems(found.wishing))
     if problems:
         raise ConfigError(*problems)
     nothing = f"{whose}: has no `tide.queries`, so nothing will ever merge; add a query"
-    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *_inert(found.protection))
+    of_protection = objections.warnings(found.wishing, is_waited_for=bool(found.queries))
+    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *of_protection)
     return replace(found, warnings=warnings if found.queries else (*warnings, nothing))
 
 
@@ -374,40 +431,12 @@ def _contradictions(configuration: Configuration, options: Mapping[str, Spot]) -
         protected = resolved.from_branch_protection and scope in configuration.protection.spots
         if not protected and scope not in options and branch.full_repo not in configuration.presubmits:
             continue  # what holds there is what holds one level up
-        contexts, problem = configuration.contexts_told(branch)
-        if protected and problem:
-            yield spots[-1].line(problem, "until then no context of it is required")
-        overlap = contexts.overlap()
+        overlap = configuration.contexts(branch).overlap()
         if overlap and not any(f"{key}: {overlap}" in told for key in keys_of(branch)):
             told.add(f"{scope}: {overlap}")
             jobs = [job.spot for job in configuration.presubmits.get(branch.full_repo, ())]
             remedy = "name each context once, until then what is required is required"
             yield from (spot.line(f"{scope}: {overlap}", remedy) for spot in (*spots, *jobs)[:1])
-
-
-def _inert(protection: BranchProtection) -> Iterator[str]:
-    """What a level of protection sets to no effect, or to another than it seems, together with those above (P1.30)."""
-    chains = {key: keys_of(branch_of(key)) for key in protection.levels}
-    deciding = {key for key, level in protection.levels.items() if level.keys() & {"protect", "unmanaged"}}
-    decided = {one for key in deciding for one in chains[key]}
-    for key, level in protection.levels.items():
-        spot = protection.spots[key]
-        undecided = key not in decided and deciding.isdisjoint(chains[key]) and ":" not in key
-        if undecided and is_defined(level) and not protection.flags.get("protect-tested-repos"):
-            what = "has no effect, since `protect` is set neither here nor at any level above or below"
-            yield spot.line(what, "set it")
-        if "required_pull_request_reviews" in level:
-            reviews = protection.merged(branch_of(key)).get("required_pull_request_reviews", {})
-            if "required_approving_review_count" not in reviews:
-                what = "has no required_approving_review_count, so no review is required at all"
-                yield spot.below("required_pull_request_reviews").line(what, "give it one, or 0")
-        if level.get("include") or level.get("exclude"):
-            policy = protection.merged(branch_of(key))
-            if ":" in key:
-                yield spot.line("include and exclude have no effect on a branch that is named", "remove them")
-            elif policy.get("include") and policy.get("exclude"):
-                what = "include and exclude are both in force here, and exclude is not looked at"
-                yield spot.line(what, "keep one of them on the way from everyone to here")
 
 
 def _context_levels(configuration: Configuration) -> Iterable[tuple[str, ContextPolicy]]:
@@ -426,15 +455,6 @@ def _scopes(configuration: Configuration) -> Iterable[str]:
         )
         if scope != "*"
     )
-
-
-def branch_of(scope: str) -> Branch:
-    """A branch that no narrower level speaks about than `scope` does."""
-    if scope == "*":
-        return Branch("", "", "")
-    org, _, rest = scope.partition("/")
-    repo, _, name = rest.partition(":")
-    return Branch(org, repo, name)
 
 
 def _is_within(scope: str, level: str) -> bool:

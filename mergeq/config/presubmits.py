@@ -8,6 +8,7 @@ from typing import Any
 
 from mergeq.config.documents import Path_
 from mergeq.config.reading import Reading, Spot
+from mergeq.core.branchprotector import JobContexts
 from mergeq.core.contexts import Pattern
 
 _FLAGS = ("always_run", "optional", "skip_report", "run_before_merge")
@@ -43,15 +44,6 @@ class Job:
         if any(pattern.search(branch) for pattern in self.skip_branches):
             return False
         return not self.branches or any(pattern.search(branch) for pattern in self.branches)
-
-
-@dataclass(frozen=True, slots=True)
-class JobContexts:
-    """The contexts that jobs report on one branch, by what they demand."""
-
-    required: frozenset[str] = frozenset()
-    required_if_present: frozenset[str] = frozenset()
-    optional: frozenset[str] = frozenset()
 
 
 def contexts_of(jobs: Iterable[Job], branch: str, *, manual_required: bool) -> JobContexts:

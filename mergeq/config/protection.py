@@ -1,17 +1,15 @@
-"""Prow's `branch-protection:` section: its levels as written, and what they come to for a branch (P1, P2)."""
+"""Prow's `branch-protection:` section: its levels as written (P1); what they come to says `core/branchprotector.py`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from mergeq.config.documents import Path_
-from mergeq.config.presubmits import JobContexts
+from mergeq.config.queue import Leaf, keys_of
 from mergeq.config.reading import Reading, Spot, compiled
+from mergeq.core.branchprotector import Policies, Policy, applied
 from mergeq.core.contexts import Broken
 from mergeq.core.pull import Branch
-
-Policy = Mapping[str, Any]
-"""The policy fields that one level sets, or that several come to, under Prow's names; what is unset is left out."""
 
 _ACTORS = {"users": list, "teams": list}
 _FIELDS: dict[str, Any] = {
@@ -35,7 +33,6 @@ _FIELDS: dict[str, Any] = {
     "include": list,
     "exclude": list,
 }
-_NOT_DEFINING = {"unmanaged", "include", "exclude"}
 _GLOBAL_FLAGS = (
     "protect-tested-repos",
     "allow_disabled_policies",
@@ -44,59 +41,45 @@ _GLOBAL_FLAGS = (
 )
 
 
+_NOWHERE = Spot("", ())
+
+
 @dataclass(frozen=True, slots=True)
-class BranchProtection:
-    """The section of all files: a policy per level (``*``, org, ``org/repo``, ``org/repo:branch``) as written, where
-    each level stands, and the flags for everyone. An empty policy is a level that is named and sets nothing.
-    """
+class Level:
+    """What one level says, and the ``file:line`` of each of its fields."""
 
-    levels: Mapping[str, Policy] = field(default_factory=dict)
-    flags: Mapping[str, bool] = field(default_factory=dict)
+    key: str
+    policy: Policy = field(default_factory=dict)
+    places: Mapping[Leaf, str] = field(default_factory=dict)
+    spot: Spot = _NOWHERE
+
+    @property
+    def breadth(self) -> int:
+        """How narrow it is: 0 for everyone, 3 for a branch."""
+        return 0 if self.key == "*" else 1 + ("/" in self.key) + (":" in self.key)
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as ``file:line``."""
+        return lined(self.spot)
+
+    def joined(self, other: Self) -> Self:
+        """The same with what another file says of it."""
+        policy = applied(self.policy, other.policy)
+        return type(self)(self.key, policy, {**self.places, **other.places}, self.spot if self.policy else other.spot)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProtection(Policies):
+    """The section of all files, and where each level of it and every field stands."""
+
     spots: Mapping[str, Spot] = field(default_factory=dict)
+    places: Mapping[str, Mapping[Leaf, str]] = field(default_factory=dict)
 
-    def merged(self, branch: Branch) -> Policy:
-        """The levels of a branch, the narrower applied to the broader (P2.1-P2.7)."""
-        policy: Policy = {}
-        for key in ("*", branch.org, branch.full_repo, str(branch)):
-            if level := self.levels.get(key):
-                policy = applied(policy, level)
-        return policy
-
-    def of(self, branch: Branch, jobs: JobContexts) -> tuple[Policy | None, str]:
-        """The policy in force on a branch, None when there is none, and why it cannot be told (P2.9, P2.19, P2.22)."""
-        if branch.org not in self.levels:
-            return None, ""
-        policy = self.merged(branch)
-        if str(branch) in self.levels and "protect" not in policy and policy.get("unmanaged") is not True:
-            return None, "defined branch policies must set protect or unmanaged=true"
-        softer = self.flags.get("protect_repos_with_optional_jobs") and (jobs.required_if_present or jobs.optional)
-        if jobs.required or softer:
-            if policy.get("protect") is False:
-                allowed = self.flags.get("allow_disabled_job_policies")
-                return None, "" if allowed else "required prow jobs require branch protection"
-            tested: dict[str, Any] = {"required_status_checks": {"contexts": sorted(jobs.required)}}
-            if self.flags.get("protect-tested-repos"):
-                tested["protect"] = True
-            policy = applied(policy, tested)
-        disabled = policy.get("protect") is False and is_defined(key for key in policy if key != "protect")
-        if disabled and not self.flags.get("allow_disabled_policies"):
-            whom = f"{branch.full_repo}={branch.name}".rstrip("=/")
-            return None, f"{whom} defines a policy, which requires protect: true"
-        return (policy, "") if is_defined(policy) else (None, "")
-
-
-def applied(parent: Policy, child: Policy) -> Policy:
-    """A parent policy with a child's on top: a set scalar wins, lists are united, objects are merged (P2.2-P2.4)."""
-    merged = dict(parent)
-    for key, value in child.items():
-        above = merged.get(key)
-        if isinstance(value, dict) and isinstance(above, dict):
-            merged[key] = applied(above, value)
-        elif isinstance(value, list) and isinstance(above, list):
-            merged[key] = sorted({*above, *value})
-        else:
-            merged[key] = value
-    return merged
+    def chain(self, branch: Branch) -> tuple[Level, ...]:
+        """The levels that lead to a branch, broadest first."""
+        keys = (key for key in keys_of(branch) if key in self.levels)
+        return tuple(Level(key, self.levels[key], self.places[key], self.spots[key]) for key in keys)
 
 
 def required_contexts(policy: Policy | None) -> frozenset[str]:
@@ -106,9 +89,9 @@ def required_contexts(policy: Policy | None) -> frozenset[str]:
     return frozenset(policy.get("required_status_checks", {}).get("contexts", ()))
 
 
-def is_defined(keys: Iterable[str]) -> bool:
-    """Whether any of the fields is one that makes a policy (P2.18)."""
-    return any(key not in _NOT_DEFINING for key in keys)
+def lined(spot: Spot) -> str:
+    """``file:line`` of a spot."""
+    return spot.place.rpartition(":")[0]
 
 
 class ProtectionSection:
@@ -118,11 +101,12 @@ class ProtectionSection:
         self._levels: dict[str, Policy] = {}
         self._flags: dict[str, bool] = {}
         self._spots: dict[str, Spot] = {}
+        self._places: dict[str, dict[Leaf, str]] = {}
         self._reading = reading
 
     def result(self) -> BranchProtection:
         """What was read."""
-        return BranchProtection(self._levels, self._flags, self._spots)
+        return BranchProtection(self._levels, self._flags, self._spots, self._places)
 
     def read(self, section: Any) -> None:
         """Read one document's section."""
@@ -158,7 +142,9 @@ class ProtectionSection:
         """Take in the policy of a level, and give what stands there."""
         known = (*below, *_FIELDS)
         values = self._reading.tidy({} if node is None else node, known, path, below=next(iter(below), ""))
-        policy = self._fields({name: value for name, value in values.items() if name not in below}, path, _FIELDS)
+        places = self._places.setdefault(key, {})
+        said = {name: value for name, value in values.items() if name not in below}
+        policy = self._fields(said, path, _FIELDS, places, ())
         before = self._levels.get(key, {})
         if _says_something(policy) and _says_something(before):
             self._reading.problem(path, f"both branchprotection configs {twice}", "keep one")
@@ -167,16 +153,20 @@ class ProtectionSection:
         self._levels[key] = {**before, **policy}
         return values
 
-    def _fields(self, node: dict[str, Any], path: Path_, kinds: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that are set, each of its kind."""
+    def _fields(
+        self, node: dict[str, Any], path: Path_, kinds: Mapping[str, Any], places: dict[Leaf, str], above: Leaf
+    ) -> dict[str, Any]:
+        """The fields that are set, each of its kind, and their `places`."""
         policy: dict[str, Any] = {}
         for key, value in node.items():
-            spot, kind = (*path, key), kinds[key]
+            spot, kind, leaf = (*path, key), kinds[key], (*above, key)
             if value is None:
                 continue
+            if not (isinstance(kind, dict) and value):  # else what is in it has places
+                places[leaf] = lined(self._reading.spot(spot))
             if isinstance(kind, dict):
                 if self._reading.expect(value, dict, spot):
-                    policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind)
+                    policy[key] = self._fields(self._reading.tidy(value, kind, spot), spot, kind, places, leaf)
             elif kind is list:
                 policy[key] = list(self._reading.names(value, spot))
                 if key in {"include", "exclude"}:

@@ -56,8 +56,8 @@ _REFUSED = {
 
 class MergeqSection:
     """What the documents say under `mergeq:`. `levels` has the queue's leaves that are set at ``*``, an org,
-    ``org/repo`` or ``org/repo:branch``, as written; `spots` has where each stands; `not_applied` has the leaves of the
-    sections from which nothing follows yet.
+    ``org/repo`` or ``org/repo:branch``, as written; `spots` has where each stands; `protection` has the leaves of that
+    section, `not_applied` those of the sections from which nothing follows yet.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -65,15 +65,18 @@ class MergeqSection:
         self.levels: dict[str, dict[Leaf, Any]] = {}
         self.spots: dict[tuple[str, Leaf], Spot] = {}
         self.not_applied: dict[Leaf, Any] = {}
+        self.protection: dict[Leaf, Any] = {}
         self.budget, self.sweep = BudgetValues(), SweepValues()
         self._seen: dict[Leaf, Spot] = {}
         self._reading = reading
 
-    def read(self, ours: Any) -> None:
-        """Read one document's section. It may stand in several as long as no setting is in two of them."""
+    def read(self, ours: Any) -> Mapping[str, Any]:
+        """Read one document's section, and give it if it is as it must be, else nothing. It may stand in several as
+        long as no setting is in two of them.
+        """
         if ours is None or not self._is_valid(ours):
-            return
-        for key in sorted(ours.keys() - {"status_context", "queue", "budget", "sweep"}):
+            return {}
+        for key in sorted(ours.keys() - {"status_context", "queue", "budget", "sweep", "protection"}):
             self._reading.warn(("mergeq", key), "is not applied yet", "remove it, or know that it has no effect")
         for leaf, value in _leaves(ours):
             spot = self._reading.spot(("mergeq", *leaf))
@@ -85,6 +88,8 @@ class MergeqSection:
                 self._reading.problem(spot.path, *wrong)
             elif leaf[0] == "queue":
                 self._queue(*_level_of(leaf[1:]), value, spot)
+            elif leaf[0] == "protection":
+                self.protection[leaf] = value
             elif leaf[0] == "status_context":
                 self.status_context = value
             elif leaf[0] == "sweep":
@@ -96,6 +101,7 @@ class MergeqSection:
                 self.budget = replace(self.budget, floors={**self.budget.floors, leaf[2]: value})
             else:
                 self.not_applied[leaf] = value
+        return dict(ours)
 
     def _is_valid(self, ours: Any) -> bool:
         errors = sorted(validator("mergeq").iter_errors(ours), key=lambda error: [str(part) for part in error.path])

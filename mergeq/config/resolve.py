@@ -11,10 +11,12 @@ from typing import Any
 
 from mergeq.config.documents import ConfigError, Document, Path_, one_line
 from mergeq.config.policy import Configuration, configuration_of, documents_of
-from mergeq.config.protection import Policy
 from mergeq.config.tide import CONTEXT_KEYS
+from mergeq.core.branchprotector import Policy
+from mergeq.core.protection import Field, RepoFacts, Wish, spoken_values
 from mergeq.core.pull import Branch
 from mergeq.core.query import updated_between
+from mergeq.core.rulesets import matches
 
 _FLAGS = {
     "skip-unknown-contexts": "skip_unknown",
@@ -122,7 +124,8 @@ def resolve(paths: Iterable[Path], branch: Branch) -> Resolved:
     documents, problems = documents_of(paths)
     found = configuration_of(documents, problems, _named(paths))
     jobs = found.job_contexts(branch)
-    said = (found.contexts(branch).overlap(), found.protection.of(branch, jobs)[1])
+    wish = _wish(found, branch)
+    said = (found.contexts(branch).overlap(), found.protection.of(branch, jobs)[1], wish.problem if wish else "")
     return Resolved(
         branch,
         tuple(
@@ -130,8 +133,11 @@ def resolve(paths: Iterable[Path], branch: Branch) -> Resolved:
             for index, query in enumerate(found.queries)
             if query.covers(branch.org, branch.full_repo)
         ),
-        settings_of(found, Places([document for document, _ in documents], branch)),
-        tuple(problem for problem in said if problem),
+        {
+            **settings_of(found, Places([document for document, _ in documents], branch)),
+            "wished": tuple(_wished(found, branch)),
+        },
+        tuple(dict.fromkeys(problem for problem in said if problem)),
     )
 
 
@@ -257,7 +263,12 @@ def _ours(found: Configuration, places: Places) -> Iterator[Setting]:
     base = ("mergeq", "queue")
     for leaf, value in _leaves(found.queue_values(places.branch)):
         yield Setting(f"queue.{'.'.join(leaf)}", value, places.narrowest(base, *leaf))
-    for leaf, value in found.not_applied.items():
+    values = dict(_leaves(found.protection_values))
+    for leaf, value in values.items():
+        if leaf[0] not in {"floor", "exemptions"}:
+            yield Setting(f"protection.{'.'.join(leaf)}", value, places.of("mergeq", "protection", *leaf))
+    said = {leaf: value for leaf, value in found.protection_said.items() if leaf[1:] not in values}
+    for leaf, value in (said | dict(found.not_applied)).items():
         if places.branch.org == "" or _is_about(places.branch, leaf):
             yield Setting(".".join(leaf), value, places.of("mergeq", *leaf))
 
@@ -291,6 +302,19 @@ def _policy(policy: Policy, places: Places, path: tuple[str, ...]) -> Iterator[S
             yield Setting(".".join(leaf), value, tuple(where))
         else:
             yield Setting(".".join(leaf), value, places.narrowest(base, *leaf))
+
+
+def _wish(found: Configuration, branch: Branch) -> Wish | None:
+    facts = RepoFacts(branch.full_repo, branches=frozenset({branch.name}))
+    return next((one for one in found.wishes(facts, math.inf) if matches(one.target.pattern, branch.name)), None)
+
+
+def _wished(found: Configuration, branch: Branch) -> Iterator[Setting]:
+    """What protection comes to on a branch, all levels and jobs together, without what is exempt for a time."""
+    for wish in filter(None, [_wish(found, branch)]):
+        yield Setting("protect", wish.protect, (wish.place,))
+        for name, value in spoken_values(wish.values).items():
+            yield Setting(name, value, tuple(source.place for source in wish.sources.get(Field(name), ())))
 
 
 def _leaves(values: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -340,8 +364,11 @@ def spoken(value: Any) -> str:
             return "true" if value else "false"
         case list():
             return (
-                ", ".join(f"[{spoken(item)}]" if isinstance(item, list) else spoken(item) for item in value) or "none"
+                ", ".join(f"[{spoken(item)}]" if isinstance(item, list | dict) else spoken(item) for item in value)
+                or "none"
             )
+        case dict():
+            return ", ".join(f"{key}: {spoken(item)}" for key, item in value.items() if item) or "none"
         case float():
             return _duration(value)
         case None:

@@ -6,7 +6,7 @@ from textwrap import indent
 import pytest
 
 from mergeq.config import load
-from mergeq.config.protection import applied
+from mergeq.core.branchprotector import applied
 from mergeq.core.contexts import ContextPolicy
 from mergeq.core.pull import Branch
 from tests.shell.test_config import MAIN, Load, Refuse, folder, loaded, refused, warned, write
@@ -135,7 +135,7 @@ def test_a_policy_that_contradicts_itself_is_told_and_requires_nothing(
     text = protection(text)
 
     assert required(loaded, text) == []
-    assert warned(text) == [f"config.yaml:{problem}; until then no context of it is required"]
+    assert warned(text) == [f"config.yaml:{problem}; until then it is left as it is"]
 
 
 def test_a_branch_that_is_left_alone_may_say_only_that(loaded: Load, warned: Refuse) -> None:

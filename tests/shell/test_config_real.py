@@ -40,6 +40,9 @@ KINDS = (
     INCLUDED,
     "has no effect, since `protect` is set neither here nor at any level above or below",
     "has no required_approving_review_count, so no review is required at all",
+    "defines a policy, which requires protect: true",
+    "restrictions.apps is set, but enable_apps_restrictions is not",
+    "restrictions: is empty, so nobody may push",
 )
 CLOUDFOUNDRY = "branch-protection.orgs.cloudfoundry.repos"
 WARNINGS = {  # everything that is said of some of them, the line of the file it is about in front

@@ -373,7 +373,7 @@ def test_the_flags_of_protection_are_shown(mergeq: Run, write: Write) -> None:
         ("other/rocket:main", ["mode"]),
     ],
 )
-def test_what_is_not_applied_yet_is_shown_to_whom_it_is_about(
+def test_what_is_said_of_protection_is_shown_to_whom_it_is_about(
     mergeq: Run, write: Write, branch: str, shown: list[str]
 ) -> None:
     (file,) = write(
@@ -382,9 +382,11 @@ def test_what_is_not_applied_yet_is_shown_to_whom_it_is_about(
 
     found = document(mergeq("config", "resolve", branch, "--config", file, "--json"), "resolve")
 
-    assert [key for key in settings(found, "mergeq") if key.startswith("protection.")] == [
+    said = settings(found, "mergeq")
+    assert [key for key, (_, places) in said.items() if key.startswith("protection.") and places] == [
         f"protection.{key}" for key in shown
     ]
+    assert said["protection.period"] == (21600.0, [])
 
 
 def test_our_own_limit_of_batches_is_shown_where_it_stands(mergeq: Run, write: Write) -> None:

@@ -2,7 +2,7 @@
 production code.
 
 A line for every failure (id, operation, first difference), and at the end `N passed, M failed`. Exit 0 when none
-failed; what is not run or left out is counted apart, on lines of its own. With `--default` it is counted instead how
+failed; what is left out is counted apart, on a line of its own. With `--default` it is counted instead how
 many lines production, which differs on purpose, answers otherwise.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from tests.vectors.areas import GO, NOT_YET, OPS, is_left_out
+from tests.vectors.areas import GO, OPS, is_left_out
 from tests.vectors.frame import DIFFERENCES, BrokenVectors, Line, Op, judge
 
 
@@ -30,7 +30,6 @@ class Tally:
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     unanswered: Counter[str] = field(default_factory=Counter)
-    not_yet: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -40,9 +39,7 @@ class Tally:
     def add(self, line: Line) -> None:
         """Answer a line and count it."""
         name = name_of(line)
-        if name in NOT_YET:
-            self.not_yet[name] += 1
-        elif is_left_out(line):
+        if is_left_out(line):
             self.left_out[name] += 1
         elif (op := op_of(line)) is None:
             self.unanswered[name] += 1
@@ -55,11 +52,8 @@ class Tally:
         """What to print when all lines are counted."""
         yield from self.failures
         yield from (f"not available: {name} ({count} failed)" for name, count in sorted(self.unanswered.items()))
-        yield from (f"not available yet: {name} ({count} not run)" for name, count in sorted(self.not_yet.items()))
         if self.left_out:
             yield f"{self.left_out.total()} left out: {', '.join(sorted(self.left_out))} (tests/README.md says why)"
-        if self.not_yet:
-            yield f"{self.not_yet.total()} not run"
         yield f"{self.passed} passed, {self.failed} failed"
 
 

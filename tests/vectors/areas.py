@@ -1,34 +1,18 @@
-"""Which vectors are answered where, which of them belong to a later change, and which cannot be answered at all."""
+"""Which vectors are answered where, and which of them cannot be answered at all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.vectors import configs, merging, pools, queries, tables
+from tests.vectors import configs, merging, pools, protection, queries, tables
 from tests.vectors.frame import Line, Op
 
-_AREAS = (configs, merging, pools, queries, tables)
+_AREAS = (configs, merging, pools, protection, queries, tables)
 
 OPS: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.OPS.items()}
 GO: Mapping[str, Op] = {name: op for area in _AREAS for name, op in area.GO.items()}
 
 INSUFFICIENT: Mapping[str, Callable[[dict[str, Any]], bool]] = {**configs.INSUFFICIENT, **tables.INSUFFICIENT}
 """By function, which inputs lack what its answer depends on."""
-
-NOT_YET = frozenset(
-    {
-        "bp",
-        "bp_equal",
-        "bp_policy",
-        "Config.GetPolicy",
-        "Policy.Apply",
-        "equalBranchProtections",
-        "makeRequest",
-        "makeReviews",
-        "protector.UpdateBranch",
-        "validateRestrictions",
-    }
-)
-"""What belongs to branch protection and comes with it: counted as not run."""
 
 
 def is_left_out(line: Line) -> bool:
