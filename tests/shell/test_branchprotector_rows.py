@@ -382,9 +382,9 @@ TIDE: list[tuple[str, str, str, str, set[str], set[str]]] = [
     ),
     (
         "E169 options of every level",
-        """context_options: {required-contexts: [a], optional-contexts: [wide], skip-unknown-contexts: true, orgs: {org: {
-            required-contexts: [b], repos: {repo: {optional-contexts: [narrow], skip-unknown-contexts: false, branches: {
-            master: {required-contexts: [c]}}}}}}}""",
+        """context_options: {required-contexts: [a], optional-contexts: [wide], skip-unknown-contexts: true,
+            orgs: {org: {required-contexts: [b], repos: {repo: {optional-contexts: [narrow],
+            skip-unknown-contexts: false, branches: {master: {required-contexts: [c]}}}}}}}""",
         "",
         "",
         {"a", "b", "c"},
