@@ -3,7 +3,7 @@ Prow writes, and what it does otherwise, since Prow's way is a defect (P4.26-P4.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,24 @@ from mergeq.core.protection import (
     Item,
     Kind,
     Plan,
+    Problem,
     RepoFacts,
     Rule,
     Target,
+    Trouble,
     Values,
     actors,
 )
 from mergeq.core.pull import Branch
-from tests.core.test_branchprotector import REQUIRED, ROWS, Row
+from mergeq.github import Protecting
+from mergeq.sandbox import Sandbox
+from mergeq.sandbox.records import Restrictions
+from mergeq.sandbox.users import Role
+from tests.core.test_branchprotector import BODY0, REQUIRED, ROWS, Row
 from tests.shell.test_config import Load, Refuse, loaded, refused, write
+from tests.shell.test_protecting import protecting, speaking
 
-__all__ = ["loaded", "refused", "write"]  # the fixtures
+__all__ = ["loaded", "protecting", "refused", "speaking", "write"]  # the fixtures
 
 JSON = dict[str, Any]
 
@@ -429,3 +436,233 @@ def test_one_file_may_set_a_flag_beside_another(loaded: Load) -> None:
 
     assert found.protection.flags == {"allow_disabled_job_policies": True}
     assert "org" in found.protection.levels
+
+
+# Against a GitHub
+
+ROCKET = "acme/rocket"
+PROTECTED = "branch-protection: {orgs: {acme: {protect: true, %s}}}"
+LIFT, PROTECT, CHANGE = "graphql:LiftRule", "graphql:Protect", "graphql:ChangeRule"
+
+
+def branch_off(github: Sandbox, *names: str) -> None:
+    git = github.world.repo(ROCKET).git
+    for name in names:
+        git.move(f"refs/heads/{name}", str(git.tip("main")), "0" * 40)
+
+
+def plan_of(protecting: Protecting, found: Configuration) -> tuple[Plan, dict[str, RepoFacts]]:
+    facts = protecting.read([ROCKET], branches=[ROCKET])
+    return planned(found, facts), facts
+
+
+def carried_out(protecting: Protecting, found: Configuration) -> list[Problem]:
+    """Write a whole plan, and give what went wrong."""
+    plan, facts = plan_of(protecting, found)
+    return [problem for item in plan.writes if (problem := protecting.write(item, facts[ROCKET]))]
+
+
+def protections(github: Sandbox) -> Mapping[str, Any]:
+    return github.world.repo(ROCKET).protections
+
+
+def test_every_rule_that_is_to_go_goes(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """E64."""
+    branch_off(github, "one", "two")
+    for name in ("main", "one", "two"):
+        github.world.protect(ROCKET, name, ["ci"])
+
+    problems = carried_out(protecting, loaded("branch-protection: {orgs: {acme: {protect: false}}}"))
+
+    assert (problems, protections(github), github.hits[LIFT]) == ([], {}, 3)
+
+
+def test_a_rule_that_cannot_be_removed_is_one_problem(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """E65."""
+    github.world.protect(ROCKET, "main", ["ci"])
+    plan, facts = plan_of(protecting, loaded("branch-protection: {orgs: {acme: {protect: false}}}"))
+    github.world.protect(ROCKET, "main", ["another"])
+
+    (problem,) = [protecting.write(item, facts[ROCKET]) for item in plan.writes]
+
+    assert problem is not None
+    assert problem.kind is Trouble.CONFLICT
+    assert list(protections(github)) == ["main"]
+
+
+def test_each_branch_gets_what_is_wished_for_it(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """E66."""
+    branch_off(github, "next")
+    found = loaded(PROTECTED % "repos: {rocket: {branches: {next: {required_linear_history: true}}}}")
+
+    assert carried_out(protecting, found) == []
+
+    assert {name: rule.linear_history for name, rule in protections(github).items()} == {"main": False, "next": True}
+
+
+def test_what_fails_stops_nothing_else(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """E67: a rule made, one that cannot be, one removed, and one that is another by now."""
+    branch_off(github, "good", "bad", "gone", "changed")
+    for name in ("gone", "changed"):
+        github.world.protect(ROCKET, name, ["ci"])
+    found = loaded(
+        """branch-protection: {orgs: {acme: {repos: {rocket: {branches: {
+            good: {protect: true}, bad: {protect: true, restrictions: {users: [nobody-there]}},
+            gone: {protect: false}, changed: {protect: false}}}}}}}"""
+    )
+    plan, facts = plan_of(protecting, found)
+    github.world.protect(ROCKET, "changed", ["another"])
+
+    problems = {item.target.pattern: protecting.write(item, facts[ROCKET]) for item in plan.writes}
+
+    assert {name: problem and problem.kind for name, problem in problems.items()} == {
+        "good": None,
+        "bad": Trouble.ACTOR_INVALID,
+        "gone": None,
+        "changed": Trouble.CONFLICT,
+    }
+    assert set(protections(github)) == {"good", "changed"}
+
+
+def test_signatures_are_not_asked_for_where_the_rest_was_not_taken(github: Sandbox, protecting: Protecting) -> None:
+    """E68: Prow asks all the same."""
+    problem = protecting.replace(ROCKET, "nowhere", BODY0, signatures=True)
+
+    assert problem is not None
+    assert problem.kind is Trouble.GONE
+    assert not any("required_signatures" in name for name in github.hits)
+
+
+def test_what_protects_a_branch_is_read(github: Sandbox, protecting: Protecting) -> None:
+    """E69."""
+    for login in ("cindy", "mergeq-bot"):
+        github.world.users.id_of(login)
+    github.world.protect(
+        ROCKET, "main", ["ci"], restrictions=Restrictions(("cindy",)), allow_force_pushes=True, strict=True
+    )
+
+    (rule,) = protecting.read([ROCKET])[ROCKET].rules or ()
+
+    said = {name: rule.values[name] for name in (Field.STRICT, Field.PUSHERS, Field.FORCE_PUSHES)}
+    assert said == {Field.STRICT: True, Field.PUSHERS: actors(["cindy"]), Field.FORCE_PUSHES: True}
+    assert rule.values[Field.CONTEXTS] == frozenset({Check("ci", ANY_APP)})
+
+
+def test_a_branch_without_protection_is_known_to_have_none(protecting: Protecting) -> None:
+    """E70."""
+    facts = protecting.read([ROCKET])[ROCKET]
+
+    assert (facts.rules, facts.problem) == ((), None)
+
+
+def test_a_repository_that_is_not_there_is_not_taken_for_unprotected(protecting: Protecting, loaded: Load) -> None:
+    """E71."""
+    facts = protecting.read(["acme/nowhere"])
+    found = loaded("branch-protection: {orgs: {acme: {repos: {nowhere: {branches: {main: {protect: false}}}}}}}")
+
+    item = only(planned(found, facts))
+
+    assert facts["acme/nowhere"].rules is None
+    assert item.kind is Kind.UNKNOWN
+    assert "acme/nowhere" in item.why
+
+
+def test_prows_own_requests_are_taken(github: Sandbox, protecting: Protecting) -> None:
+    """E72."""
+    assert protecting.replace(ROCKET, "main", BODY0) is None
+    assert list(protections(github)) == ["main"]
+    assert protecting.replace(ROCKET, "main", None) is None
+    assert protections(github) == {}
+
+
+def test_planning_writes_nothing(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """E73."""
+    plan, _ = plan_of(protecting, loaded(PROTECTED % "enforce_admins: true"))
+
+    assert plan.writes
+    assert set(github.hits) == {"graphql:Protection"}
+    assert protections(github) == {}
+
+
+NAMES = ["release/1.x", "a#b", "test_#123", "50%25", "a+b&c=d", "größe-名", "x;y,z", "a'b\"c", "-dash", "@"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_branch_is_protected_whatever_its_name(
+    github: Sandbox, protecting: Protecting, loaded: Load, name: str
+) -> None:
+    """E29, P4.26: Prow writes to the branch ``a`` where ``a#b`` is meant."""
+    branch_off(github, name)
+    branches = json.dumps({name: {"protect": True, "required_linear_history": True}})
+    found = loaded(f"branch-protection: {{orgs: {{acme: {{repos: {{rocket: {{branches: {branches}}}}}}}}}}}")
+
+    assert carried_out(protecting, found) == []
+    assert {one: rule.linear_history for one, rule in protections(github).items()} == {name: True}
+    assert not plan_of(protecting, found)[0].writes
+
+    assert protecting.replace(ROCKET, name, BODY0, signatures=True) is None
+    (rule,) = protections(github).values()
+    assert (rule.linear_history, rule.signatures) == (False, True)
+    assert protecting.replace(ROCKET, name, None) is None
+    assert protections(github) == {}
+
+
+def test_prows_request_is_what_the_plan_said(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """P4.1, P4.12: written as Prow writes it, a branch is then as the plan has it, and nothing is left to do."""
+    github.world.protect(ROCKET, "main", ["ci"], required_conversation_resolution=True, lock_branch=True)
+    found = loaded(
+        PROTECTED % f"enforce_admins: true, required_status_checks: {{contexts: [e2e]}}, {REVIEWS % ''}"
+        + "\nmergeq: {protection: {fields: prow}}"
+    )
+    item = only(plan_of(protecting, found)[0])
+
+    assert protecting.replace(ROCKET, "main", sent(item, found)) is None
+
+    (rule,) = protecting.read([ROCKET])[ROCKET].rules or ()
+    free = {**item.after, Field.CONTEXTS: frozenset({Check("e2e", ANY_APP)})}
+    assert rule.values == free
+    assert not plan_of(protecting, found)[0].writes
+
+
+def test_who_may_not_administer_is_told_once_and_what_to_do(
+    github: Sandbox, speaking: Callable[[str], Protecting], loaded: Load
+) -> None:
+    """P4.33: to Prow each branch is another error, and none of them says why."""
+    branch_off(github, "one", "two")
+    github.world.users.set_role("writer", Role.WRITE)
+    protecting = speaking(github.world.users.issue_token("writer"))
+    plan, _ = plan_of(protecting, loaded(PROTECTED % "enforce_admins: true"))
+
+    (why,) = {item.why for item in plan.items}
+
+    assert {item.kind for item in plan.items} == {Kind.UNKNOWN}
+    assert "may not administer acme/rocket" in why
+    assert "`administration`" in why
+
+
+def test_whom_github_leaves_out_is_seen_afterwards(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """P4.34: GitHub takes a list and leaves out who may not write; Prow does not look again."""
+    for login in ("cindy", "reader"):
+        github.world.users.id_of(login)
+    found = loaded(PROTECTED % "restrictions: {users: [cindy, reader]}")
+    assert carried_out(protecting, found) == []
+    github.world.protect(ROCKET, "main", enforce_admins=False, restrictions=Restrictions(("cindy",)))
+
+    (change,) = only(plan_of(protecting, found)[0]).changes
+
+    assert (change.before, change.after) == (actors(["cindy"]), actors(["cindy", "reader"]))
+
+
+def test_an_app_is_looked_up_once_for_all_repositories(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
+    """P4.35."""
+    github.world.app("builder")
+    other = github.world.copy_repo(github.world.repo(ROCKET), "acme/other").full_name
+    found = loaded(
+        PROTECTED % "restrictions: {apps: [builder]}" + "\nmergeq: {protection: {enable_apps_restrictions: true}}"
+    )
+    facts = protecting.read([ROCKET, other], branches=[ROCKET, other])
+
+    problems = [protecting.write(item, facts[item.target.repo]) for item in planned(found, facts).writes]
+
+    assert problems == [None, None]
+    assert github.hits["GET /apps/{app_slug}"] == 1
