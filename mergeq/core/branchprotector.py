@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mergeq.core.contexts import Broken, Pattern
-from mergeq.core.protection import Actors, Check, Field, Values
+from mergeq.core.protection import NOBODY, OFF, PROW_FIELDS, Actors, Field, Values, spoken
 from mergeq.core.pull import Branch
 
 JSON = Mapping[str, Any]
@@ -19,6 +19,13 @@ Policy = Mapping[str, Any]
 UNDECIDED = "defined branch policies must set protect or unmanaged=true"
 _NOT_DEFINING = frozenset({"unmanaged", "include", "exclude"})
 _MANUAL = "require_manually_triggered_jobs"
+_COUNT = "required_approving_review_count"
+_SWITCHES = ("required_linear_history", "allow_force_pushes", "allow_deletions")
+_REVIEW_SWITCHES = ("dismiss_stale_reviews", "require_code_owner_reviews")
+_REVIEW_LISTS = ("dismissal_restrictions", "bypass_pull_request_allowances")
+_PEOPLE = ("users", "teams")
+_HEADS = {"required_status_checks": Field.CONTEXTS, "required_pull_request_reviews": Field.REVIEWS}
+"""What a section of a rule needs to be there at all."""
 _ADVISORY_FORK = re.compile(r"[\w-]+-ghsa-[\w-]+", re.ASCII)
 
 
@@ -129,68 +136,42 @@ def request(policy: Policy, *, apps: bool) -> dict[str, Any] | None:
 
 def body(policy: Policy, *, apps: bool) -> dict[str, Any]:
     """A policy as that body, all seven keys present, whatever it says of `protect` (P4.1-P4.9)."""
-    checks, restrictions = policy.get("required_status_checks"), policy.get("restrictions")
-    pushers = None if restrictions is None else _actors(restrictions, ("apps", "users", "teams")[not apps :])
+    checks, pushers = policy.get("required_status_checks"), policy.get("restrictions")
+    kinds = ("apps", *_PEOPLE) if apps else _PEOPLE
     return {
         "required_status_checks": None
         if checks is None
         else {"strict": checks.get("strict", False), "contexts": _unique(checks.get("contexts", ()))},
         "enforce_admins": policy.get("enforce_admins", False),
         "required_pull_request_reviews": reviews(policy.get("required_pull_request_reviews")),
-        "restrictions": pushers,
-        **{key: policy.get(key, False) for key in ("required_linear_history", "allow_force_pushes", "allow_deletions")},
+        "restrictions": None if pushers is None else _actors(pushers, kinds),
+        **{key: policy.get(key, False) for key in _SWITCHES},
     }
 
 
 def reviews(policy: Policy | None) -> dict[str, Any] | None:
     """The reviews of the body: None also where a policy does not say how many there have to be (P1.19, P4.5, P4.6)."""
-    if policy is None or "required_approving_review_count" not in policy:
+    if policy is None or _COUNT not in policy:
         return None
-    switches = ("dismiss_stale_reviews", "require_code_owner_reviews")
-    lists = ("dismissal_restrictions", "bypass_pull_request_allowances")
     return {
-        **{key: policy.get(key, False) for key in switches},
-        "required_approving_review_count": policy["required_approving_review_count"],
-        **{key: _actors(policy[key], ("users", "teams")) if key in policy else {} for key in lists},
+        **{key: policy.get(key, False) for key in _REVIEW_SWITCHES},
+        _COUNT: policy[_COUNT],
+        **{key: _actors(policy[key], _PEOPLE) if key in policy else {} for key in _REVIEW_LISTS},
     }
 
 
 def policy_of(values: Values) -> Policy:
     """Every field of a rule as the policy that asks for it, so that `request` is what Prow would send for it. What Prow
-    cannot say is left out, and so falls to GitHub's defaults when it is sent (P4.12).
+    cannot say is left out, and so falls to GitHub's defaults when it is sent (P4.12); signatures are sent apart.
     """
-    found: dict[str, Any] = {
-        "protect": True,
-        **{str(name): values[name] for name in _SWITCHES},
-        "require_signed_commits": values[Field.SIGNATURES],
-    }
-    contexts, count = values[Field.CONTEXTS], values[Field.REVIEWS]
-    if isinstance(contexts, frozenset):
-        names = [check.context for check in contexts if isinstance(check, Check)]
-        found["required_status_checks"] = {"contexts": names, "strict": values[Field.STRICT]}
-    if count is not None:
-        dismissers, bypassers = values[Field.DISMISSERS], values[Field.BYPASSERS]
-        found["required_pull_request_reviews"] = {
-            "dismiss_stale_reviews": values[Field.DISMISS_STALE],
-            "require_code_owner_reviews": values[Field.CODE_OWNERS],
-            "required_approving_review_count": count,
-            **({"dismissal_restrictions": _names(dismissers)} if isinstance(dismissers, Actors) else {}),
-            **(
-                {"bypass_pull_request_allowances": _names(bypassers)}
-                if isinstance(bypassers, Actors) and bypassers
-                else {}
-            ),
-        }
-    if isinstance(pushers := values[Field.PUSHERS], Actors):
-        found["restrictions"] = _names(pushers)
+    found: dict[str, Any] = {"protect": True}
+    for name in PROW_FIELDS:
+        section, _, leaf = name.partition(".")
+        if values[name] != OFF[name] and values[_HEADS.get(section, name)] is not None:
+            said = spoken(values[name])
+            said = [check["context"] for check in said] if name is Field.CONTEXTS else said
+            (found.setdefault(section, {}) if leaf else found)[leaf or section] = said
     return found
-
-
-_SWITCHES = (Field.ENFORCE_ADMINS, Field.LINEAR, Field.FORCE_PUSHES, Field.DELETIONS)
-
-
-def _names(actors: Actors) -> dict[str, list[str]]:
-    return {kind: sorted(getattr(actors, kind)) for kind in ("users", "teams", "apps")}
 
 
 def _actors(policy: Policy, kinds: Sequence[str]) -> dict[str, list[str]]:
@@ -212,10 +193,7 @@ def equal(state: JSON | None, wanted: JSON | None) -> bool:
         and _is_on(state, "enforce_admins") == bool(wanted["enforce_admins"])
         and _same_reviews(state.get("required_pull_request_reviews"), wanted["required_pull_request_reviews"])
         and _same_pushers(state.get("restrictions"), wanted["restrictions"])
-        and all(
-            _is_on(state, key) == wanted[key]
-            for key in ("required_linear_history", "allow_force_pushes", "allow_deletions")
-        )
+        and all(_is_on(state, key) == wanted[key] for key in _SWITCHES)
     )
 
 
@@ -231,22 +209,17 @@ def _is_on(state: JSON, key: str) -> bool:
 def _same_checks(state: JSON | None, wanted: JSON | None) -> bool:
     if state is None or wanted is None:
         return state is None and wanted is None
-    return bool(state.get("strict", False) == wanted["strict"]) and _same_names(
-        state.get("contexts") or (), wanted.get("contexts")
-    )
+    same_strict: bool = state.get("strict", False) == wanted["strict"]
+    return same_strict and _same_names(state.get("contexts") or (), wanted.get("contexts"))
 
 
 def _same_reviews(state: JSON | None, wanted: JSON | None) -> bool:
     if state is None or wanted is None:
         return state is None and wanted is None
-    switches = ("dismiss_stale_reviews", "require_code_owner_reviews")
     return (
-        all(state.get(key, False) == wanted[key] for key in switches)
-        and state.get("required_approving_review_count", 0) == wanted["required_approving_review_count"]
-        and all(
-            _same_actors(state.get(key), wanted[key])
-            for key in ("dismissal_restrictions", "bypass_pull_request_allowances")
-        )
+        all(state.get(key, False) == wanted[key] for key in _REVIEW_SWITCHES)
+        and state.get(_COUNT, 0) == wanted[_COUNT]
+        and all(_same_actors(state.get(key), wanted[key]) for key in _REVIEW_LISTS)
     )
 
 
@@ -264,10 +237,9 @@ def _same_actors(state: JSON | None, wanted: JSON) -> bool:
     """
     if state is None:
         return not wanted
-    users = [_login(user["login"]) for user in state.get("users") or ()]
-    return _same_names([team["slug"] for team in state.get("teams") or ()], wanted.get("teams")) and _same_names(
-        users, [_login(user) for user in wanted.get("users", ())]
-    )
+    users, teams = [_login(one["login"]) for one in state.get("users") or ()], state.get("teams") or ()
+    same_teams = _same_names([team["slug"] for team in teams], wanted.get("teams"))
+    return same_teams and _same_names(users, [_login(user) for user in wanted.get("users", ())])
 
 
 def _same_names(state: Collection[str], wanted: Collection[str] | None) -> bool:
@@ -278,41 +250,30 @@ def _login(name: str) -> str:
     return name.removeprefix("@").lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
-    """Who may be let to push to one repository, as Prow takes it: apps that write contents, collaborators that push,
-    teams that push or administer, but not those that maintain (P3.12).
+def authorized(apps: Iterable[JSON], users: Iterable[JSON], teams: Iterable[JSON]) -> Actors:
+    """Who may be let to push to a repository, as Prow takes it from GitHub's lists of installations, collaborators and
+    teams: apps that write contents, collaborators that push, teams that push, but not those that maintain (P3.12).
     """
-
-    apps: frozenset[str] = frozenset()
-    users: frozenset[str] = frozenset()
-    teams: frozenset[str] = frozenset()
-
-    @classmethod
-    def told(cls, apps: Iterable[JSON], users: Iterable[JSON], teams: Iterable[JSON]) -> "Authorized":
-        """As GitHub's lists of installations, collaborators and teams tell it."""
-        return cls(
-            frozenset(app["app_slug"] for app in apps if app["permissions"].get("contents") == "write"),
-            frozenset(
-                _login(user["login"])
-                for user in users
-                if user["permissions"].get("push") or user["permissions"].get("admin")
-            ),
-            frozenset(team["slug"] for team in teams if team["permission"] in {"push", "admin"}),
-        )
+    return Actors(
+        frozenset(_login(user["login"]) for user in users if {"push", "admin"} & _granted(user)),
+        frozenset(team["slug"] for team in teams if team["permission"] in {"push", "admin"}),
+        frozenset(app["app_slug"] for app in apps if app["permissions"].get("contents") == "write"),
+    )
 
 
-def unauthorized(repo: str, wanted: JSON | None, allowed: Authorized) -> tuple[str, ...]:
+def _granted(user: JSON) -> set[str]:
+    return {name for name, has in user["permissions"].items() if has}
+
+
+def unauthorized(repo: str, wanted: JSON | None, allowed: Actors) -> tuple[str, ...]:
     """What Prow says of each list of a body that names somebody who may not push to ``ORG/REPO`` (P3.12)."""
     asked = (wanted or {}).get("restrictions") or {}
-    lists = (
-        ("apps", "apps", allowed.apps),
-        ("collaborators", "users", allowed.users),
-        ("teams", "teams", allowed.teams),
-    )
-    found = ((word, sorted({*asked.get(key, ())} - names)) for word, key, names in lists)
+    words = {"apps": "apps", "users": "collaborators", "teams": "teams"}
+    found = {kind: sorted({*asked.get(kind, ())} - getattr(allowed, kind)) for kind in words}
     return tuple(
-        f"the following {word} are not authorized for {repo}: [{' '.join(names)}]" for word, names in found if names
+        f"the following {words[kind]} are not authorized for {repo}: [{' '.join(names)}]"
+        for kind, names in found.items()
+        if names
     )
 
 
@@ -372,7 +333,7 @@ class SeenRepo:
     branches: tuple[SeenBranch, ...] = ()
     is_archived: bool = False
     is_private: bool = False
-    authorized: Authorized = Authorized()
+    authorized: Actors = NOBODY
 
     @property
     def is_passed_over(self) -> bool:
@@ -487,7 +448,8 @@ class _Run:
             yield f"could not get repo to check for archival: repo {full} not found"
         if found is None or found.is_passed_over:
             return
-        filters = [self.compiled("|".join(policy.get(key, ()))) for key in ("include", "exclude")]
+        asked = (policy.get(key) for key in ("include", "exclude"))
+        filters = [self.compiled("|".join(texts)) if texts else None for texts in asked]
         if broken := [one.why for one in filters if isinstance(one, Broken)]:
             yield broken[0]
             return
@@ -496,7 +458,7 @@ class _Run:
             if str(branch) in self.policies.levels or _is_taken(seen.name, *filters):
                 yield from self._branch(branch, seen, found.authorized)
 
-    def _branch(self, branch: Branch, seen: SeenBranch, authorized: Authorized) -> Iterator[_Step]:
+    def _branch(self, branch: Branch, seen: SeenBranch, authorized: Actors) -> Iterator[_Step]:
         """What becomes of one branch under its merged policy (P3.10-P3.13, P4.13, P4.21)."""
         policy = self.policies.merged(branch)
         if policy.get("unmanaged") is True:
@@ -533,11 +495,9 @@ def _within(whom: str, steps: Iterable[_Step]) -> Iterator[_Step]:
     return (f"{whom}: {step}" if isinstance(step, str) else step for step in steps)
 
 
-def _is_taken(name: str, include: Pattern, exclude: Pattern) -> bool:
+def _is_taken(name: str, include: Pattern | None, exclude: Pattern | None) -> bool:
     """Whether a branch that is not named is looked at: by `include` where there is any, else by `exclude` (P3.9)."""
-    if include.pattern:
-        return bool(include.search(name))
-    return not (exclude.pattern and exclude.search(name))
+    return bool(include.search(name)) if include else not (exclude and exclude.search(name))
 
 
 def disabled_repos(policies: Policies) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from types import FrameType
 from typing import Any
 
 from mergeq.config import ConfigError, Configuration, load
-from mergeq.config.presubmits import JobContexts
 from mergeq.core import query
 from mergeq.core.action import wire_name
+from mergeq.core.branchprotector import JobContexts
 from mergeq.core.decide import Situation, decide, judge
 from mergeq.core.explain import explain
 from mergeq.core.pool import divide

@@ -14,7 +14,6 @@ import yaml
 
 from mergeq.core import branchprotector as prow
 from mergeq.core.branchprotector import (
-    Authorized,
     Flags,
     JobContexts,
     Policies,
@@ -28,7 +27,7 @@ from mergeq.core.branchprotector import (
     unauthorized,
 )
 from mergeq.core.contexts import Broken, Pattern
-from mergeq.core.protection import OFF, Actors, Check, Field, Values
+from mergeq.core.protection import NOBODY, OFF, Actors, Check, Field, Values, actors
 from mergeq.core.pull import Branch
 
 JSON = dict[str, Any]
@@ -48,7 +47,7 @@ REVIEWS0: JSON = {
     "require_code_owner_reviews": False,
     "bypass_pull_request_allowances": {},
 }
-PUSH = Authorized(frozenset({"content-app"}), frozenset({"cindy"}), frozenset({"config-team", "org-team", "repo-team"}))
+PUSH = actors(["cindy"], ["config-team", "org-team", "repo-team"], ["content-app"])
 HARNESS = Flags(verify_restrictions=True)
 APPS = replace(HARNESS, enable_apps_restrictions=True)
 
@@ -109,7 +108,7 @@ class Row:
     unprotected: str = ""
     archived: str = ""
     private: str = ""
-    authorized: Authorized = PUSH
+    authorized: Actors = PUSH
     signed: Mapping[str, bool] = field(default_factory=dict)
     jobs: Mapping[str, JobContexts] = field(default_factory=dict)
     reads: str | None = None
@@ -404,7 +403,7 @@ ROWS = [
         id="E28 nobody asks who may push",
         config="{protect: true, restrictions: {users: [cindy], teams: [config-team]}, orgs: {org: }}",
         flags=Flags(),
-        authorized=Authorized(),
+        authorized=NOBODY,
         github="org/unauthorized=master",
         wrote={"org/unauthorized=master": {**BODY0, "restrictions": {"users": ["cindy"], "teams": ["config-team"]}}},
     ),
@@ -1244,7 +1243,7 @@ ASKED = {"restrictions": {"apps": ["bar"], "users": ["foo"], "teams": ["bar"]}}
 
 def test_who_may_not_push_is_told_list_by_list() -> None:
     """E159."""
-    assert unauthorized("org/repo", ASKED, Authorized()) == (
+    assert unauthorized("org/repo", ASKED, NOBODY) == (
         "the following apps are not authorized for org/repo: [bar]",
         "the following collaborators are not authorized for org/repo: [foo]",
         "the following teams are not authorized for org/repo: [bar]",
@@ -1253,11 +1252,11 @@ def test_who_may_not_push_is_told_list_by_list() -> None:
 
 def test_of_those_who_may_push_nothing_is_told() -> None:
     """E160."""
-    allowed = Authorized(frozenset({"bar"}), frozenset({"foo"}), frozenset({"bar"}))
+    allowed = actors(["foo"], ["bar"], ["bar"])
 
     assert unauthorized("org/repo", ASKED, allowed) == ()
-    assert unauthorized("org/repo", BODY0, Authorized()) == ()
-    assert unauthorized("org/repo", None, Authorized()) == ()
+    assert unauthorized("org/repo", BODY0, NOBODY) == ()
+    assert unauthorized("org/repo", None, NOBODY) == ()
 
 
 @pytest.mark.parametrize(
@@ -1266,7 +1265,7 @@ def test_of_those_who_may_push_nothing_is_told() -> None:
 def test_an_app_may_push_if_it_writes_contents(contents: str, *, counts: bool) -> None:
     app = {"app_slug": "bot", "permissions": {"contents": contents}}
 
-    assert ("bot" in Authorized.told([app], [], []).apps) is counts
+    assert ("bot" in prow.authorized([app], [], []).apps) is counts
 
 
 @pytest.mark.parametrize(
@@ -1280,7 +1279,7 @@ def test_an_app_may_push_if_it_writes_contents(contents: str, *, counts: bool) -
 def test_a_collaborator_may_push_if_permitted(permission: str, *, counts: bool) -> None:
     user = {"login": "@Jo", "permissions": {permission: True}}
 
-    assert ("jo" in Authorized.told([], [user], []).users) is counts
+    assert ("jo" in prow.authorized([], [user], []).users) is counts
 
 
 @pytest.mark.parametrize(
@@ -1293,7 +1292,7 @@ def test_a_collaborator_may_push_if_permitted(permission: str, *, counts: bool) 
     ],
 )
 def test_a_team_may_push_if_permitted(permission: str, *, counts: bool) -> None:
-    assert ("crew" in Authorized.told([], [], [{"slug": "crew", "permission": permission}]).teams) is counts
+    assert ("crew" in prow.authorized([], [], [{"slug": "crew", "permission": permission}]).teams) is counts
 
 
 def test_a_rule_is_the_policy_that_prow_would_send_it_for() -> None:

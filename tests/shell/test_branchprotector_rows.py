@@ -14,7 +14,7 @@ import yaml
 from mergeq.config import Configuration, load
 from mergeq.config.presubmits import contexts_of
 from mergeq.core.branchprotector import JobContexts, policy_of, request
-from mergeq.core.planning import applied, plan
+from mergeq.core.planning import applied
 from mergeq.core.protection import (
     ANY_APP,
     NOBODY,
@@ -30,7 +30,6 @@ from mergeq.core.protection import (
     Rule,
     Target,
     Trouble,
-    Values,
     actors,
 )
 from mergeq.core.pull import Branch
@@ -41,6 +40,7 @@ from mergeq.sandbox.users import Role
 from tests.core.test_branchprotector import BODY0, REQUIRED, ROWS, Row
 from tests.shell.test_config import Load, Refuse, loaded, refused, write
 from tests.shell.test_protecting import protecting, speaking
+from tests.vectors.protection import looked_at, planned, values_of
 
 __all__ = ["loaded", "protecting", "refused", "speaking", "write"]  # the fixtures
 
@@ -56,28 +56,6 @@ def section_of(row: Row) -> str:
     ours = {"fields": "prow", "enable_apps_restrictions": row.flags.enable_apps_restrictions}
     sections = {"presubmits": jobs, "branch-protection": yaml.safe_load(row.config), "mergeq": {"protection": ours}}
     return json.dumps({key: value for key, value in sections.items() if value})
-
-
-def values_of(state: JSON) -> Values:
-    """What ``GET …/protection`` tells, as the fields of a rule."""
-    values = dict(OFF)
-    if required := state.get("required_status_checks"):
-        values[Field.STRICT] = required["strict"]
-        values[Field.CONTEXTS] = frozenset(Check(one) for one in required["contexts"])
-    if reviews := state.get("required_pull_request_reviews"):
-        values[Field.REVIEWS] = reviews["required_approving_review_count"]
-        values[Field.CODE_OWNERS] = reviews["require_code_owner_reviews"]
-        values[Field.DISMISSERS] = _named(reviews["dismissal_restrictions"])
-        values[Field.BYPASSERS] = _named(reviews["bypass_pull_request_allowances"])
-    if restrictions := state.get("restrictions"):
-        values[Field.PUSHERS] = _named(restrictions)
-    values[Field.ENFORCE_ADMINS] = state.get("enforce_admins", {}).get("enabled", False)
-    return values
-
-
-def _named(lists: JSON) -> Any:
-    apps = (one["slug"] for one in lists.get("apps", ()))
-    return actors((one["login"] for one in lists["users"]), (one["slug"] for one in lists["teams"]), apps)
 
 
 def facts_of(row: Row) -> dict[str, RepoFacts]:
@@ -101,21 +79,6 @@ def facts_of(row: Row) -> dict[str, RepoFacts]:
         )
         for repo, branches in names.items()
     }
-
-
-def looked_at(found: Configuration, facts: Mapping[str, RepoFacts]) -> dict[str, RepoFacts]:
-    """Those of all repositories whose protection the configuration is about."""
-    asked = found.protected()
-    return {
-        repo: seen
-        for repo, seen in facts.items()
-        if (org := repo.partition("/")[0]) in asked and (asked[org] is None or repo in (asked[org] or ()))
-    }
-
-
-def planned(found: Configuration, facts: Mapping[str, RepoFacts], past: Mapping[Target, Values] = {}) -> Plan:
-    seen = looked_at(found, facts)
-    return plan((wish for one in seen.values() for wish in found.wishes(one, 0.0)), seen, past)
 
 
 def sent(item: Item, found: Configuration) -> JSON | None:

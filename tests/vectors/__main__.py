@@ -19,8 +19,10 @@ from typing import Any
 
 import click
 
+from tests.vectors import protection
 from tests.vectors.areas import GO, OPS, is_left_out
 from tests.vectors.frame import DIFFERENCES, BrokenVectors, Line, Op, judge
+from tests.vectors.protection import PROTECTION
 
 
 @dataclass(slots=True)
@@ -73,15 +75,17 @@ class Departures:
         if (op := OPS.get(name)) is None or "func" in line:
             return
         self.lines[name] += 1
-        if judge(op, {**line, "differences": tuple(DIFFERENCES)})[1]:
+        names = (PROTECTION,) if name in protection.OPS else tuple(DIFFERENCES)
+        if judge(op, {**line, "differences": names})[1]:
             self.all_together[name] += 1
-            for one in DIFFERENCES:
+            for one in names:
                 self.alone[name, one] += bool(judge(op, {**line, "differences": (one,)})[1])
 
     def report(self) -> Iterator[str]:
         """A line for each operation."""
         for name, count in sorted(self.lines.items()):
-            alone = ", ".join(f"{one} alone {self.alone[name, one]}" for one in DIFFERENCES if self.alone[name, one])
+            causes = (one for one in (*DIFFERENCES, PROTECTION) if self.alone[name, one])
+            alone = ", ".join(f"{one} alone {self.alone[name, one]}" for one in causes)
             yield f"{name}: {self.all_together[name]} of {count} differ by default" + (f" ({alone})" if alone else "")
         yield f"{self.all_together.total()} of {self.lines.total()} differ by default"
 

@@ -51,7 +51,8 @@ def test_our_own_vectors_are_answered_as_tide_would_answer_them(file: Path) -> N
 @shared
 def test_what_production_answers_otherwise_is_counted_in_the_architecture() -> None:
     counted = Departures()
-    for file in (FOLDER / f"{stem}.jsonl.gz" for stem in ("requirement_diff", "requirement_diff_contexts", "sync")):
+    stems = ("requirement_diff", "requirement_diff_contexts", "sync", "bp_equal", "branch_protection")
+    for file in (FOLDER / f"{stem}.jsonl.gz" for stem in stems):
         for line in lines_of(file):
             counted.add(line)
 
