@@ -627,7 +627,7 @@ def test_an_organizations_ruleset_that_graphql_does_not_show_in_full_is_asked_fo
     for found in (protecting.read(named), protecting.read(named)):
         assert all((facts.rulesets or ())[0].is_whole for facts in found.values())
         assert hits(github, route) == 1
-    assert (protecting.read(named)[named[0]].rulesets or ())[0].bypassers == (Bypasser("User", number, "", "exempt"),)  # type: ignore[arg-type]
+    assert (protecting.read(named)[named[0]].rulesets or ())[0].bypassers == (Bypasser("User", number, "", "exempt"),)
 
 
 # who may, and who did
