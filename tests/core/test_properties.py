@@ -20,6 +20,7 @@ from mergeq.core.pool import Arrival, BlocksPolicy, BranchSettings, Memory, Pool
 from mergeq.core.pull import Blocker, Branch, Context, Mergeable, Method, PullRequest, Repository, Result, blocker
 from mergeq.core.query import Query, unmet
 from mergeq.core.queue import Drafts, Order, QueueValues, Retest, StagingValues
+from mergeq.core.reason import Clause
 from mergeq.core.status import describe
 from mergeq.core.strategy import holds_a_failure
 from tests.builders import BASE, context, facts, green, insider, pool, pr, query, run, settings, staging
@@ -677,7 +678,7 @@ def test_tide_does_nothing_to_a_blocked_branch_either(
 
 @quickly
 @given(pulls(), configurations, st.text(alphabet="aü🐲", max_size=200))
-def test_a_status_of_tide_is_no_longer_than_github_takes_and_green_only_in_the_pool(
+def test_a_status_of_tide_is_no_longer_than_github_takes_and_green_only_where_a_query_is_met(
     pull: PullRequest, config: BranchSettings, strange: str
 ) -> None:
     """T6.24."""
@@ -688,4 +689,6 @@ def test_a_status_of_tide_is_no_longer_than_github_takes_and_green_only_in_the_p
         judged = pool(one, config=config)
         status = describe(judged.standings[0], judged, config)
         assert len(status.description) <= 140
-        assert (status.state == "success") == judged.standings[0].in_pool
+        assert (status.state == "success") == all(
+            reason.clause is Clause.UNPOOLED for reason in judged.standings[0].reasons
+        )

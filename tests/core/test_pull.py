@@ -1,8 +1,10 @@
 """Branches, pull requests and blockers as values."""
 
+from dataclasses import replace
+
 import pytest
 
-from mergeq.core.pull import Branch, blocker
+from mergeq.core.pull import Branch, Mergeable, Protection, Row, blocker
 from tests.builders import pr
 
 
@@ -92,3 +94,34 @@ def test_the_shown_title_of_a_blocker_has_no_branch_tokens() -> None:
 
     assert shown.title == "Outage  , see chat"
     assert (shown.number, shown.url) == (7, "https://github.test/acme/rocket/issues/7")
+
+
+ROW = Row("acme", "rocket", 7, "PR_7", "main", "1" * 40, updated_at=5.0, results=(("PENDING", 1),))
+
+
+def test_a_row_is_of_a_pull_request_and_of_the_branch_it_wants_to_reach() -> None:
+    assert (str(ROW), str(ROW.branch)) == ("acme/rocket#7", "acme/rocket:main")
+
+
+def test_an_opinion_of_github_is_told_from_what_somebody_did() -> None:
+    clean = replace(ROW, mergeable=Mergeable.MERGEABLE, merge_state="CLEAN")
+    pushed = replace(clean, head_sha="2" * 40)
+
+    assert (ROW.differs_from(None), clean.differs_from(ROW), pushed.differs_from(ROW)) == (True, False, True)
+    assert (clean.thinks_otherwise(ROW), ROW.thinks_otherwise(clean), pushed.thinks_otherwise(ROW)) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_a_status_of_ours_moves_from_one_count_to_another() -> None:
+    first = replace(ROW, results=()).with_status(None, "PENDING")
+
+    assert (first.results, first.with_status("PENDING", "SUCCESS").results) == ((("PENDING", 1),), (("SUCCESS", 1),))
+
+
+def test_apps_that_were_known_by_number_get_their_names() -> None:
+    asked = Protection(required=(("e2e", "App 7"), ("lint", "App 8"), ("unit", None)))
+
+    assert asked.naming({7: "ci"}).required == (("e2e", "ci"), ("lint", "App 8"), ("unit", None))

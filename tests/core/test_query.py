@@ -24,7 +24,7 @@ from mergeq.core.query import (
     updated_term,
 )
 from mergeq.core.reason import Clause, Reason
-from tests.builders import context, green, pr, query
+from tests.builders import context, green, pr, query, settings
 
 ANYTHING = ContextPolicy()
 
@@ -779,3 +779,16 @@ def test_a_context_that_is_not_green_says_whose_turn_it_is(contexts: tuple[Any, 
     (reason,) = unmet(Query(), pr(contexts=contexts), Demands(ContextPolicy(required=frozenset({"ci/test"}))))
 
     assert (reason.who, reason.remedy) == (who, remedy)
+
+
+def test_a_check_that_waits_for_consent_is_a_maintainer_s_to_let_run() -> None:
+    """Q86."""
+    waiting = context("ci/test", Result.FAILURE, app="github-actions", conclusion="action_required")
+
+    (reason,) = unmet(query(), pr(contexts=(waiting,)), settings().demands)
+
+    assert reason.observed == "ci/test waits for a maintainer to let it run"
+    assert (reason.who, reason.remedy) == (
+        "a maintainer of the repository",
+        "read what it changes, then press Approve and run on GitHub",
+    )
