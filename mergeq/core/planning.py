@@ -207,11 +207,13 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
     item = replace(item, backend=backend, before=before.values, rule=before.id)
     if backend is Backend.RULESET and ruleset and not ruleset.is_whole:
         return replace(item, kind=Kind.UNKNOWN, why=f"ruleset {ruleset.name} cannot be read as a whole")
-    return _kept(wish, facts, item, before) if wish.protect else _lifted(facts, item, before, ruleset)
+    return _kept(wish, facts, item, before) if wish.protect else _lifted(wish, facts, item, before, ruleset)
 
 
-def _lifted(facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
-    """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24)."""
+def _lifted(wish: Wish, facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
+    """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24). Where an exemption has ended,
+    the wildcard rule is what the branch was exempt from (P7.11).
+    """
     if before.id:
         if item.backend is Backend.RULESET and ruleset and (why := _not_ours(ruleset)):
             return replace(item, kind=Kind.BLOCKED, why=why)
@@ -223,6 +225,8 @@ def _lifted(facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | No
         rest = _others(facts, item)
         told = (f"{' and '.join(rest)} will protect it still",) if rest else ()
         return replace(item, kind=Kind.DELETE, changes=gone, why="protect: false", warnings=told)
+    if before.cover and wish.expired:
+        return replace(item, why=f"the rule {before.cover.pattern} is in force on it again")
     if before.cover:
         why = f"it is protected by the rule {before.cover.pattern}, which is about other branches too"
         return replace(item, kind=Kind.BLOCKED, why=why)

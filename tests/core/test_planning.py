@@ -157,6 +157,18 @@ def test_a_wildcard_rule_is_never_removed_for_one_branch() -> None:
     assert item.why == "it is protected by the rule release-*, which is about other branches too"
 
 
+def test_a_branch_whose_exemption_has_ended_is_left_to_its_wildcard_rule() -> None:
+    """P7.11."""
+    ended = wish("release-1", protect=False, about={"expired": dict.fromkeys(Field, "rel-1")})
+    there, gone = repo(rule("release-*"), rule("release-1", 2)), repo(rule("release-*"))
+
+    lifted = one(planned(ended, facts=there, past={ended.target: OFF}))
+
+    assert (lifted.kind, lifted.cause) == (Kind.DELETE, Cause.EXPIRY)
+    assert lifted.warnings == ("rule release-* will protect it still",)
+    assert one(planned(ended, facts=gone)).kind is Kind.NOTHING
+
+
 def test_a_wildcard_rule_is_removed_for_a_wish_about_itself() -> None:
     assert one(planned(wish("release-*", protect=False), facts=repo(rule("release-*")))).kind is Kind.DELETE
 
