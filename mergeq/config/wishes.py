@@ -281,7 +281,8 @@ class _Repository:
                 yield from filter(None, [self.of_pattern(pattern, one.glob)])
             else:
                 mode = self._wishing.mode(self._repo.partition("/")[0])
-                yield Wish(target, protect=False, place=one.place, mode=mode)
+                over = dict.fromkeys(Field, one.id)
+                yield Wish(target, protect=False, place=one.place, mode=mode, expired=over)
 
     def _pattern_for(self, name: str) -> str:
         """The pattern that speaks for a branch which is not named (P7.10); empty for none."""

@@ -11,6 +11,7 @@ from mergeq.core.protecting import GateValues
 from mergeq.core.protection import (
     ANY_APP,
     OFF,
+    OURS,
     WRITES,
     Backend,
     Cause,
@@ -206,15 +207,15 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
     item = replace(item, backend=backend, before=before.values, rule=before.id)
     if backend is Backend.RULESET and ruleset and not ruleset.is_whole:
         return replace(item, kind=Kind.UNKNOWN, why=f"ruleset {ruleset.name} cannot be read as a whole")
-    return _kept(wish, facts, item, before) if wish.protect else _lifted(facts, item, before, ruleset)
+    return _kept(wish, facts, item, before) if wish.protect else _lifted(wish, facts, item, before, ruleset)
 
 
-def _lifted(facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
-    """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24)."""
+def _lifted(wish: Wish, facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
+    """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24). Where an exemption has ended,
+    the wildcard rule is what the branch was exempt from (P7.11).
+    """
     if before.id:
-        strange = sorted(ruleset.rules.keys() - MAPPABLE) if item.backend is Backend.RULESET and ruleset else []
-        if strange:
-            why = f"its ruleset also has what mergeq does not know and so does not remove: {', '.join(strange)}"
+        if item.backend is Backend.RULESET and ruleset and (why := _not_ours(ruleset)):
             return replace(item, kind=Kind.BLOCKED, why=why)
         gone = tuple(
             Change(name, before.binding[name], UNPROTECTED[name], Effect.WEAKEN)
@@ -224,12 +225,22 @@ def _lifted(facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | No
         rest = _others(facts, item)
         told = (f"{' and '.join(rest)} will protect it still",) if rest else ()
         return replace(item, kind=Kind.DELETE, changes=gone, why="protect: false", warnings=told)
+    if before.cover and wish.expired:
+        return replace(item, why=f"the rule {before.cover.pattern} is in force on it again")
     if before.cover:
         why = f"it is protected by the rule {before.cover.pattern}, which is about other branches too"
         return replace(item, kind=Kind.BLOCKED, why=why)
     rest = _others(facts, item)
     why = f"it has no rule of its own; {' and '.join(rest)} protects it still" if rest else "it is not protected"
     return replace(item, why=why)
+
+
+def _not_ours(ruleset: Ruleset) -> str:
+    """Why a ruleset is not to be removed; empty where it may be."""
+    if not ruleset.name.startswith(OURS):
+        return f"{ruleset} was not made by mergeq: delete it by hand"
+    strange = ", ".join(sorted(ruleset.rules.keys() - MAPPABLE))
+    return f"{ruleset} also has what mergeq cannot say, {strange}: delete it by hand" if strange else ""
 
 
 def _others(facts: RepoFacts, item: Item) -> list[str]:

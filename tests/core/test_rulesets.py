@@ -164,10 +164,11 @@ def test_rules_and_rulesets_bind_together_and_the_strictest_wins() -> None:
 
 
 def test_rules_that_no_field_can_say_bind_too() -> None:
-    facts = repo(rulesets=(ruleset(rules={"merge_queue": {}, "workflows": {}}),))
+    org = ruleset(rules={"merge_queue": {}, "workflows": {}}, include=["~DEFAULT_BRANCH"])
+    facts = repo(rulesets=(org, replace(org, id=8, name="too", rules={"merge_queue": {}})))
 
     assert effective("main", facts).demands[-2:] == (
-        Demand("merge_queue", "", ("ruleset org of acme",)),
+        Demand("merge_queue", "", ("ruleset org of acme", "ruleset too of acme")),
         Demand("workflows", "", ("ruleset org of acme",)),
     )
 
@@ -179,7 +180,8 @@ def test_nothing_binds_a_branch_without_rules() -> None:
 def test_what_could_not_be_read_is_said_to_be_unknown() -> None:
     """P7.3."""
     assert effective("main", repo(rules=None, rulesets=None)).unknown == ("classic rules", "rulesets")
-    assert effective("main", repo(rulesets=(ruleset(is_whole=False),))).unknown == ("ruleset org of acme",)
+    half, whole = ruleset(is_whole=False), ruleset("whole", id=8, include=["~DEFAULT_BRANCH"])
+    assert effective("main", repo(rules=None, rulesets=(half, whole))).unknown == ("classic rules", str(half))
 
 
 # Each in the other's words
