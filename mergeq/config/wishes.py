@@ -403,7 +403,7 @@ class _Repository:
     def _held_to_the_floor(self, wish: Wish) -> Wish:
         """The same, with a problem where it goes below the floor (P6.15, P7.6)."""
         below = () if wish.problem else breaches(wish, self._wishing.values.floor)
-        return replace(wish, problem=wish.problem or "; ".join(below))
+        return replace(wish, problem=wish.problem or (f"below the floor: {'; '.join(below)}" if below else ""))
 
 
 def said_by(level: Level) -> Values:
