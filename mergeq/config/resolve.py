@@ -312,7 +312,8 @@ def _wish(found: Configuration, branch: Branch) -> Wish | None:
 
 def _wished(found: Configuration, branch: Branch) -> Iterator[Setting]:
     """What protection comes to on a branch, all levels and jobs together, without what is exempt for a time."""
-    for wish in filter(None, [_wish(found, branch)]):
+    wish = _wish(found, branch)
+    if wish and not wish.problem:
         yield Setting("protect", wish.protect, (wish.place,))
         for name, value in spoken_values(wish.values).items():
             yield Setting(name, value, tuple(source.place for source in wish.sources.get(Field(name), ())))

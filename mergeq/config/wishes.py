@@ -143,11 +143,8 @@ class Wishing:
         """A line for each branch that is named and is not there: perhaps a slip of the pen (P2.11, P4.37)."""
         repo = self.as_written(facts.repo)
         gone = self.named.get(repo, frozenset()) - facts.branches if facts.branches is not None else ()
-        return tuple(
-            f"{lined(self.spot(f'{repo}:{name}'))}: {facts.repo} has no branch {name!r}, so nothing is done about it; "
-            "mend the name, or remove it"
-            for name in sorted(gone)
-        )
+        what = f"no such branch is in {facts.repo}, so nothing is done about it"
+        return tuple(self.spot(f"{repo}:{name}").line(what, "mend the name, or remove it") for name in sorted(gone))
 
     def exemption_problems(self, exemptions: Iterable[Exemption], now: float) -> tuple[str, ...]:
         """A line for each exemption that asks for more time than there may be, and for each that ended over a week ago
@@ -155,10 +152,11 @@ class Wishing:
         """
         lines = []
         for one in exemptions:
+            spot = self.ours.exempt[one.id].spot
             if why := self.is_too_long(one, now):
-                lines.append(f"{one.place}: {why}")
+                lines.append(spot.line(why, "let it end sooner"))
             elif now > one.until + _WEEK:
-                lines.append(f"{one.place}: the exemption {one.id!r} ended more than 7 days ago; remove it")
+                lines.append(spot.line(f"the exemption {one.id!r} ended more than 7 days ago", "remove it"))
         return tuple(lines)
 
     def is_too_long(self, exemption: Exemption, now: float) -> str:
@@ -166,7 +164,7 @@ class Wishing:
         if exemption.until <= now + self.values.max_exemption:
             return ""
         hours = f"{self.values.max_exemption / 3600:g}h"
-        return f"the exemption {exemption.id!r} would last longer than max_exemption, {hours}; let it end sooner"
+        return f"the exemption {exemption.id!r} would last longer than max_exemption, {hours}"
 
     def as_written(self, name: str) -> str:
         """How the files spell an org or ``org/repo``, since GitHub's names have no case (P2.8)."""
