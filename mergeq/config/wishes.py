@@ -143,8 +143,13 @@ class Wishing:
         """A line for each branch that is named and is not there: perhaps a slip of the pen (P2.11, P4.37)."""
         repo = self.as_written(facts.repo)
         gone = self.named.get(repo, frozenset()) - facts.branches if facts.branches is not None else ()
-        what = f"no such branch is in {facts.repo}, so nothing is done about it"
-        return tuple(self.spot(f"{repo}:{name}").line(what, "mend the name, or remove it") for name in sorted(gone))
+        named = {name: self.spot(f"{repo}:{name}") for name in sorted(gone)}
+        return tuple(
+            spot.line(
+                f"{facts.repo} has no branch {name!r}, so nothing is done about it", "mend the name, or remove it"
+            )
+            for name, spot in named.items()
+        )
 
     def exemption_problems(self, exemptions: Iterable[Exemption], now: float) -> tuple[str, ...]:
         """A line for each exemption that asks for more time than there may be, and for each that ended over a week ago

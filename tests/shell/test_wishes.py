@@ -363,7 +363,7 @@ def test_a_branch_that_is_named_and_not_there_is_told(loaded: Load) -> None:
 
     (line,) = found.protection_warnings(RepoFacts("acme/rocket", branches=frozenset({"main"})), NOON)
     assert line.endswith(
-        "config.yaml:2:66: branch-protection.orgs.acme.repos.rocket.branches.mian: no such branch is in acme/rocket, "
+        "config.yaml:2:66: branch-protection.orgs.acme.repos.rocket.branches.mian: acme/rocket has no branch 'mian', "
         "so nothing is done about it; mend the name, or remove it"
     )
     assert found.protection_warnings(RepoFacts("acme/rocket"), NOON) == ()
