@@ -2,9 +2,10 @@
 takes it but has no effect, or another one than it seems (P1.30).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mergeq.config.presubmits import contexts_of
+from mergeq.config.protecting import EXTENSIONS
 from mergeq.config.queue import keys_of, queue_values
 from mergeq.config.reading import Spot
 from mergeq.config.wishes import Wishing, branch_of, said_by
@@ -17,13 +18,26 @@ from mergeq.core.rulesets import may_begin
 _REVIEWS = "required_pull_request_reviews"
 _COUNT = "required_approving_review_count"
 _BEYOND_PROW = "is nothing that Prow can write, and `fields: prow` is set"
+_NOT_OF_PROW = EXTENSIONS - {"remove", "checks"}
 
 
-def problems(wishing: Wishing) -> Iterator[str]:
-    """A line for each thing that refuses the configuration."""
+Levels = Mapping[str, Wish | None]
+"""What each level of Prow's and ours comes to by itself."""
+
+
+def of(wishing: Wishing, *, is_waited_for: bool) -> tuple[list[str], list[str]]:
+    """A line for each thing that refuses the configuration, and one for each that is not what it seems.
+    `is_waited_for`: whether a queue minds contexts.
+    """
+    keys = dict.fromkeys((*wishing.protection.levels, *wishing.ours.levels))
+    levels = {key: wishing.at_level(key) for key in keys}
+    return [*_problems(wishing, levels)], [*_warnings(wishing, levels, is_waited_for=is_waited_for)]
+
+
+def _problems(wishing: Wishing, levels: Levels) -> Iterator[str]:
     ours, values = wishing.ours, wishing.values
-    for key in dict.fromkeys((*wishing.protection.levels, *ours.levels)):
-        yield from _below_floor(wishing, wishing.at_level(key), wishing.spot(key))
+    for key, wish in levels.items():
+        yield from _below_floor(wishing, wish, wishing.spot(key))
     for repo, patterns in ours.patterns.items():
         for pattern, level in patterns.items():
             yield from _below_floor(wishing, wishing.of_pattern(repo, pattern), level.spot)
@@ -45,34 +59,19 @@ def problems(wishing: Wishing) -> Iterator[str]:
             yield ours.spots["backend"].line(f"a ruleset {_BEYOND_PROW}", "remove one of them")
 
 
-_NOT_OF_PROW = frozenset(
-    {
-        "ownership",
-        "required_conversation_resolution",
-        "require_last_push_approval",
-        "lock_branch",
-        "allow_fork_syncing",
-        "block_creations",
-        "required_deployments",
-        "bypass_force_push_allowances",
-    }
-)
-
-
 def _below_floor(wishing: Wishing, wish: Wish | None, spot: Spot) -> Iterator[str]:
     for below in breaches(wish, wishing.values.floor) if wish else ():
         yield spot.line(below, "raise it; nothing may go below `mergeq.protection.floor`")
 
 
-def warnings(wishing: Wishing, *, is_waited_for: bool) -> Iterator[str]:
-    """A line for each thing that is not what it seems; `is_waited_for`: whether a queue minds contexts."""
+def _warnings(wishing: Wishing, levels: Levels, *, is_waited_for: bool) -> Iterator[str]:
     yield from _inert(wishing)
-    yield from _undecided(wishing)
-    yield from _colliding(wishing)
+    yield from _undecided(wishing, levels)
+    yield from _colliding(wishing, levels)
     yield from _locking_out(wishing)
-    yield from _of_ours(wishing)
+    yield from _of_ours(wishing, levels)
     if is_waited_for:
-        yield from _uncoupled(wishing)
+        yield from _uncoupled(wishing, levels)
     if wishing.protection.flags.get("protect-tested-repos"):
         for repo, jobs in wishing.presubmits.items():
             if repo.count("/") != 1 and jobs:
@@ -105,11 +104,10 @@ def _inert(wishing: Wishing) -> Iterator[str]:
                 yield spot.line(what, "keep one of them on the way from everyone to here")
 
 
-def _undecided(wishing: Wishing) -> Iterator[str]:
+def _undecided(wishing: Wishing, levels: Levels) -> Iterator[str]:
     """Levels for which it cannot be told what is wished; one that only inherits that is not named."""
     told = set[str]()
-    for key in dict.fromkeys((*wishing.protection.levels, *wishing.ours.levels)):
-        wish = wishing.at_level(key)
+    for key, wish in levels.items():
         if wish is None or not wish.problem or breaches(wish, wishing.values.floor):
             continue
         broader = keys_of(branch_of(key))
@@ -122,10 +120,10 @@ def _undecided(wishing: Wishing) -> Iterator[str]:
                 yield level.spot.line(wish.problem, "until then it is left as it is")
 
 
-def _colliding(wishing: Wishing) -> Iterator[str]:
+def _colliding(wishing: Wishing, levels: Levels) -> Iterator[str]:
     """Orgs and repositories that are written in two ways, which GitHub takes for one (P2.8)."""
     seen: dict[str, str] = {}
-    for key in dict.fromkeys((*wishing.protection.levels, *wishing.ours.levels)):
+    for key in levels:
         if ":" not in key and (other := seen.setdefault(key.lower(), key)) != key:
             what = f"is the same to GitHub as {other!r}"
             yield wishing.spot(key).line(what, "write it in one way; until then only one of them is looked at")
@@ -147,7 +145,7 @@ def _locking_out(wishing: Wishing) -> Iterator[str]:
             )
 
 
-def _of_ours(wishing: Wishing) -> Iterator[str]:
+def _of_ours(wishing: Wishing, levels: Levels) -> Iterator[str]:
     """What a level of ours sets to no effect: nothing protects what it is about, or a field needs another one."""
     chosen = wishing.protection
     protecting = {
@@ -162,7 +160,7 @@ def _of_ours(wishing: Wishing) -> Iterator[str]:
         tested = chosen.flags.get("protect-tested-repos")
         if level.policy and key != "*" and not (above or within or tested):
             yield level.spot.line("has no effect, since nothing of it is protected", "set `protect: true` there")
-        wish = wishing.at_level(key)
+        wish = levels[key]
         if wish is None or wish.problem or not wish.protect:
             continue
         for name, needed in ((Field.LAST_PUSH, Field.REVIEWS), (Field.CREATIONS, Field.PUSHERS)):
@@ -171,12 +169,12 @@ def _of_ours(wishing: Wishing) -> Iterator[str]:
                 yield level.spot.below(leaf).line(f"has no effect without {needed}", "set that too, or remove this")
 
 
-def _uncoupled(wishing: Wishing) -> Iterator[str]:
+def _uncoupled(wishing: Wishing, levels: Levels) -> Iterator[str]:
     """Contexts that GitHub is to require while the queue thinks otherwise of them (P2.23, P7.47), each at the level
     that asks GitHub for it. What contradicts itself within the queue's own contexts is told there.
     """
-    for key in dict.fromkeys((*wishing.protection.levels, *wishing.ours.levels)):
-        wish, branch = wishing.at_level(key), branch_of(key)
+    for key, wish in levels.items():
+        branch = branch_of(key)
         checks = wish.values.get(Field.CONTEXTS) if wish and wish.protect and not wish.problem else None
         if not isinstance(checks, frozenset):
             continue

@@ -353,12 +353,12 @@ def configuration_of(documents: Sequence[tuple[Document, bool]], problems: list[
         digest=digest.hexdigest()[:12],
         **{"status_update_period": tide.settings.get("sync_period", 60.0), **tide.settings},
     )
-    problems += (*_untested_stagings(found, ours), *objections.problems(found.wishing))
+    refusing, telling = objections.of(found.wishing, is_waited_for=bool(found.queries))
+    problems += (*_untested_stagings(found, ours), *refusing)
     if problems:
         raise ConfigError(*problems)
     nothing = f"{whose}: has no `tide.queries`, so nothing will ever merge; add a query"
-    of_protection = objections.warnings(found.wishing, is_waited_for=bool(found.queries))
-    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *of_protection)
+    warnings = (*reading.warnings, *_contradictions(found, tide.context_spots), *telling)
     return replace(found, warnings=warnings if found.queries else (*warnings, nothing))
 
 

@@ -75,8 +75,8 @@ class Resolved:
             yield from (f"  {line}" for line in aligned(rows))
 
 
-def check(paths: Iterable[Path]) -> dict[str, Any]:
-    """Whether the files can be used: the document of `config check --json`."""
+def check(paths: Iterable[Path], now: float) -> dict[str, Any]:
+    """Whether the files can be used at `now`, in seconds since the epoch: the document of `config check --json`."""
     paths = tuple(paths)
     documents, problems = documents_of(paths)
     warnings: tuple[str, ...] = ()
@@ -84,6 +84,7 @@ def check(paths: Iterable[Path]) -> dict[str, Any]:
     try:
         found = configuration_of(documents, problems, _named(paths))
         warnings, queries = found.warnings, len(found.queries)
+        problems = list(found.exemption_problems(now))
     except ConfigError as error:
         problems = list(error.problems)
     return {
@@ -311,7 +312,8 @@ def _wish(found: Configuration, branch: Branch) -> Wish | None:
 
 def _wished(found: Configuration, branch: Branch) -> Iterator[Setting]:
     """What protection comes to on a branch, all levels and jobs together, without what is exempt for a time."""
-    for wish in filter(None, [_wish(found, branch)]):
+    wish = _wish(found, branch)
+    if wish and not wish.problem:
         yield Setting("protect", wish.protect, (wish.place,))
         for name, value in spoken_values(wish.values).items():
             yield Setting(name, value, tuple(source.place for source in wish.sources.get(Field(name), ())))

@@ -143,10 +143,12 @@ class Wishing:
         """A line for each branch that is named and is not there: perhaps a slip of the pen (P2.11, P4.37)."""
         repo = self.as_written(facts.repo)
         gone = self.named.get(repo, frozenset()) - facts.branches if facts.branches is not None else ()
+        named = {name: self.spot(f"{repo}:{name}") for name in sorted(gone)}
         return tuple(
-            f"{lined(self.spot(f'{repo}:{name}'))}: {facts.repo} has no branch {name!r}, so nothing is done about it; "
-            "mend the name, or remove it"
-            for name in sorted(gone)
+            spot.line(
+                f"{facts.repo} has no branch {name!r}, so nothing is done about it", "mend the name, or remove it"
+            )
+            for name, spot in named.items()
         )
 
     def exemption_problems(self, exemptions: Iterable[Exemption], now: float) -> tuple[str, ...]:
@@ -155,10 +157,11 @@ class Wishing:
         """
         lines = []
         for one in exemptions:
+            spot = self.ours.exempt[one.id].spot
             if why := self.is_too_long(one, now):
-                lines.append(f"{one.place}: {why}")
+                lines.append(spot.line(why, "let it end sooner"))
             elif now > one.until + _WEEK:
-                lines.append(f"{one.place}: the exemption {one.id!r} ended more than 7 days ago; remove it")
+                lines.append(spot.line(f"the exemption {one.id!r} ended more than 7 days ago", "remove it"))
         return tuple(lines)
 
     def is_too_long(self, exemption: Exemption, now: float) -> str:
@@ -166,7 +169,7 @@ class Wishing:
         if exemption.until <= now + self.values.max_exemption:
             return ""
         hours = f"{self.values.max_exemption / 3600:g}h"
-        return f"the exemption {exemption.id!r} would last longer than max_exemption, {hours}; let it end sooner"
+        return f"the exemption {exemption.id!r} would last longer than max_exemption, {hours}"
 
     def as_written(self, name: str) -> str:
         """How the files spell an org or ``org/repo``, since GitHub's names have no case (P2.8)."""
@@ -404,7 +407,7 @@ class _Repository:
     def _held_to_the_floor(self, wish: Wish) -> Wish:
         """The same, with a problem where it goes below the floor (P6.15, P7.6)."""
         below = () if wish.problem else breaches(wish, self._wishing.values.floor)
-        return replace(wish, problem=wish.problem or "; ".join(below))
+        return replace(wish, problem=wish.problem or (f"below the floor: {'; '.join(below)}" if below else ""))
 
 
 def said_by(level: Level) -> Values:

@@ -84,8 +84,10 @@ def _part(token: re.Match[str]) -> tuple[str, str]:
         case "one":
             return "[^/]", ""
         case "set":
-            inside = re.sub(r"([\\\[&~|^])", r"\\\1", token["set"])
-            return f"(?!/)[{'^' if token['negated'] else ''}{inside}]", ""
+            forward = re.sub(r"(.)-(.)", lambda ends: ends[0] if ends[1] <= ends[2] else "", token["set"])
+            inside = re.sub(r"([\\\[&~|^])", r"\\\1", forward)
+            negated = "^" if token["negated"] else ""
+            return (f"(?!/)[{negated}{inside}]" if inside else f"[{negated}/]" if negated else "(?!)"), ""
     return re.escape(token[0]), ""
 
 

@@ -63,6 +63,9 @@ ADMINS = Bypasser("RepositoryRole", 5, "admin", "always")
         ("a[.]b", ["a.b"], ["axb"]),
         (r"[\w]", [r"w", "\\"], ["x"]),
         ("a\nb*", ["a\nbc"], ["a"]),
+        ("[z-a]", [], ["z", "a", "m", "-"]),
+        ("[z-ab]", ["b"], ["z", "a"]),
+        ("[!z-a]", ["z", "x"], ["/"]),
     ],
 )
 def test_a_pattern_is_githubs(pattern: str, names: list[str], others: list[str]) -> None:

@@ -12,6 +12,7 @@ from mergeq import shipped
 from mergeq.config import ConfigError, load
 from mergeq.config.documents import parse
 from mergeq.config.resolve import queries_of, resolve
+from mergeq.core.protection import RepoFacts, spoken_values
 from tests.shell.test_config import MAIN, Refuse, Write, loaded, refused, warned, write
 from tests.shell.test_config_resolve import FULL
 
@@ -34,7 +35,13 @@ EXTRA = """
 mergeq:
   protection:
     gate: {max_removals: 5}
-    orgs: {acme: {mode: enforce, repos: {rocket: {patterns: {"v*": {protect: true}}}}}}
+    floor: {required_status_checks: {contexts: [cla]}}
+    exemptions:
+    - {id: x, target: "acme/rocket:v*", until: 2026-12-01T00:00:00Z, owner: jo, reason: r, patch: {protect: false}}
+    orgs: {acme: {mode: enforce, remove: {contexts: [cla]}, repos: {rocket: {
+      checks: [{context: cla, app: easycla}], ownership: {enforce_admins: preserve}, required_deployments: [prod],
+      bypass_force_push_allowances: {apps: [bot]}, branches: {main: {lock_branch: true}},
+      patterns: {"v*": {protect: true}, "~DEFAULT_BRANCH": {protect: true}}}}}}
   notifications: [{kind: webhook, url: "https://hooks.test/x", secret_env: MERGEQ_SECRET_HOOK, events: [halted]}]
   budget: {reserve: 20%}
 """
@@ -52,6 +59,9 @@ ODD: list[Any] = [
     "acme/rocket@", "1m\n", "9" * 5000 + "h", "x" * 5000, [], [None], [[[]]], {}, {"": {}}, {"a\nb": 1},
     {"orgs": {"acme": None}},
 ]  # fmt: skip
+
+
+ROCKET = RepoFacts("acme/rocket", branches=frozenset({"main", "v1", "dependabot/x"}), default_branch="main")
 
 
 def spoilt_bytes(raw: bytes, chance: random.Random) -> bytes:
@@ -113,6 +123,9 @@ def test_a_spoilt_file_is_a_configuration_or_a_line_for_each_thing_that_is_wrong
         else:
             said, outcome = found.warnings, "read"
             json.dumps([queries_of(found), resolve([file], MAIN).as_json()])
+            wished = found.wishes(ROCKET, 1_796_000_000.0)
+            json.dumps([spoken_values(wish.values) for wish in wished])
+            assert {wish.target.repo for wish in wished} <= {"acme/rocket"}, seed
         outcomes[outcome] += 1
         assert [
             line for line in said if not line.startswith(str(file)) or len(line) > 1000 or not line.isprintable()

@@ -8,6 +8,8 @@ import pytest
 from mergeq.config import ConfigError, load
 from mergeq.config.documents import read
 from mergeq.config.schemas import validator
+from mergeq.config.wishes import branch_of
+from mergeq.core.protection import PROW_FIELDS, RepoFacts
 from mergeq.core.pull import Branch, Method
 
 ROOT = Path(__file__).parents[2].parent / "shared" / "prow-configs"
@@ -134,6 +136,31 @@ def test_the_schemas_accept_the_sections_of_every_file(file: Path) -> None:
 @pytest.mark.parametrize(("file", "told"), WARNINGS.items(), ids=list(WARNINGS))
 def test_what_is_said_of_a_file_is_this_and_no_more(file: str, told: list[str]) -> None:
     assert [re.sub(f"^{re.escape(str(ROOT / file))}:? ?", "", line) for line in load([ROOT / file]).warnings] == told
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_what_a_real_configuration_wishes_for_the_branches_that_it_names_can_be_told(file: Path) -> None:
+    """P7.2: each with the line that says so, whatever else there is beside them."""
+    if name_of(file) in REFUSED:
+        return
+    found = load([file])
+    named: dict[str, set[str]] = {}
+    for key in (key for key in found.protection.levels if "/" in key):
+        repo, _, branch = key.partition(":")
+        named.setdefault(repo, set()).update([branch] if branch else ())
+    for repo, names in named.items():
+        facts = RepoFacts(repo, branches=frozenset({*names, "main", "dependabot/x"}), default_branch="main")
+        wishes = found.wishes(facts, 0.0)
+        assert all(wish.place.rpartition(":")[0] == str(file) for wish in wishes)
+        assert all(wish.problem or wish.values.keys() >= PROW_FIELDS for wish in wishes if wish.protect)
+        managed = {
+            name
+            for name in names
+            if (policy := found.protection.merged(branch_of(f"{repo}:{name}")))
+            and policy.get("unmanaged") is not True
+            and (policy.get("protect") is not None)
+        }
+        assert managed <= {wish.target.pattern for wish in wishes}
 
 
 def test_the_configuration_of_falcosecurity_says_what_lands_how() -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from mergeq import shipped
 from mergeq.cli import cli, main
+from mergeq.config import load
 from tests.shell.test_config import Write, folder, write
 
 __all__ = ["write"]  # a fixture
@@ -387,6 +388,66 @@ def test_what_is_said_of_protection_is_shown_to_whom_it_is_about(
         f"protection.{key}" for key in shown
     ]
     assert said["protection.period"] == (21600.0, [])
+
+
+WISHED = """
+branch-protection:
+  required_status_checks: {contexts: [cla]}
+  orgs: {acme: {protect: true, restrictions: {teams: [crew]}}}
+mergeq:
+  protection:
+    orgs: {acme: {repos: {rocket: {checks: [{context: cla, app: easycla}], patterns: {"v*": {lock_branch: true}}}}}}
+"""
+
+
+def test_what_protection_comes_to_on_a_branch_is_shown_with_the_lines_that_say_so(mergeq: Run, write: Write) -> None:
+    """P7.2."""
+    (file,) = write(WISHED)
+
+    on_main, on_v1 = (
+        settings(
+            document(mergeq("config", "resolve", f"acme/rocket:{name}", "--config", file, "--json"), "resolve"),
+            "wished",
+        )
+        for name in ("main", "v1")
+    )
+    shown = mergeq("config", "resolve", "acme/rocket:main", "--config", file).stdout.partition("\nwished\n")[2]
+
+    checks = [{"context": "cla", "app": "easycla"}]
+    assert on_main["protect"] == (True, [f"{file}:4"])
+    assert on_main["required_status_checks.contexts"] == (checks, [f"{file}:3", f"{file}:7"])
+    assert on_main["restrictions"] == ({"users": [], "teams": ["crew"], "apps": []}, [f"{file}:4"])
+    assert "lock_branch" not in on_main
+    assert on_v1["lock_branch"] == (True, [f"{file}:7"])
+    rows = {line.split()[0]: " ".join(line.split()[1:-1]) for line in shown.splitlines()}
+    assert rows["restrictions"] == "teams: crew"
+    assert rows["required_status_checks.contexts"] == f"[context: cla, app: easycla] {file}:3,"
+
+
+def test_why_it_cannot_be_told_what_protection_comes_to_is_shown(mergeq: Run, write: Write) -> None:
+    (file,) = write(WISHED.replace("teams: [crew]", "apps: [bot]"))
+
+    found = document(mergeq("config", "resolve", "acme/rocket:main", "--config", file, "--json"), "resolve")
+
+    assert found["problems"] == [
+        "restrictions.apps is set, but enable_apps_restrictions is not; set it, or remove the apps"
+    ]
+    assert found["wished"] == []
+
+
+@pytest.mark.parametrize(("year", "says"), [(2020, "ended more than 7 days ago"), (2999, "would last longer than")])
+def test_an_exemption_that_is_over_or_too_long_is_found_by_a_check(
+    mergeq: Run, write: Write, year: int, says: str
+) -> None:
+    """P7.11: but it does not keep a configuration from being loaded some other day."""
+    one = f"{{id: x, target: 'a/b:c', until: {year}-01-01T00:00:00Z, owner: jo, reason: r}}"
+    (file,) = write(f"mergeq: {{protection: {{exemptions: [{one}]}}}}\n")
+
+    done = mergeq("config", "check", "--config", file)
+
+    assert done.exit_code == 1
+    assert f"{file}:1:36: mergeq.protection.exemptions.0: the exemption 'x' {says}" in done.stdout
+    assert load([file]).protection_values.exemptions[0].id == "x"
 
 
 def test_our_own_limit_of_batches_is_shown_where_it_stands(mergeq: Run, write: Write) -> None:
