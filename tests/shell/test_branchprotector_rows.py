@@ -13,7 +13,7 @@ import yaml
 
 from mergeq.config import Configuration, load
 from mergeq.config.presubmits import contexts_of
-from mergeq.core.branchprotector import JobContexts, policy_of, request
+from mergeq.core.branchprotector import JobContexts, policy_of, request, unauthorized
 from mergeq.core.planning import applied
 from mergeq.core.protection import (
     ANY_APP,
@@ -605,15 +605,30 @@ def test_who_may_not_administer_is_told_once_and_what_to_do(
 
 def test_whom_github_leaves_out_is_seen_afterwards(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
     """P4.34: GitHub takes a list and leaves out who may not write; Prow does not look again."""
-    for login in ("cindy", "reader"):
-        github.world.users.id_of(login)
+    github.world.users.id_of("cindy")
+    github.world.users.set_role("reader", Role.READ)
     found = loaded(PROTECTED % "restrictions: {users: [cindy, reader]}")
     assert carried_out(protecting, found) == []
-    github.world.protect(ROCKET, "main", enforce_admins=False, restrictions=Restrictions(("cindy",)))
 
     (change,) = only(plan_of(protecting, found)[0]).changes
 
     assert (change.before, change.after) == (actors(["cindy"]), actors(["cindy", "reader"]))
+
+
+def test_who_maintains_may_be_let_to_push_and_a_login_has_no_case(
+    github: Sandbox, protecting: Protecting, loaded: Load
+) -> None:
+    """E60, E164, P4.30, P4.31: Prow refuses both."""
+    world = github.world
+    world.users.set_role("Cindy", Role.WRITE)
+    world.users.join_team("acme/keepers", "Cindy")
+    world.repo(ROCKET).people.team_roles["keepers"] = Role.MAINTAIN
+    found = loaded(PROTECTED % "restrictions: {users: [CINDY], teams: [keepers]}")
+
+    body = sent(only(plan_of(protecting, found)[0]), found)
+
+    assert unauthorized(ROCKET, body, protecting.authorized(ROCKET)) == ()
+    assert unauthorized(ROCKET, body, NOBODY) != ()
 
 
 def test_an_app_is_looked_up_once_for_all_repositories(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
