@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mergeq.config import Configuration, load
+from mergeq.bootstrap import services
+from mergeq.config import ConfigError, Configuration, Settings, load
 from mergeq.config.presubmits import contexts_of
 from mergeq.core.branchprotector import JobContexts, policy_of, request, unauthorized
 from mergeq.core.planning import applied
@@ -24,6 +25,7 @@ from mergeq.core.protection import (
     Field,
     Item,
     Kind,
+    Mode,
     Plan,
     Problem,
     RepoFacts,
@@ -38,7 +40,7 @@ from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Restrictions
 from mergeq.sandbox.users import Role
 from tests.core.test_branchprotector import BODY0, REQUIRED, ROWS, Row
-from tests.shell.test_config import Load, Refuse, loaded, refused, write
+from tests.shell.test_config import Load, Refuse, Write, loaded, refused, write
 from tests.shell.test_protecting import protecting, speaking
 from tests.vectors.protection import looked_at, planned, values_of
 
@@ -399,6 +401,30 @@ def test_one_file_may_set_a_flag_beside_another(loaded: Load) -> None:
 
     assert found.protection.flags == {"allow_disabled_job_policies": True}
     assert "org" in found.protection.levels
+
+
+# With what it starts
+
+CONFIGURED = Settings(github_token="token", config_paths=(Path("config.yaml"),), redis_url="redis://localhost")
+
+
+def test_with_a_configuration_and_a_token_it_starts(redis_url: str, write: Write) -> None:
+    """E74."""
+    ready = services(replace(CONFIGURED, redis_url=redis_url, config_paths=tuple(write("tide: {}"))))
+
+    assert ready.config.protection_values.mode is Mode.OBSERVE
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        pytest.param({"config_paths": ()}, "MERGEQ_CONFIG: is not set", id="E75 no configuration"),
+        pytest.param({"github_token": ""}, "GITHUB_TOKEN: is not set", id="E76 no token, where Prow goes on as nobody"),
+    ],
+)
+def test_without_either_it_does_not_start(missing: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}; [^\\n]+$"):
+        services(replace(CONFIGURED, **missing))
 
 
 # Against a GitHub
