@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from mergeq.config import Configuration, load
+from mergeq.bootstrap import services
+from mergeq.config import ConfigError, Configuration, Settings, load
 from mergeq.config.presubmits import contexts_of
-from mergeq.core.branchprotector import JobContexts, policy_of, request
+from mergeq.core.branchprotector import JobContexts, policy_of, request, unauthorized
 from mergeq.core.planning import applied
 from mergeq.core.protection import (
     ANY_APP,
@@ -24,6 +25,7 @@ from mergeq.core.protection import (
     Field,
     Item,
     Kind,
+    Mode,
     Plan,
     Problem,
     RepoFacts,
@@ -38,7 +40,7 @@ from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Restrictions
 from mergeq.sandbox.users import Role
 from tests.core.test_branchprotector import BODY0, REQUIRED, ROWS, Row
-from tests.shell.test_config import Load, Refuse, loaded, refused, write
+from tests.shell.test_config import Load, Refuse, Write, loaded, refused, write
 from tests.shell.test_protecting import protecting, speaking
 from tests.vectors.protection import looked_at, planned, values_of
 
@@ -401,6 +403,30 @@ def test_one_file_may_set_a_flag_beside_another(loaded: Load) -> None:
     assert "org" in found.protection.levels
 
 
+# With what it starts
+
+CONFIGURED = Settings(github_token="token", config_paths=(Path("config.yaml"),), redis_url="redis://localhost")
+
+
+def test_with_a_configuration_and_a_token_it_starts(redis_url: str, write: Write) -> None:
+    """E74."""
+    ready = services(replace(CONFIGURED, redis_url=redis_url, config_paths=tuple(write("tide: {}"))))
+
+    assert ready.config.protection_values.mode is Mode.OBSERVE
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        pytest.param({"config_paths": ()}, "MERGEQ_CONFIG: is not set", id="E75 no configuration"),
+        pytest.param({"github_token": ""}, "GITHUB_TOKEN: is not set", id="E76 no token, where Prow goes on as nobody"),
+    ],
+)
+def test_without_either_it_does_not_start(missing: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}; [^\\n]+$"):
+        services(replace(CONFIGURED, **missing))
+
+
 # Against a GitHub
 
 ROCKET = "acme/rocket"
@@ -605,15 +631,30 @@ def test_who_may_not_administer_is_told_once_and_what_to_do(
 
 def test_whom_github_leaves_out_is_seen_afterwards(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
     """P4.34: GitHub takes a list and leaves out who may not write; Prow does not look again."""
-    for login in ("cindy", "reader"):
-        github.world.users.id_of(login)
+    github.world.users.id_of("cindy")
+    github.world.users.set_role("reader", Role.READ)
     found = loaded(PROTECTED % "restrictions: {users: [cindy, reader]}")
     assert carried_out(protecting, found) == []
-    github.world.protect(ROCKET, "main", enforce_admins=False, restrictions=Restrictions(("cindy",)))
 
     (change,) = only(plan_of(protecting, found)[0]).changes
 
     assert (change.before, change.after) == (actors(["cindy"]), actors(["cindy", "reader"]))
+
+
+def test_who_maintains_may_be_let_to_push_and_a_login_has_no_case(
+    github: Sandbox, protecting: Protecting, loaded: Load
+) -> None:
+    """E60, E164, P4.30, P4.31: Prow refuses both."""
+    world = github.world
+    world.users.set_role("Cindy", Role.WRITE)
+    world.users.join_team("acme/keepers", "Cindy")
+    world.repo(ROCKET).people.team_roles["keepers"] = Role.MAINTAIN
+    found = loaded(PROTECTED % "restrictions: {users: [CINDY], teams: [keepers]}")
+
+    body = sent(only(plan_of(protecting, found)[0]), found)
+
+    assert unauthorized(ROCKET, body, protecting.authorized(ROCKET)) == ()
+    assert unauthorized(ROCKET, body, NOBODY) != ()
 
 
 def test_an_app_is_looked_up_once_for_all_repositories(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
