@@ -11,7 +11,7 @@ from mergeq.core.protection import Change, Effect, Field, Item, Kind, RepoFacts,
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Restrictions
 from mergeq.sandbox.users import Grant
-from tests.conftest import FILES, Mergeq
+from tests.conftest import CONFIG, FILES, Mergeq
 
 ROCKET = "acme/rocket"
 PERMISSIONS = {"administration": "write", "contents": "write", "members": "read", "statuses": "write"}
@@ -24,12 +24,12 @@ def start_app(
     """Start mergeq by a token, with an App for protection that was given some permissions in acme."""
     made: list[Services] = []
 
-    def start(permissions: Mapping[str, str] = PERMISSIONS) -> Services:
+    def start(permissions: Mapping[str, str] = PERMISSIONS, config: str = CONFIG) -> Services:
         app = github.world.register_app("guard", permissions=permissions)
         github.world.install_app(app, "acme")
         key = tmp_path / "guard.pem"
         key.write_text(app.pem)
-        mergeq = start_mergeq(protection_app_id=str(app.app.id), protection_app_key_file=str(key))
+        mergeq = start_mergeq(config, protection_app_id=str(app.app.id), protection_app_key_file=str(key))
         made.append(mergeq.services)
         return mergeq.services
 
@@ -68,6 +68,18 @@ def test_a_token_for_planning_reads_everything_and_writes_nothing(
     assert problem is not None
     assert problem.kind is Trouble.NO_ADMIN
     assert "main" in github.world.repo(ROCKET).protections
+
+
+@pytest.mark.parametrize(("backend", "is_whole"), [("classic", False), ("ruleset", True)])
+def test_whom_a_ruleset_lets_past_is_read_where_rulesets_are_written(
+    github: Sandbox, start_app: Callable[..., Services], backend: str, is_whole: bool
+) -> None:
+    services = start_app(config=f"{CONFIG}mergeq: {{protection: {{backend: {backend}}}}}\n")
+    github.world.add_ruleset(ROCKET, rules=[{"type": "deletion"}])
+
+    (ruleset,) = services.planner.read([ROCKET])[ROCKET].rulesets or ()
+
+    assert ruleset.is_whole is is_whole
 
 
 def test_a_token_for_writing_is_for_one_repository_and_administration_alone(
