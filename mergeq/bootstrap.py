@@ -18,6 +18,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from mergeq.config import ConfigError, Configuration, Followed, Settings
 from mergeq.core.budget import BudgetValues, Purpose
+from mergeq.core.protection import Backend
 from mergeq.core.pull import PullRequest
 from mergeq.github import App, Credentials, GitHub, Meter, NoCredentials, Pat, Protecting, Wire, key_of
 from mergeq.github.auth import TOKENS
@@ -39,6 +40,9 @@ _HASTE = {
     "driver_info": None,
 }
 _PLANNING = {"administration": "read", "contents": "read", "members": "read", "metadata": "read"}
+_PLANNING_RULESETS = {**_PLANNING, "administration": "write"}
+"""GitHub shows only to who may change a ruleset whom that lets past ("Get a repository ruleset")."""
+
 _APPLYING = {"administration": "write", "members": "read", "metadata": "read"}
 """All that an App may do to protection: who plans cannot write, who writes does it to one repository (P7.12)."""
 
@@ -131,11 +135,12 @@ def services(
     followed, store, log = Followed(settings.config_paths, now=now), Store(connection), logger(settings)
     github = connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep)
     common = _protection_credentials(settings, github.credentials, now)
+    planning = _PLANNING if followed.current.protection_values.backend is Backend.CLASSIC else _PLANNING_RULESETS
     return Services(
         settings=settings,
         followed=followed,
         github=github,
-        planner=github.protecting_as(_narrowed(common, _PLANNING)),
+        planner=github.protecting_as(_narrowed(common, planning)),
         applier=github.protecting_as(_narrowed(common, _APPLYING, by_repo=True)),
         store=store,
         queue=_queue(connection),

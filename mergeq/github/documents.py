@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from graphql import Node, Visitor, parse, print_ast, visit
-from graphql.language import REMOVE, FieldNode
+from graphql import DocumentNode, FragmentDefinitionNode, Node, Visitor, parse, print_ast, visit
+from graphql.language import REMOVE, FieldNode, FragmentSpreadNode
 
 from mergeq.core.pull import Repository
 
@@ -50,8 +50,24 @@ NEWER = (
         "totalCount",
         {"checkRunCountsByState": None, "statusContextCountsByState": None},
     ),
-    Newer("locked branches", "BranchProtectionRule", "requiresApprovingReviews", {"lockBranch": False}),
-    Newer("required deployments", "BranchProtectionRule", "requiresApprovingReviews", {"requiresDeployments": False}),
+    Newer(
+        "locked branches",
+        "BranchProtectionRule",
+        "requiresApprovingReviews",
+        {"lockBranch": False, "lockAllowsFetchAndMerge": False},
+    ),
+    Newer(
+        "required deployments",
+        "BranchProtectionRule",
+        "requiresApprovingReviews",
+        {"requiresDeployments": False, "requiredDeploymentEnvironments": []},
+    ),
+    Newer(
+        "a repository's list of rulesets",
+        "Repository",
+        "branchProtectionRules",
+        {"rulesets": {"pageInfo": {"hasNextPage": False}, "nodes": []}},
+    ),
     Newer(
         "settings for the messages of merges",
         "Repository",
@@ -629,7 +645,22 @@ def states_of(count: int) -> str:
 @cache
 def without(document: str, lacking: tuple[Newer, ...]) -> str:
     """A document that does not ask for what a server lacks."""
-    return print_ast(visit(parse(document), _Leaving(lacking))) if lacking else document
+    return print_ast(_used(visit(parse(document), _Leaving(lacking)))) if lacking else document
+
+
+def _used(document: DocumentNode) -> DocumentNode:
+    """A document without the fragments that nothing in it uses, which no server takes."""
+    while True:
+        spread = _Spread()
+        visit(document, spread)
+        kept = [
+            one
+            for one in document.definitions
+            if not isinstance(one, FragmentDefinitionNode) or one.name.value in spread.names
+        ]
+        if len(kept) == len(document.definitions):
+            return document
+        document = DocumentNode(definitions=tuple(kept))
 
 
 def completed(answer: Any, lacking: tuple[Newer, ...]) -> Any:
@@ -640,6 +671,16 @@ def completed(answer: Any, lacking: tuple[Newer, ...]) -> Any:
         return answer
     filled = {name: value for one in lacking if one.beside in answer for name, value in one.absent.items()}
     return filled | {name: completed(value, lacking) for name, value in answer.items()}
+
+
+class _Spread(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Node) -> None:
+        """Note the name of a fragment that is used."""
+        self.names.add(node.name.value)
 
 
 class _Leaving(Visitor):

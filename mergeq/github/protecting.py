@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from mergeq.core.budget import Purpose
@@ -381,17 +381,27 @@ class Protecting:
         old = standing(facts, item.target.pattern)
         if (str(old.id) if old else "") != item.rule:
             raise Refused(HTTPStatus.CONFLICT, f"the ruleset for {item.target.pattern} is not the one that was planned")
-        if item.kind is Kind.DELETE and old is not None:
+        if old is None:
+            self._wire.write("POST", path, self._body(repo, rewritten(item.after, item.target, None)))
+            return
+        told = protection.ruleset_by_rest(old, self._seen(f"{path}/{old.id}"), self._slugs)
+        if item.kind is Kind.DELETE:
             if not old.name.startswith(OURS):
                 raise _NotOurs(f"the ruleset {old.name} of {repo} was not made by mergeq; delete it by hand")
             self._wire.write("DELETE", f"{path}/{old.id}", None)
-        elif old is None:
-            self._wire.write("POST", path, self._body(repo, rewritten(item.after, item.target, None)))
-        else:
-            told = protection.ruleset_by_rest(old, self._wire.get(f"{path}/{old.id}"), self._slugs)
-            if not told.is_whole:
-                raise _NotOurs(f"the ruleset {old.name} of {repo} is not shown in full to mergeq, so it is not changed")
-            self._wire.write("PUT", f"{path}/{old.id}", self._body(repo, rewritten(item.after, item.target, told)))
+            return
+        if not told.is_whole:
+            raise _NotOurs(f"the ruleset {old.name} of {repo} is not shown in full to mergeq, so it is not changed")
+        self._wire.write("PUT", f"{path}/{old.id}", self._body(repo, rewritten(item.after, item.target, told)))
+
+    def _seen(self, path: str) -> Mapping[str, Any]:
+        """A ruleset as it is now, which readers see too: one that is not found is gone. Raises Refused."""
+        try:
+            return cast("Mapping[str, Any]", self._wire.get(path))
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise Refused(HTTPStatus.CONFLICT, "the ruleset is gone") from None
+            raise
 
     def _body(self, repo: str, ruleset: Ruleset) -> dict[str, Any]:
         who = self._resolved(repo, Actors(apps=protection.pins_of(ruleset)))
@@ -544,6 +554,10 @@ _NO_ADMIN_WORDS = (
 )
 
 
+_HIDDEN = "not found"
+"""All that REST says of protection to those who are no administrators (P4.33)."""
+
+
 def _is_unpaid(text: str) -> bool:
     return "upgrade to github" in text.lower()
 
@@ -573,6 +587,8 @@ def _trouble(status: int, text: str, what: str) -> Problem:
         return _no_admin(what, f" ({text})")
     if "could not resolve to a node" in said or status == HTTPStatus.CONFLICT:
         return Problem(Trouble.CONFLICT, f"the rule of {what} is another by now ({text}); look again")
+    if status == HTTPStatus.NOT_FOUND and said == _HIDDEN:
+        return _no_admin(what, " (GitHub answered 404 Not Found, as it does to all who may not)")
     if status == HTTPStatus.NOT_FOUND:
         words = f"{what} is not there, {_NOBODY_SEES} ({text}); correct the configuration, or give mergeq access"
         return Problem(Trouble.GONE, words)

@@ -1,6 +1,6 @@
 """Every bench, in the order of the table."""
 
-from tests.bench import core, economy, intake, queueing, reaction, sandbox
+from tests.bench import core, economy, intake, protection, queueing, reaction, sandbox
 from tests.bench.frame import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -10,4 +10,5 @@ BENCHES: tuple[Bench, ...] = (
     *intake.BENCHES,
     *economy.BENCHES,
     *reaction.BENCHES,
+    *protection.BENCHES,
 )

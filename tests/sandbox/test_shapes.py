@@ -9,7 +9,7 @@ import requests
 from graphql import parse, validate
 
 from mergeq.github import documents
-from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter, deployments, merging
+from mergeq.sandbox import ManualClock, Sandbox, WsgiAdapter, deployments, merging, protecting
 from mergeq.sandbox.records import Method, Restrictions
 from tests.published import ALLOWED, KIT, Witness, judge_answer, judge_hook, judge_request, nameless, whole_schema
 from tests.sandbox.conftest import BASE, GREEN
@@ -168,7 +168,12 @@ READS = [
     (f"{REPO}/rulesets/{{ruleset}}", 200),
     (f"{REPO}/rules/branches/main", 200),
     (f"{REPO}/rulesets/rule-suites", 200),
+    (f"{REPO}/rulesets/{{ruleset}}/history", 200),
     ("/orgs/{owner}/rulesets", 200),
+    ("/orgs/{owner}/audit-log", 200),
+    ("/orgs/{owner}/installations", 200),
+    (f"{REPO}/teams", 200),
+    ("/user/1000", 200),
     (f"{REPO}/git/ref/heads/main", 200),
     (f"{REPO}/git/ref/heads/nope", 404),
     (f"{REPO}/git/matching-refs/heads/", 200),
@@ -357,6 +362,8 @@ EVENTS = {
     "ping",
     "repository_dispatch",
     "repository_ruleset",
+    "branch_protection_configuration",
+    *(f"branch_protection_rule.{action}" for action in ("created", "edited", "deleted")),
     "pull_request_review_thread",
     "deployment",
     "deployment_status",
@@ -424,7 +431,7 @@ def test_every_answer_is_as_github_describes_it_and_every_exception_is_needed(bu
 
     world.delete_repo(world.open_pull("acme/rocket", title="Gone", files={"gone.txt": "x\n"}, fork="eve").head_repo)
     world.faults.add("schema.future")
-    world.enterprise = "3.14.0"
+    world.enterprise, world.audited = "3.14.0", True
 
     met = []
     for method, path, sent, who, code in tour:
@@ -443,6 +450,9 @@ def test_every_answer_is_as_github_describes_it_and_every_exception_is_needed(bu
     other = world.open_pull("acme/rocket", title="Auto", files={"auto.txt": "a\n"})
     merging.enable_auto_merge(world, other, Method.SQUASH, by="ben")
     merging.disable_auto_merge(world, other, by="ben")
+    world.protect(repo, "release-*", ["ci/test"], by="ben")
+    world.unprotect(repo, "release-*", by="ben")
+    protecting.disable_all(world, repo, by="ben")
     busy.settle()
     for delivery in world.deliveries:
         judge.note(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mergeq.core.protection import Change, Effect, Field, Item, Kind, Target
 from mergeq.core.pull import Branch
 from mergeq.sandbox import Sandbox
 from tests.conftest import READY, Mergeq
@@ -40,6 +41,23 @@ def test_its_classic_protection_is_kept(github: Sandbox, mergeq: Mergeq) -> None
     mergeq.services.meet_server()
 
     assert mergeq.services.github.read_branch(MAIN, "").protection.required == (("e2e", None),)
+
+
+def test_its_rules_are_read_and_written_without_what_it_does_not_know(github: Sandbox, mergeq: Mergeq) -> None:
+    github.world.lacks = OLD | {("Repository", "rulesets"), ("BranchProtectionRule", "lockAllowsFetchAndMerge")}
+    github.world.protect("acme/rocket", "main", ["e2e"])
+    planner, applier = mergeq.services.planner, mergeq.services.applier
+
+    facts = planner.read(["acme/rocket"])["acme/rocket"]
+    (rule,) = facts.rules or ()
+    change = Change(Field.LINEAR, before=False, after=True, effect=Effect.STRENGTHEN)
+    item = Item(Target("acme/rocket", "main"), Kind.UPDATE, changes=(change,), before=rule.values, rule=rule.id)
+
+    assert (facts.problem, facts.rulesets, rule.values[Field.LOCK]) == (None, (), False)
+    assert applier.write(item, facts) is None
+    assert github.world.repo("acme/rocket").protections["main"].linear_history
+    planner.close()
+    applier.close()
 
 
 def test_one_that_was_not_met_at_start_is_met_by_the_first_read(github: Sandbox, mergeq: Mergeq) -> None:

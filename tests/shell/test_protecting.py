@@ -357,6 +357,37 @@ def test_who_may_not_administer_sees_nothing_that_could_be_taken_for_unprotected
         assert "`administration`" in facts.problem.text
 
 
+def test_not_found_means_no_administrator_where_the_repository_is_there(
+    github: Sandbox, speaking: Callable[[str], Protecting]
+) -> None:
+    """P4.33, P6.35: by REST, of a branch and of rulesets."""
+    world = github.world
+    world.users.set_role("writer", Role.WRITE)
+    world.add_ruleset(ROCKET, "mergeq: main", rules=[], include=["refs/heads/main"])
+    writer = speaking(world.users.issue_token("writer"))
+    facts = facts_of(speaking(github.token))
+
+    for problem in (
+        writer.replace(ROCKET, "main", BODY0),
+        writer.write(by_ruleset(Kind.DELETE, {}, facts), facts),
+        writer.write(by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts, "dev"), facts),
+    ):
+        assert problem is not None
+        assert problem.kind is Trouble.NO_ADMIN
+        assert "404 Not Found" in problem.text
+
+
+def test_a_ruleset_that_is_gone_meanwhile_is_a_conflict(github: Sandbox, protecting: Protecting) -> None:
+    github.world.add_ruleset(ROCKET, "mergeq: main", rules=[], include=["refs/heads/main"])
+    facts = facts_of(protecting)
+    github.world.repo(ROCKET).rulesets.clear()
+
+    for kind in (Kind.UPDATE, Kind.DELETE):
+        problem = protecting.write(by_ruleset(kind, {Field.LINEAR: True}, facts), facts)
+        assert problem is not None
+        assert problem.kind is Trouble.CONFLICT
+
+
 def test_a_repository_that_is_archived_or_renamed_says_so(github: Sandbox, protecting: Protecting) -> None:
     github.world.create_repo("acme/old", files=FILES, ci=None)
     github.world.protect("acme/old", "main", ["ci"])
