@@ -173,22 +173,38 @@ class Difference:
 
 
 def spoken_facts(facts: RepoFacts) -> dict[str, Any]:
-    """What protects a repository, as JSON: all that a later look is compared with."""
+    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read as a whole is
+    None, which is never taken for a change.
+    """
     return {
-        "rules": {rule.pattern: spoken_values(rule.values) for rule in facts.rules or ()},
-        "rulesets": {str(one.id): _spoken_ruleset(one) for one in facts.rulesets or () if one.is_whole},
+        "rules": None if facts.rules is None else {one.pattern: spoken_values(one.values) for one in facts.rules},
+        "rulesets": None
+        if facts.rulesets is None
+        else {str(one.id): _spoken_ruleset(one) if one.is_whole else None for one in facts.rulesets},
     }
+
+
+def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known after a look: what it could not read is as it was."""
+
+    def kept(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if now is None or was is None:
+            return was if now is None else now
+        return {name: was.get(name) if one is None else one for name, one in now.items()}
+
+    return {kind: kept(before[kind], after[kind]) for kind in after}
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """What somebody changed between two looks, each as `spoken_facts` gives it, in the order of the patterns."""
+    now = merged(before, after)
     found = [
-        Difference(pattern, *_parts(was, now), _effect(was, now))
-        for pattern, was, now in _beside(before["rules"], after["rules"])
+        Difference(pattern, *_parts(was, one), _effect(was, one))
+        for pattern, was, one in _beside(before["rules"], now["rules"])
     ]
     found += [
-        Difference((now or was or {})["name"], *_parts(was, now), _ruleset_effect(was, now), is_ruleset=True)
-        for _, was, now in _beside(before["rulesets"], after["rulesets"])
+        Difference((one or was or {})["name"], *_parts(was, one), _ruleset_effect(was, one), is_ruleset=True)
+        for _, was, one in _beside(before["rulesets"], now["rulesets"])
     ]
     return tuple(found)
 
@@ -196,9 +212,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
 _Told = Mapping[str, Any] | None
 
 
-def _beside(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, _Told, _Told]]:
-    names = sorted({*before, *after})
-    pairs = [(name, before.get(name), after.get(name)) for name in names]
+def _beside(before: _Told, after: _Told) -> list[tuple[str, _Told, _Told]]:
+    """What is different on both sides, where both are known."""
+    if before is None or after is None:
+        return []
+    unread = {name for side in (before, after) for name, one in side.items() if one is None}
+    pairs = [(name, before.get(name), after.get(name)) for name in sorted({*before, *after} - unread)]
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 

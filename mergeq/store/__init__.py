@@ -605,6 +605,11 @@ class Store:
         raw = self._redis.hgetall(UNPROVED + full_repo)
         return {int(number): msgspec.json.decode(text, type=Unproved) for number, text in raw.items()}
 
+    def reported(self, branch: Branch) -> frozenset[str] | None:
+        """The contexts, in lower case, that have been reported on what is open on a branch; None where none was."""
+        pulls = (_load(raw[18:] or None, PullRequest) for raw in self._redis.hvals(READ + str(branch)))
+        return frozenset(one.name.lower() for pull in pulls if pull for one in pull.contexts or ()) or None
+
     def note_unproved(self, full_repo: str, unproved: Mapping[int, Unproved]) -> None:
         """Remember what is not green; an older head of the same pull request is forgotten."""
         if unproved:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mergeq.core.audit import Announced, AuditRecord, Held, InForce, Parked, SeenRepo
+from mergeq.core.audit import Announced, AuditRecord, Held, InForce, Parked, Result, SeenRepo, merged
 from mergeq.core.protection import Item, Target, heard_item, heard_values, spoken_item, spoken_values
 from mergeq.store import scripts
 from mergeq.store.paging import newest_first
@@ -21,17 +21,21 @@ LATER = _P + "later"  # sorted set: the same -> when it is to be looked at, or a
 SAID = _P + "said"  # list: scope and Announced, newest last
 LIVE = _P + "live"  # hash: ORG/REPO -> when it was read, a blank, what protects it as `spoken_facts` gives it
 SEEN = _P + "seen"  # hash: ORG/REPO -> SeenRepo
+BEGUN = _P + "begun"  # when a look at everything last became due
 WHOLE = _P + "whole"  # when all was last looked at, a blank, by which configuration
 APPLIED = _P + "applied:"  # hash per ORG/REPO: pattern -> InForce
+KEPT = _P + "kept"  # set: ORG/REPO of which anything is in force as it was wished
 PARKED = _P + "parked:"  # hash per ORG/REPO: pattern -> Parked
 WRITERS = _P + "writers"  # sorted set: ORG/REPO -> when the lease of whoever writes there ends
 TOKENS = _P + "tokens"  # hash: ORG/REPO -> fencing token of that lease
 TOKEN = _P + "token"  # counter of them
+INTENTS = _P + "intents"  # hash: ORG/REPO -> AuditRecord and Item of a write whose end is not on record yet
 PACES = _P + "paces"  # hash: owner -> when the next write may be sent
 HELD = _P + "held"  # hash: what was looked at -> Held, its newest plan that waits for a person
 ACKED = _P + "acked"  # sorted set: hash of an item that a person has let go -> until when
 RUNS = _P + "runs"  # sorted set: run -> when it began to write
 RUN = _P + "run:"  # list per run: each Item that it has applied, in their order
+NAMES = _P + "names"  # counter of runs and rows
 ROWS = _P + "rows"  # hash: id -> AuditRecord
 AUDIT = _P + "audit"  # sorted set: id of an AuditRecord by its time
 
@@ -104,6 +108,19 @@ class ProtectionStore:
         """Have something looked at at `at`; the earliest counts."""
         self._redis.zadd(LATER, {scope: at}, lt=True)
 
+    def begun(self) -> float:
+        """When a look at everything last became due; 0.0 where it is at once."""
+        return float(self._redis.get(BEGUN) or 0.0)
+
+    def begin(self, now: float, last: float) -> bool:
+        """Have a look at everything be due now; False where another has seen to that since `last`."""
+        before = self._redis.set(BEGUN, repr(now), get=True)
+        return float(before or 0.0) == last
+
+    def begin_afresh(self) -> None:
+        """Have a look at everything be due at once."""
+        self._redis.delete(BEGUN)
+
     def overdue(self, now: float, patience: float) -> list[str]:
         """What has been marked for longer than `patience` seconds, with what was put off until now; each is named once
         per `patience`.
@@ -153,15 +170,20 @@ class ProtectionStore:
         rows: Callable[[Mapping[str, Any] | None], Sequence[AuditRecord]],
     ) -> tuple[AuditRecord, ...]:
         """Remember what a reading that began at `at` showed, together with the `rows` that say what has become of what
-        was known; returns them. Nothing where a later reading is known.
+        was known; returns them. Whatever was about to be written there is over. Nothing where a later reading is known.
+
+        A row of what was about to be written goes with its item, to be rolled back like any other.
         """
         while True:
             raw = self._redis.hget(LIVE, repo)
             known = _live(raw) if raw else None
             if known and known[0] > at:
                 return ()
-            news = tuple(rows(known[1] if known else None))
-            commands = [["HSET", LIVE, repo, _alive(at, told)], *_appending(news)]
+            news, pending = tuple(rows(known[1] if known else None)), self.intent(repo)
+            shown = merged(known[1], told) if known else told
+            commands = [["HSET", LIVE, repo, _alive(at, shown)], *_appending(news), ["HDEL", INTENTS, repo]]
+            if pending and any(row.id == pending[0].id and row.result is not Result.FAILED for row in news):
+                commands += _ran(*pending)
             if self._acting(keys=[LIVE], args=[repo, raw or "", _dump(commands)]):
                 self._forget_old_rows()
                 return news
@@ -206,14 +228,21 @@ class ProtectionStore:
             for target, told in self._by_target(APPLIED, repos)
         }
 
+    def repos_in_force(self) -> list[str]:
+        """The repositories of which anything was seen in force as it was wished, wherever that is not forgotten."""
+        return sorted(_texts(self._redis.smembers(KEPT)))
+
     def note_in_force(self, repo: str, known: Mapping[Target, InForce], gone: Iterable[Target] = ()) -> None:
         """Remember what a look has found in force, and forget what is neither there nor wished."""
         write = self._redis.pipeline()
         for target, one in known.items():
             write.hset(APPLIED + repo, target.pattern, _spoken_in_force(one))
+            write.sadd(KEPT, repo)
         for target in gone:
             write.hdel(APPLIED + repo, target.pattern)
-        write.execute()
+        write.hlen(APPLIED + repo)
+        if not write.execute()[-1]:
+            self._redis.srem(KEPT, repo)
 
     def parked(self, repos: Iterable[str]) -> dict[Target, Parked]:
         """What is left alone, by target, whether that still holds or not."""
@@ -256,6 +285,23 @@ class ProtectionStore:
         """Seconds until the next write for an owner may be sent, which is then taken: one each `interval`."""
         return float(self._pacing(keys=[PACES], args=[owner, now, interval]))
 
+    def is_writing(self, repo: str, now: float) -> bool:
+        """Whether somebody is writing to a repository."""
+        return float(self._redis.zscore(WRITERS, repo) or 0.0) > now
+
+    def intend(self, writer: Writer, row: AuditRecord, item: Item) -> None:
+        """Write down what is about to be sent, as it is to be on record if all goes well. Raises LeaseLost."""
+        command = ["HSET", INTENTS, writer.repo, _dump((row, spoken_item(item)))]
+        if not self._writing(keys=[TOKENS], args=[writer.repo, writer.token, _dump([command])]):
+            raise LeaseLost(writer.repo)
+
+    def intent(self, repo: str) -> tuple[AuditRecord, Item] | None:
+        """What was about to be sent when its writer was last heard of."""
+        if (raw := self._redis.hget(INTENTS, repo)) is None:
+            return None
+        row, item = msgspec.json.decode(raw, type=tuple[AuditRecord, dict[str, Any]])
+        return row, heard_item(item)
+
     def note_applied(
         self,
         writer: Writer,
@@ -267,22 +313,18 @@ class ProtectionStore:
         live: tuple[float, Mapping[str, Any]],
         parked: Parked | None = None,
     ) -> None:
-        """Write down a change that was sent and what is there now, in one step: the audit, what is in force (None for
-        a rule that is gone), what its run has done, and what is left alone. Raises LeaseLost.
+        """Write down a change that was sent and what is there now, in one step: the audit, what is in force as
+        it was wished, what its run has done, and what is left alone. Raises LeaseLost.
         """
         repo, pattern = item.target.repo, item.target.pattern
         commands = [["HSET", LIVE, repo, _alive(*live)], *_appending((row, *also))]
         if parked:
             commands += [["HSET", PARKED + repo, pattern, _dump(parked)]]
         else:
-            known = ["HSET", APPLIED + repo, pattern, _spoken_in_force(in_force)] if in_force else []
-            commands += [known or ["HDEL", APPLIED + repo, pattern], ["HDEL", PARKED + repo, pattern]]
-        commands += [
-            ["RPUSH", RUN + row.run, msgspec.json.encode(spoken_item(item)).decode()],
-            ["ZADD", RUNS, "NX", repr(row.time), row.run],
-            ["ZREM", ACKED, item.hash],
-            ["INCR", *self._touch],
-        ]
+            if in_force:
+                commands += [["HSET", APPLIED + repo, pattern, _spoken_in_force(in_force)], ["SADD", KEPT, repo]]
+            commands += [["HDEL", PARKED + repo, pattern]]
+        commands += [*_ran(row, item), ["ZREM", ACKED, item.hash], ["HDEL", INTENTS, repo], ["INCR", *self._touch]]
         if not self._writing(keys=[TOKENS], args=[repo, writer.token, _dump(commands)]):
             raise LeaseLost(repo)
         self._forget_old_rows()
@@ -331,13 +373,19 @@ class ProtectionStore:
     # the audit
 
     def new_id(self, now: float) -> str:
-        """A name for a run or a row: names sort by their times, and no two are equal."""
-        return f"{int(now):010d}-{secrets.token_hex(5)}"
+        """A name for a run or a row: names sort in the order they were given, and no two are equal even if Redis lost
+        its data between.
+        """
+        return f"{int(now):010d}-{self._redis.incr(NAMES):06d}-{secrets.token_hex(3)}"
 
     def append(self, rows: Sequence[AuditRecord]) -> None:
         """Add rows that go with nothing else."""
         if rows:
             self._together(_appending(rows))
+
+    def note_failed(self, row: AuditRecord) -> None:
+        """Add a row of what did not come about, which is not about to be sent any more."""
+        self._together([*_appending([row]), ["HDEL", INTENTS, row.repo]])
 
     def audit(self, sought: Sought | None = None, *, limit: int = 500, cursor: str = "") -> list[AuditRecord]:
         """The newest rows that are sought, newest first; `cursor` goes on after the row it was made of. Raises
@@ -377,6 +425,10 @@ def _appending(rows: Iterable[AuditRecord]) -> list[list[str]]:
         for row in rows
         for command in (["HSETNX", ROWS, row.id, _dump(row)], ["ZADD", AUDIT, "NX", repr(row.time), row.id])
     ]
+
+
+def _ran(row: AuditRecord, item: Item) -> list[list[str]]:
+    return [["RPUSH", RUN + row.run, _dump(spoken_item(item))], ["ZADD", RUNS, "NX", repr(row.time), row.run]]
 
 
 def _alive(at: float, told: Mapping[str, Any]) -> str:
