@@ -1,6 +1,5 @@
 """The command line: one command per verb. The only module that may start the sandbox."""
 
-import getpass
 import json
 import os
 import shutil
@@ -27,6 +26,19 @@ from mergeq.bootstrap import Services, connect_github, embedded_redis, services
 from mergeq.config import ConfigError, Settings, load, resolve, schemas
 from mergeq.config.changes import changes
 from mergeq.config.sample import exact_searches, sample
+from mergeq.console import (
+    as_option,
+    branch_of,
+    config_option,
+    exit_for,
+    interruptible,
+    json_option,
+    repo_of,
+    settings_of,
+    who,
+    why_option,
+    working,
+)
 from mergeq.core.compat import Compat
 from mergeq.core.explain import lines
 from mergeq.core.history import HistoryRecord
@@ -34,6 +46,7 @@ from mergeq.core.orders import EVERYTHING
 from mergeq.core.pull import Branch
 from mergeq.github import Unreadable
 from mergeq.processes import start, stop, watch
+from mergeq.protect_cli import protect
 from mergeq.web.documents import explanation_json, listed_json
 
 if TYPE_CHECKING:
@@ -47,14 +60,6 @@ _SETTLE_SECONDS = 300.0
 _LAST_WORDS = 10  # lines of a log
 _CI_SECONDS = {True: 0.3, False: 3.0}  # quick when only the end counts, slow enough to be watched when not
 _NOT_YET = "Not mergeable. "
-
-_config_option = click.option(
-    "--config",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A configuration file or folder; may be given several times. Default: MERGEQ_CONFIG.",
-)
 
 
 def main() -> None:
@@ -82,11 +87,11 @@ def cli() -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 def run(paths: tuple[Path, ...]) -> None:
     """Run everything: pages, webhooks, two workers, the timer, a Redis."""
-    with _stopping() as (stopping, caught), ExitStack() as stack:
-        settings = _bindable(_settings(paths))
+    with interruptible() as (stopping, caught), ExitStack() as stack:
+        settings = _bindable(settings_of(paths))
         env = dict(os.environ)
         if not settings.redis_url:
             settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
@@ -98,33 +103,33 @@ def run(paths: tuple[Path, ...]) -> None:
         stack.enter_context(_at_hangup(lambda: parts.pass_on(signal.SIGHUP)))
         click.echo(f"mergeq: http://{settings.host}:{settings.port}/tide  (Ctrl-C stops it)", err=True)
         parts.watch(stopping)
-    _exit_for(caught)
+    exit_for(caught)
 
 
 @cli.command("web")
-@_config_option
+@config_option
 def web_command(paths: tuple[Path, ...]) -> None:
     """Serve the pages and take webhooks."""
-    web.serve(services(_settings(paths)))
+    web.serve(services(settings_of(paths)))
 
 
 @cli.command()
-@_config_option
+@config_option
 def worker(paths: tuple[Path, ...]) -> None:
     """Do the work: look at branches, decide, land."""
-    ready = services(_settings(paths))
+    ready = services(settings_of(paths))
     ready.meet_server()
     with _at_hangup(ready.followed.force):
         jobs.work(ready)
 
 
 @cli.command()
-@_config_option
+@config_option
 def tick(paths: tuple[Path, ...]) -> None:
     """Keep time: start sweeps, remind of branches that were forgotten."""
-    ready = services(_settings(paths))
+    ready = services(settings_of(paths))
     ready.meet_server()
-    with _stopping() as (stopping, _), _at_hangup(ready.followed.force):
+    with interruptible() as (stopping, _), _at_hangup(ready.followed.force):
         jobs.tick(ready, stopping)
 
 
@@ -140,7 +145,7 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
     """Run only the demo's GitHub: real git behind GitHub's HTTP API."""
     from mergeq.sandbox.stories import Demo  # noqa: PLC0415 -- what serves a real GitHub does not hold a pretended one
 
-    with _stopping() as (stopping, caught), _github(state and state / "github") as github:
+    with interruptible() as (stopping, caught), _github(state and state / "github") as github:
         url = github.serve(port)
         if seed:
             try:
@@ -161,7 +166,7 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
         }
         click.echo(json.dumps(line))
         stopping.wait()
-    _exit_for(caught)
+    exit_for(caught)
 
 
 @cli.command()
@@ -170,7 +175,7 @@ def sandbox(port: int, seed: Path | None, state: Path | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Where the pages are; 0 chooses.")
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
 @click.option("--prs", type=click.IntRange(1, 500), default=20, help="With --config: how many pull requests to open.")
-@_config_option
+@config_option
 def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, paths: tuple[Path, ...]) -> None:
     """Watch pull requests land, on a GitHub of its own, offline.
 
@@ -188,7 +193,7 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
     samples = sample(config, prs) if config else []
     if config and not samples:
         raise click.ClickException("no query of this configuration names a repo or an org, so nothing can be played")
-    with _stopping() as (stopping, caught), ExitStack() as stack:
+    with interruptible() as (stopping, caught), ExitStack() as stack:
         home = (
             state.absolute() if state else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeq-demo-")))
         )
@@ -231,34 +236,19 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
             parts.watch(stopping)
         elif not (ended and verdict["ok"]) and not stopping.is_set():
             raise click.ClickException("not every story ended as expected")
-    _exit_for(caught)
+    exit_for(caught)
 
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-
-def _line_of_text(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not (value.strip() and value.isprintable()):
-        raise click.BadParameter("give some words, in one line", param=option)
-    return value.strip() if value else value
-
-
-_why_option = click.option(
-    "--why", required=True, callback=_line_of_text, help="What people will read: on the pages, in statuses, in history."
-)
-_as_option = click.option(
-    "--as", "name", callback=_line_of_text, help="Who says so. Default: who runs this; the host is added."
-)
 _all_option = click.option("--all", "everything", is_flag=True, help="Every branch, those that come later too.")
 
 
 @cli.command()
 @click.argument("branch", metavar="[ORG/REPO:BRANCH]", required=False)
 @_all_option
-@_why_option
-@_as_option
-@_config_option
-@_json_option
+@why_option
+@as_option
+@config_option
+@json_option
 def pause(
     branch: str | None, why: str, name: str | None, paths: tuple[Path, ...], *, everything: bool, as_json: bool
 ) -> None:
@@ -268,17 +258,17 @@ def pause(
     """
     target = _branch_or_all(branch, everything=everything)
     with _ordering(paths) as ready:
-        record = operators.pause(ready, target, _who(name), why)
+        record = operators.pause(ready, target, who(name), why)
         _say(record, f"{branch or 'everything'} is paused", as_json=as_json)
 
 
 @cli.command()
 @click.argument("branch", metavar="[ORG/REPO:BRANCH]", required=False)
 @_all_option
-@_why_option
-@_as_option
-@_config_option
-@_json_option
+@why_option
+@as_option
+@config_option
+@json_option
 def resume(
     branch: str | None, why: str, name: str | None, paths: tuple[Path, ...], *, everything: bool, as_json: bool
 ) -> None:
@@ -288,7 +278,7 @@ def resume(
     """
     target = _branch_or_all(branch, everything=everything)
     with _ordering(paths) as ready:
-        record = operators.resume(ready, target, _who(name), why)
+        record = operators.resume(ready, target, who(name), why)
         _say(record, f"{branch or 'everything'} goes on", as_json=as_json)
         for other, halt in sorted(ready.store.halts().items()):
             if target in {other, EVERYTHING} or other == EVERYTHING:
@@ -298,25 +288,25 @@ def resume(
 
 @cli.command()
 @click.argument("pull", metavar="ORG/REPO#N")
-@_why_option
-@_as_option
-@_config_option
-@_json_option
+@why_option
+@as_option
+@config_option
+@json_option
 def evict(pull: str, why: str, name: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Take a pull request out of its pool as it is now, until it is pushed to or tried again."""
     wanted = _pull(pull)
     with _ordering(paths) as ready:
-        record = operators.evict(ready, *wanted, _who(name), why)
+        record = operators.evict(ready, *wanted, who(name), why)
         head = record.targets[0].sha[:7]
         _say(record, f"{pull} stays out at {head} until it is pushed to, or `mergeq retry {pull}`", as_json=as_json)
 
 
 @cli.command()
 @click.argument("pull", metavar="ORG/REPO#N")
-@_why_option
-@_as_option
-@_config_option
-@_json_option
+@why_option
+@as_option
+@config_option
+@json_option
 def retry(pull: str, why: str, name: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Forget what is held against a pull request as it is now, and try it at once.
 
@@ -324,7 +314,7 @@ def retry(pull: str, why: str, name: str | None, paths: tuple[Path, ...], *, as_
     """
     wanted = _pull(pull)
     with _ordering(paths) as ready:
-        record, held = operators.retry(ready, *wanted, _who(name), why)
+        record, held = operators.retry(ready, *wanted, who(name), why)
         things = f"{held} thing{'s' * (held != 1)}" if held else "nothing"
         _say(record, f"{pull} is tried again; {things} held against it", as_json=as_json)
 
@@ -338,8 +328,8 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @cli.command("explain")
 @click.argument("pull", metavar="[ORG/REPO#N]", required=False)
 @click.option("--file", "file", type=_file, help="A world or a pull request that was saved, in place of GitHub.")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Say why a pull request is, or is not, merging.
 
@@ -350,7 +340,7 @@ def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...]
     if file:
         told = list(replay.explanations(replay.read(file, paths), wanted))
     elif wanted:
-        with _ready(paths) as ready:
+        with working(paths) as ready:
             ready.meet_server()
             told = replay.explain_now(ready, *wanted)
     else:
@@ -366,8 +356,8 @@ def explain_command(pull: str | None, file: Path | None, paths: tuple[Path, ...]
 @cli.command("decide")
 @click.option("--file", "file", type=_file, required=True, help="A world that was saved.")
 @_compat_option
-@_config_option
-@_json_option
+@config_option
+@json_option
 def decide_command(file: Path, compat: str | None, paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Go through a recorded world again.
 
@@ -380,15 +370,15 @@ def decide_command(file: Path, compat: str | None, paths: tuple[Path, ...], *, a
 @cli.command("sync")
 @click.option("--once", is_flag=True, help="Look once, instead of every `sync_period`.")
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="Save all that was seen in this file.")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as_json: bool) -> None:
     """Look at every branch and say what would be done.
 
     Nothing is done, and nothing is written to GitHub. With --record all that was seen is saved, so that `mergeq decide
     --file` comes to the same anywhere.
     """
-    with _stopping() as (stopping, caught), _ready(paths) as ready:
+    with interruptible() as (stopping, caught), working(paths) as ready:
         ready.meet_server()
         while True:
             seen = replay.take_down(ready, sweep.nominated(ready))
@@ -400,7 +390,7 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
                 click.echo(f"{branch}: {why}", err=True)
             if once or stopping.wait(ready.config.sweep_period):
                 break
-    _exit_for(caught)
+    exit_for(caught)
 
 
 @cli.command("doctor")
@@ -411,8 +401,8 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
     help="Instead, try on ORG/REPO what GitHub leaves open, and save in this file how the sandbox differs.",
 )
 @click.option("--yes", is_flag=True, help="With --record: ORG/REPO is there to be spoiled.")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def doctor_command(repo: str, record: Path | None, paths: tuple[Path, ...], *, yes: bool, as_json: bool) -> None:
     """Say what stands in mergeq's way on ORG/REPO, and what to do; exit 1 if anything does.
 
@@ -426,9 +416,9 @@ def doctor_command(repo: str, record: Path | None, paths: tuple[Path, ...], *, y
                 f"--record makes branches, pull requests, protection and rulesets on {repo}, archives it for a moment"
             )
             raise click.UsageError(f"{what}, and removes them; add --yes if it is there to be spoiled")
-        _record_differences(_repo(repo), _settings(paths), record)
+        _record_differences(repo_of(repo), settings_of(paths), record)
         return
-    found = doctor.examine(_settings(paths), _repo(repo))
+    found = doctor.examine(settings_of(paths), repo_of(repo))
     click.echo(json.dumps(found) if as_json else "\n".join(doctor.lines(found)))
     if not found["ok"]:
         sys.exit(1)
@@ -457,14 +447,17 @@ def github_app_create(org: str, name: str, url: str, folder: Path, port: int) ->
     """
     settings = Settings.from_environment({**os.environ, **({"MERGEQ_PUBLIC_URL": url} if url else {})})
     registering = register.Registering(settings, org, name, folder)
-    with _stopping() as (stopping, caught), closing(register.Visit(registering, port)) as visit:
+    with interruptible() as (stopping, caught), closing(register.Visit(registering, port)) as visit:
         click.echo(f"open {visit.url} in a browser of this machine  (Ctrl-C gives up)", err=True)
         if sys.stdout.isatty():
             click.launch(visit.url)
         made = registering.run(visit, stopping)
     if made:
         click.echo("\n".join(register.next_steps(made, folder)))
-    _exit_for(caught)
+    exit_for(caught)
+
+
+cli.add_command(protect)
 
 
 @cli.group("config")
@@ -473,12 +466,12 @@ def config_group() -> None:
 
 
 @config_group.command("check")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def config_check(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Say everything that is wrong with a configuration; exit 1 if it cannot be used."""
     now = time.time()  # noqa: TID251 -- whoever checks a file wants to know of today
-    found = resolve.check(_settings(paths).config_paths, now)
+    found = resolve.check(settings_of(paths).config_paths, now)
     for kind in ("problem", "warning") if not as_json else ():
         for line in found[f"{kind}s"]:
             click.echo(f"{kind}: {line['where']}: {line['says']}")
@@ -491,15 +484,15 @@ def config_check(paths: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @config_group.command("queries")
-@_config_option
-@_json_option
+@config_option
+@json_option
 @click.option("--compat", type=click.Choice(["tide"]), help="The searches that Tide sends, to compare with.")
 def config_queries(paths: tuple[Path, ...], *, as_json: bool, compat: str | None) -> None:
     """Print the searches that nominate pull requests, each as it is sent to GitHub, under the query it comes from.
 
     With --compat tide: what Tide sends, with a token all in one, and as a GitHub App one for each organisation.
     """
-    config = load(_settings(paths).config_paths)
+    config = load(settings_of(paths).config_paths)
     now = time.time()  # noqa: TID251 -- a window of time in a text for people
     found = resolve.queries_of_tide(config, now) if compat else resolve.queries_of(config)
     if as_json:
@@ -517,18 +510,18 @@ def config_queries(paths: tuple[Path, ...], *, as_json: bool, compat: str | None
 
 @config_group.command("resolve")
 @click.argument("branch")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def config_resolve(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Show everything that is in force on BRANCH, given as ORG/REPO:BRANCH, and where each value stands."""
-    found = resolve.resolve(_settings(paths).config_paths, _branch(branch))
+    found = resolve.resolve(settings_of(paths).config_paths, branch_of(branch))
     click.echo(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))
 
 
 @config_group.command("diff")
 @click.argument("old")
 @click.argument("new")
-@_json_option
+@json_option
 def config_diff(old: str, new: str, *, as_json: bool) -> None:
     """Show what changes in effect when the configuration NEW takes the place of OLD; exit 2 if anything does.
 
@@ -542,7 +535,7 @@ def config_diff(old: str, new: str, *, as_json: bool) -> None:
 
 @config_group.command("schema")
 @click.argument("name", required=False)
-@_json_option
+@json_option
 def config_schema(name: str | None, *, as_json: bool) -> None:
     """Print the JSON Schema called NAME, in one piece; without one, list what there is."""
     if name:
@@ -561,20 +554,12 @@ def config_schema(name: str | None, *, as_json: bool) -> None:
 def _branch_or_all(branch: str | None, *, everything: bool) -> Branch:
     if bool(branch) is everything:
         raise click.UsageError("name a branch as ORG/REPO:BRANCH, or give --all")
-    return _branch(branch) if branch else EVERYTHING
-
-
-def _who(name: str | None) -> str:
-    """Who says something, and where: what is given, else the user that this runs as."""
-    try:
-        return f"{name or getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError) as error:
-        raise click.UsageError("this user has no name; say who it is with --as NAME") from error
+    return branch_of(branch) if branch else EVERYTHING
 
 
 @contextmanager
 def _ordering(paths: tuple[Path, ...]) -> Iterator[Services]:
-    with _ready(paths) as ready:
+    with working(paths) as ready:
         try:
             yield ready
         except operators.NotDone as error:
@@ -583,13 +568,6 @@ def _ordering(paths: tuple[Path, ...]) -> Iterator[Services]:
 
 def _say(record: HistoryRecord, line: str, *, as_json: bool) -> None:
     click.echo(json.dumps(listed_json(record)) if as_json else line)
-
-
-def _branch(text: str) -> Branch:
-    try:
-        return Branch.parse(text)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _record_differences(repo: str, settings: Settings, file: Path) -> None:
@@ -619,12 +597,6 @@ def _record_differences(repo: str, settings: Settings, file: Path) -> None:
     click.echo(f"{sum(not one['same'] for one in found)} of {len(found)} differ; all of it is in {file}")
 
 
-def _repo(text: str) -> str:
-    if text.count("/") != 1 or not all(text.split("/")) or any(char.isspace() for char in text):
-        raise click.UsageError(f"{text!r} is not of the form ORG/REPO")
-    return text
-
-
 def _pull(text: str) -> tuple[str, int]:
     repo, hash_sign, number = text.partition("#")
     if not hash_sign or repo.count("/") != 1 or not (number.isascii() and number.isdigit()):
@@ -639,18 +611,6 @@ def _write_json(file: Path, document: Mapping[str, Any]) -> None:
         raise click.ClickException(f"{file}: cannot be written ({error.strerror}); choose another file") from error
 
 
-@contextmanager
-def _ready(paths: tuple[Path, ...]) -> Iterator[Services]:
-    """The services for one command: without a Redis that is named, that of the `mergeq run` whose state folder this is,
-    or its data if it does not run.
-    """
-    settings = _settings(paths)
-    with ExitStack() as stack:
-        if not settings.redis_url:
-            settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
-        yield services(settings)
-
-
 def _github(folder: Path | None) -> "Sandbox":
     """A sandbox with its repositories in a folder; refused when that holds an earlier run's, or there is no git."""
     from mergeq.sandbox import Sandbox  # noqa: PLC0415 -- as above
@@ -662,11 +622,6 @@ def _github(folder: Path | None) -> "Sandbox":
     if folder is not None and folder.is_dir() and any(folder.iterdir()):
         raise click.ClickException(f"{folder}: holds repositories already; remove it, or choose another --state")
     return Sandbox(folder)
-
-
-def _settings(paths: tuple[Path, ...]) -> Settings:
-    settings = Settings.from_environment()
-    return replace(settings, config_paths=paths) if paths else settings
 
 
 def _bindable(settings: Settings) -> Settings:
@@ -859,23 +814,6 @@ def _told(row: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
-    """An event that SIGINT and SIGTERM set, and the list of those that came."""
-    stopping, caught = threading.Event(), list[int]()
-
-    def note(number: int, _frame: object) -> None:
-        caught.append(number)
-        stopping.set()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping, caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def _at_hangup(act: Callable[[], None]) -> Iterator[None]:
     """Do `act` at each SIGHUP: by custom it asks to read the configuration again."""
     before = signal.signal(signal.SIGHUP, lambda _number, _frame: act())
@@ -883,8 +821,3 @@ def _at_hangup(act: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def _exit_for(caught: list[int]) -> None:
-    if signal.SIGINT in caught:
-        sys.exit(130)

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rq.queue import Queue
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
-from mergeq import epoch, execute, stage, sync, trigger, update
+from mergeq import epoch, execute, reconcile, stage, sync, trigger, update
 from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
@@ -42,6 +43,8 @@ _BEAT_SECONDS = 5.0  # between two extensions of a lease
 _DELIVERIES = "deliveries"
 _DELIVERIES_SECONDS = 600.0  # between two looks for deliveries that failed
 _ALARMS, _ALARMS_SECONDS = "alarms", 30.0
+_WRITING_SECONDS = 300.0  # after which a run of protection begins nothing new; the rest gets a job of its own
+_LOST_SECONDS = 2 * _TURN_SECONDS  # until what a job of protection was about is looked at by another
 _EPOCH = "epoch"
 _UNFOUNDED_SECONDS = 60.0  # between two sweeps of a store that may have lost something, whatever webhooks do
 _AT_ONCE = 20  # branches that a webhook sends for itself, and only
@@ -74,6 +77,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     marks = [mark for mark in found.marks if sync.is_served(services, mark.branch)]
     every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
     otherwise = _of_no_use(services, event, found.repo)
+    protects = found.protects if _is_protected(services, event, found.protects) else ""
     done = store.deliver(
         delivery,
         marks if found.with_pulls else [*marks, *map(Mark, every)],
@@ -84,6 +88,8 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
         scope=found.owner if of_owner or not found.repo else found.repo,
         arrival=(found.repo, *found.arrival) if found.arrival and marks else None,
         sweep=found.sweep,
+        protects=protects,
+        said=replace(found.said, at=services.now()) if found.said else None,
         otherwise=otherwise,
     )
     if done is None:
@@ -92,9 +98,19 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
         for branch in done.fresh[:_AT_ONCE]:
             if time.monotonic() - began < _HASTE:
                 _send_for(services, [branch])
+        if protects:
+            _enqueue(services, protect, protects)
     except Exception as error:  # noqa: BLE001 -- whatever RQ meets: the marks are set, and the tick sends for them
         services.log.warning("webhook not sent for yet", about=event, error=type(error).__name__)
     return Received.QUEUED if done.touched else otherwise
+
+
+def _is_protected(services: Services, event: str, scope: str) -> bool:
+    """Whether the protection of an owner or a repository is looked at; where a branch comes, whether that matters."""
+    org = scope.partition("/")[0]
+    named = services.config.protected().get(org, frozenset()) if scope else frozenset[str]()
+    is_named = named is None or scope in named or (bool(named) and scope == org)
+    return is_named and (event != "create" or services.config.wants_branches(scope))
 
 
 def _of_no_use(services: Services, event: str, repo: str) -> Received:
@@ -302,6 +318,7 @@ def tick(services: Services, stopping: threading.Event) -> None:
         try:
             if is_new:
                 services.store.sweep_afresh()
+                services.store.protection.begin_afresh()
                 _judge_again(services)
                 is_new = False
             tick_once(services)
@@ -314,18 +331,62 @@ def tick_once(services: Services) -> None:
     """One beat: start the sweeps that are due, and send for branches whose mark or lease is overdue."""
     if services.follow():
         services.store.sweep_afresh()
+        services.store.protection.begin_afresh()
         _judge_again(services)
+    if not services.config.open_pull_searches() and not services.store.is_founded():
+        _found(services)
     if not services.store.is_founded() and services.store.begin_sweep(_EPOCH, services.now(), _UNFOUNDED_SECONDS):
         services.log.warning("the store is new or was emptied: nothing happens until all that is open was read")
         services.store.sweep_afresh()
     for search in sweeping.due(services):
         if not _enqueue(services, sweep, search):
             services.log.info("the sweep before is still running", search=search)
+    _keep_protecting(services)
     if services.store.begin_sweep(_ALARMS, services.now(), _ALARMS_SECONDS):
         sync.raise_alarms(services)
     if services.store.begin_sweep(_DELIVERIES, services.now(), _DELIVERIES_SECONDS):
         _enqueue(services, ask_again, _DELIVERIES)
     _send_for(services, services.store.overdue(services.now(), _PATIENCE))
+
+
+def protect(scope: str) -> None:
+    """Look at the protection of what a scope names, and bring it to what is configured."""
+    services = _bound[-1]
+    services.follow()
+    store, began = services.store.protection, services.now()
+    if (taken := store.take(scope, began, _LOST_SECONDS)) is None:
+        return
+    try:
+        report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
+        if any(not report.held and why == reconcile.STOPPED for _, why in report.left):
+            _protect_again(services, [scope])
+    except HeldBack as error:
+        store.put_off(scope, error.until)
+        services.log.warning("protection held back", about=scope, seconds=error.until - services.now(), why=str(error))
+    except Exception:
+        store.put_off(scope, services.now() + _OUTAGE)
+        store_errors = {"org": scope.partition("/")[0], "reason": "error"}
+        services.store.count("mergeq_protection_failed_total", **store_errors)
+        services.log.exception("protection failed", about=scope)
+    store.done(scope, taken)
+
+
+def _protect_again(services: Services, scopes: Iterable[str]) -> None:
+    for scope in services.store.protection.mark(scopes, services.now()):
+        _enqueue(services, protect, scope)
+
+
+def _keep_protecting(services: Services) -> None:
+    """Look at everything that is protected when it is due, and at what is marked for longer than a moment."""
+    config, store, now = services.config, services.store.protection, services.now()
+    if not config.protected():
+        return
+    values, last = config.protection_values, store.begun()
+    jitter = values.jitter * zlib.crc32(repr(last).encode()) / 2**32
+    if now - last >= values.period + jitter and store.begin(now, last):
+        store.mark([reconcile.ALL], now - _PATIENCE)
+    for scope in store.overdue(now, _PATIENCE):
+        _enqueue(services, protect, scope)
 
 
 def ask_again(_about: str) -> None:

@@ -29,19 +29,30 @@ def schema(name: str) -> dict[str, Any]:
         near = get_close_matches(name, known, n=1)
         raise LookupError(f"no schema is called {name!r}; " + (f"did you mean {near[0]!r}?" if near else "list them"))
     found = _read(name)
-    foreign = {ref: ref.removesuffix(_SUFFIX) for ref in _refs(found) if not ref.startswith("#")}
-    if not foreign:
-        return found
-    whole: dict[str, Any] = _renamed(found, {ref: f"#/$defs/{other}" for ref, other in foreign.items()})
-    definitions = whole.setdefault("$defs", {})
-    for other in foreign.values():
-        part = _read(other)
-        inner = {f"#/$defs/{one}": f"#/$defs/{other}.{one}" for one in part.get("$defs", {})}
-        inner_definitions = part.pop("$defs", {})
-        del part["$schema"], part["$id"]
-        definitions[other] = _renamed(part, inner)
-        definitions |= {f"{other}.{one}": _renamed(node, inner) for one, node in inner_definitions.items()}
+    waiting = _foreign(found)
+    whole: dict[str, Any] = _renamed(found, _inside(found))
+    definitions = whole.setdefault("$defs", {}) if waiting else {}
+    while waiting:
+        _, other = waiting.popitem()
+        if other not in definitions:
+            part = _read(other)
+            waiting |= _foreign(part)
+            outer, inner = _inside(part), part.pop("$defs", {})
+            names = outer | {f"#/$defs/{one}": f"#/$defs/{other}.{one}" for one in inner}
+            del part["$schema"], part["$id"]
+            definitions[other] = _renamed(part, names)
+            definitions |= {f"{other}.{one}": _renamed(node, names) for one, node in inner.items()}
     return whole
+
+
+def _foreign(found: dict[str, Any]) -> dict[str, str]:
+    """The references of a schema to other files, and the names of these."""
+    return {ref: ref.removesuffix(_SUFFIX) for ref in _refs(found) if not ref.startswith("#")}
+
+
+def _inside(found: dict[str, Any]) -> dict[str, str]:
+    """Where what a schema takes from other files is to be found once all is in one piece."""
+    return {ref: f"#/$defs/{other}" for ref, other in _foreign(found).items()}
 
 
 @functools.cache

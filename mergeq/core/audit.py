@@ -1,11 +1,26 @@
 """What is written down of protection: each change with its cause and its author, what a look found, what is held."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mergeq.core.protection import Item
+from mergeq.core.lattice import effect
+from mergeq.core.protection import (
+    OFF,
+    Effect,
+    Field,
+    Item,
+    RepoFacts,
+    Ruleset,
+    Values,
+    Wish,
+    heard_values,
+    spoken,
+    spoken_values,
+)
 
 
 class Result(StrEnum):
@@ -73,7 +88,9 @@ class SeenRepo:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A plan that waits for a person: its hash, since when, why, and what it would do, in counts."""
+    """A plan that waits for a person: its hash, since when, why, and what it would do, in counts. `scope` is what was
+    looked at when it was made: ``*``, ORG or ORG/REPO; the next look at the same puts another in its place.
+    """
 
     hash: str
     at: float
@@ -82,3 +99,157 @@ class Held:
     weakened: int
     removed: int
     items: tuple[Item, ...] = ()
+    scope: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What an event said of protection: when it came, who did it, and the pattern or the name of the ruleset that it is
+    about, empty where it does not say. A hint at whom to name for what is then found (P7.8).
+    """
+
+    at: float
+    by: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What mergeq last saw in force as it was wished, which makes the next difference drift or a wish of another kind
+    (P7.5): the values that were wished, under which exemptions, and since when.
+    """
+
+    values: Values
+    exemptions: tuple[str, ...] = ()
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A target that is left alone: what was written had no effect twice, or a person rolled it back.
+
+    `about` names what was without effect, or what is not to be put back: until that is another thing, and until `until`
+    at most, in epoch seconds, 0.0 for ever. `strikes` counts how often in a row the same was without effect; with one
+    alone it is tried once more.
+    """
+
+    why: str
+    about: str
+    strikes: int = 1
+    until: float = 0.0
+
+    def holds(self, item: Item, wish: Wish, now: float) -> bool:
+        """Whether it is still this that is to be left alone."""
+        is_same = self.about in {difference_of(item), wish_of(wish)}
+        return is_same and self.strikes > 1 and not 0.0 < self.until <= now
+
+
+def difference_of(item: Item) -> str:
+    """Names what differs and what it is to be: another when the configuration or the live rule changes."""
+    changes = [[change.field, spoken(change.before), spoken(change.after)] for change in item.changes]
+    return _digest(["difference", str(item.target), item.kind, changes])
+
+
+def wish_of(wish: Wish) -> str:
+    """Names what is wished, whatever is there: another when the configuration says something else of it."""
+    return _digest(["wish", str(wish.target), wish.protect, spoken_values(wish.values)])
+
+
+def _digest(told: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What became of one rule between two looks: `before` and `after` have what differs alone, None for a rule that
+    was not there. `about` is its pattern, or the name of the ruleset that it is.
+    """
+
+    about: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    effect: Effect
+    is_ruleset: bool = False
+
+
+def spoken_facts(facts: RepoFacts) -> dict[str, Any]:
+    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read as a whole is
+    None, which is never taken for a change.
+    """
+    return {
+        "rules": None if facts.rules is None else {one.pattern: spoken_values(one.values) for one in facts.rules},
+        "rulesets": None
+        if facts.rulesets is None
+        else {str(one.id): _spoken_ruleset(one) if one.is_whole else None for one in facts.rulesets},
+    }
+
+
+def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known after a look: what it could not read is as it was."""
+
+    def kept(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if now is None or was is None:
+            return was if now is None else now
+        return {name: was.get(name) if one is None else one for name, one in now.items()}
+
+    return {kind: kept(before[kind], after[kind]) for kind in after}
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """What somebody changed between two looks, each as `spoken_facts` gives it, in the order of the patterns."""
+    now = merged(before, after)
+    found = [
+        Difference(pattern, *_parts(was, one), _effect(was, one))
+        for pattern, was, one in _beside(before["rules"], now["rules"])
+    ]
+    found += [
+        Difference((one or was or {})["name"], *_parts(was, one), _ruleset_effect(was, one), is_ruleset=True)
+        for _, was, one in _beside(before["rulesets"], now["rulesets"])
+    ]
+    return tuple(found)
+
+
+_Told = Mapping[str, Any] | None
+
+
+def _beside(before: _Told, after: _Told) -> list[tuple[str, _Told, _Told]]:
+    """What is different on both sides, where both are known."""
+    if before is None or after is None:
+        return []
+    unread = {name for side in (before, after) for name, one in side.items() if one is None}
+    pairs = [(name, before.get(name), after.get(name)) for name in sorted({*before, *after} - unread)]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _parts(was: _Told, now: _Told) -> tuple[_Told, _Told]:
+    """What differs, on both sides."""
+    names = [name for name in {**(was or {}), **(now or {})} if (was or {}).get(name) != (now or {}).get(name)]
+    sides = [{name: side[name] for name in names if name in side} if side is not None else None for side in (was, now)]
+    return sides[0], sides[1]
+
+
+def _effect(was: _Told, now: _Told) -> Effect:
+    """The worst that it does to any field; a rule that is gone demands nothing any more."""
+    old, new = ({**OFF, **heard_values(one or {})} for one in (was, now))
+    found = {effect(name, old[name], new[name]) for name in Field if old[name] != new[name]}
+    return next((one for one in (Effect.WEAKEN, Effect.STRENGTHEN) if one in found), Effect.NEUTRAL)
+
+
+def _ruleset_effect(was: _Told, now: _Told) -> Effect:
+    """What binds nobody any more weakens, what begins to strengthens; what changed inside is for people to judge."""
+    bound, binds = ((one or {}).get("enforcement") == "active" for one in (was, now))
+    if bound == binds:
+        return Effect.NEUTRAL
+    return Effect.STRENGTHEN if binds else Effect.WEAKEN
+
+
+def _spoken_ruleset(ruleset: Ruleset) -> dict[str, Any]:
+    return {
+        "name": ruleset.name,
+        "owner": ruleset.owner,
+        "enforcement": ruleset.enforcement,
+        "include": sorted(ruleset.include),
+        "exclude": sorted(ruleset.exclude),
+        "rules": {name: dict(ruleset.rules[name]) for name in sorted(ruleset.rules)},
+        "bypassers": sorted(f"{one.kind} {one.name or one.id} {one.mode}" for one in ruleset.bypassers),
+    }

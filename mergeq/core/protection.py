@@ -367,6 +367,11 @@ class Item:
         return next((one for one in (Effect.WEAKEN, Effect.STRENGTHEN) if one in found), Effect.NEUTRAL)
 
     @property
+    def hash(self) -> str:
+        """Names everything that it alone would write (P7.1)."""
+        return Plan((self,)).hash
+
+    @property
     def after(self) -> Values:
         """Every field as it is to be; empty for a rule that is to go."""
         if self.kind is Kind.DELETE:
@@ -413,6 +418,71 @@ def spoken_values(values: Values) -> dict[str, Any]:
 def heard_values(told: Mapping[str, Any]) -> dict[Field, Value]:
     """The other way round of `spoken_values`."""
     return {name: _heard(name, told[name]) for name in Field if name in told}
+
+
+def spoken_item(item: Item) -> dict[str, Any]:
+    """An item as JSON: what the store keeps, and what commands and pages print."""
+    return {
+        "target": str(item.target),
+        "kind": item.kind.value,
+        "effect": item.effect.value,
+        "cause": item.cause.value if item.cause else None,
+        "mode": item.mode.value,
+        "backend": item.backend.value,
+        "changes": [
+            {
+                "field": change.field.value,
+                "before": spoken(change.before),
+                "after": spoken(change.after),
+                "effect": change.effect.value,
+            }
+            for change in item.changes
+        ],
+        "before": spoken_values(item.before),
+        "rule": item.rule,
+        "why": item.why,
+        "place": item.place,
+        "sources": {
+            str(name): [{"level": one.level, "place": one.place} for one in item.sources[name]]
+            for name in Field
+            if name in item.sources
+        },
+        "warnings": list(item.warnings),
+        "exemptions": list(item.exemptions),
+    }
+
+
+def heard_item(told: Mapping[str, Any]) -> Item:
+    """The other way round of `spoken_item`."""
+    return Item(
+        target=target_of(told["target"]),
+        kind=Kind(told["kind"]),
+        backend=Backend(told["backend"]),
+        changes=tuple(
+            Change(
+                field=(name := Field(one["field"])),
+                before=_heard(name, one["before"]),
+                after=_heard(name, one["after"]),
+                effect=Effect(one["effect"]),
+            )
+            for one in told["changes"]
+        ),
+        before=heard_values(told["before"]),
+        rule=told["rule"],
+        cause=Cause(told["cause"]) if told["cause"] else None,
+        why=told["why"],
+        place=told["place"],
+        sources={Field(name): tuple(Source(**one) for one in lines) for name, lines in told["sources"].items()},
+        warnings=tuple(told["warnings"]),
+        mode=Mode(told["mode"]),
+        exemptions=tuple(told["exemptions"]),
+    )
+
+
+def target_of(text: str) -> Target:
+    """A target by its name, ORG/REPO:PATTERN."""
+    repo, _, pattern = text.partition(":")
+    return Target(repo, pattern)
 
 
 def actors(users: Iterable[str] = (), teams: Iterable[str] = (), apps: Iterable[str] = ()) -> Actors:

@@ -692,6 +692,10 @@ class GitHub:
             return replace(found, reserved_for=())
         return found
 
+    def is_member(self, team: str, login: str) -> bool:
+        """Whether a login is seen to be a member of a team, ``ORG/TEAM``; False where we may not know."""
+        return self._is_in(f"@{team}", login)
+
     def _is_in(self, team: str, login: str) -> bool:
         """Whether a login is in ``@ORG/TEAM``, as far as we may know (REST, "Get team membership for a user")."""
         at, known = self._teams.get((team, login), (-math.inf, False))

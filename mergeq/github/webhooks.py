@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mergeq.core import audit
 from mergeq.core.marks import Announced, Hint, Mark
 from mergeq.core.pool import Arrival
 from mergeq.core.pull import Branch
@@ -22,6 +23,8 @@ class Touched:
     `owner` and `repo` (``ORG/REPO``) say whose event it is, empty where it is nobody's. `head` stands for whatever has
     that commit, which `hint` is about. `scopes` are repositories, or owners, all of whose branches are touched;
     `with_pulls` where all that is on them is. `sweep`: branches that nobody has heard of may have come.
+    `protects` is the owner, or the repository, whose protection may be another now, or may be about others; `said` by
+    whose doing, without a time.
     """
 
     owner: str = ""
@@ -33,6 +36,8 @@ class Touched:
     with_pulls: bool = False
     sweep: bool = False
     arrival: tuple[int, Arrival] | None = None
+    protects: str = ""
+    said: audit.Announced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ def touched(event: str, payload: Any, watched: Watched) -> Touched | None:
     try:
         where = _whose(payload)
         read = _READERS.get(event)
-        return read(where, payload, watched) if read else where
+        found = read(where, payload, watched) if read else where
+        return _protecting(found, event, payload)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError):
         return None
 
@@ -276,6 +282,40 @@ def _owner(where: Touched, payload: Any, _watched: Watched) -> Touched:
     if payload["action"] != "renamed":
         return where
     return replace(where, scopes=(_text(payload["changes"]["login"]["from"]),), sweep=True)
+
+
+# Protection: what it is, whom it is about, and who stands in it (P7.21)
+
+_RULED: Mapping[str, frozenset[str]] = {
+    "branch_protection_rule": frozenset({"created", "edited", "deleted"}),
+    "branch_protection_configuration": frozenset({"enabled", "disabled"}),
+    "repository_ruleset": frozenset({"created", "edited", "deleted"}),
+    "repository": frozenset(
+        {"created", "edited", "renamed", "transferred", "archived", "unarchived", "privatized", "publicized"}
+    ),
+    "create": frozenset({""}),
+    "team": frozenset({"edited", "deleted", "added_to_repository", "removed_from_repository"}),
+    "team_add": frozenset({""}),
+    "member": frozenset({"removed", "edited"}),
+    "membership": frozenset({"removed"}),
+    "organization": frozenset({"member_removed", "renamed"}),
+    "installation_repositories": frozenset({"added", "removed"}),
+    "installation": frozenset({"created", "unsuspend", "new_permissions_accepted"}),
+}
+"""The actions of each event after which a repository is looked at, empty where there are none. Who joins a team or an
+organization changes no rule; who leaves is taken off the lists that name him.
+"""
+
+
+def _protecting(found: Touched, event: str, payload: Any) -> Touched:
+    if payload.get("action", "") not in _RULED.get(event, ()) or not (scope := found.repo or found.owner):
+        return found
+    if event == "create" and payload["ref_type"] != "branch":
+        return found
+    about = (payload.get("rule") or {}).get("name") or (payload.get("repository_ruleset") or {}).get("name") or ""
+    by = (payload.get("sender") or {}).get("login") or ""
+    is_rule = event.startswith(("branch_protection", "repository_ruleset"))
+    return replace(found, protects=scope, said=audit.Announced(0.0, _text(by) if is_rule else "", _text(about)))
 
 
 _Reader = Callable[[Touched, Any, Watched], Touched]

@@ -5,17 +5,16 @@ Every deadline is a number compared with a `now` that is passed in; Redis' own e
 """
 
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from math import isfinite
 from typing import Any, TypeVar
 
 import msgspec
 import redis
 
+from mergeq.core.audit import Announced
 from mergeq.core.batch import Conflict, Run
 from mergeq.core.budget import Hold, Spent
 from mergeq.core.conviction import Conviction
@@ -25,7 +24,9 @@ from mergeq.core.orders import EVERYTHING, Eviction, Halt
 from mergeq.core.pool import Arrival, Landed, Refusal, Unproved
 from mergeq.core.pull import Branch, BranchFacts, Context, Mergeable, PullRequest, Row
 from mergeq.core.watch import Pulse
-from mergeq.store import scripts
+from mergeq.store import protection, scripts
+from mergeq.store.paging import cursor_of, newest_first
+from mergeq.store.protection import ProtectionStore
 from mergeq.store.values import (
     Away,
     Declined,
@@ -159,6 +160,7 @@ class Store:
         self._unmark = script(scripts.UNMARK)
         self._kept = script(scripts.KEEP)
         self._pace = script(scripts.PACE)
+        self.protection = ProtectionStore(connection, [VERSION])
 
     def ping(self) -> None:
         """Raise redis.RedisError when Redis does not answer."""
@@ -230,6 +232,8 @@ class Store:
         scope: str = "",
         arrival: tuple[str, int, Arrival] | None = None,
         sweep: bool = False,
+        protects: str = "",
+        said: Announced | None = None,
         otherwise: str = "ignored",
     ) -> "Delivered | None":
         """Remember a webhook delivery, mark what it touches, and count what became of it (`otherwise` where it touches
@@ -239,23 +243,27 @@ class Store:
         known to have this commit (Q81). The state of a branch on which nothing is known to be open is not marked: who
         opens something there is announced as well. `scope` is what the webhook is about, ``ORG`` or ``ORG/REPO``, of
         which something was heard now. An `arrival` (``ORG/REPO``, number) replaces one that is older and of another
-        head (Q68). `sweep` has every sweep be due at once.
+        head (Q68). `sweep` has every sweep be due at once. The protection of `protects`, an ORG or an ORG/REPO, is to
+        be looked at, for what was `said`.
         """
         fields = [*map(_field, marks), *(_part(branch, ALL) for branch in whole)]
         repo, number, came = arrival or ("", 0, None)
-        said = {
+        told = {
             "fields": fields,
             "head": head,
             "hint": hint,
             "scope": scope,
             "arrival": (str(number), came.head_sha, came.not_after) if came else None,
             "sweep": sweep,
+            "protects": protects,
+            "said": _dump((protects, said)) if protects else "",
             "queued": _result("queued"),
             "duplicate": _result("duplicate"),
             "otherwise": _result(otherwise),
         }
         keys = [DIRTY, MARK, DELIVERIES, HEADS, WORKING, POOLS, HEARD, COUNTERS, ARRIVALS + repo, SWEPT, LATER]
-        args = [MARKS, now, msgspec.json.encode(said), delivery, now + _DELIVERY_SECONDS, _dump(came)]
+        keys += [protection.DIRTY, protection.SAID]
+        args = [MARKS, now, msgspec.json.encode(told), delivery, now + _DELIVERY_SECONDS, _dump(came)]
         answer = self._deliver(keys=keys, args=args)
         if answer is None:
             return None
@@ -597,6 +605,11 @@ class Store:
         raw = self._redis.hgetall(UNPROVED + full_repo)
         return {int(number): msgspec.json.decode(text, type=Unproved) for number, text in raw.items()}
 
+    def reported(self, branch: Branch) -> frozenset[str] | None:
+        """The contexts, in lower case, that have been reported on what is open on a branch; None where none was."""
+        pulls = (_load(raw[18:] or None, PullRequest) for raw in self._redis.hvals(READ + str(branch)))
+        return frozenset(one.name.lower() for pull in pulls if pull for one in pull.contexts or ()) or None
+
     def note_unproved(self, full_repo: str, unproved: Mapping[int, Unproved]) -> None:
         """Remember what is not green; an older head of the same pull request is forgotten."""
         if unproved:
@@ -804,7 +817,7 @@ class Store:
         those `wanted`. `cursor` goes on after the record it was made of. Raises ValueError for a cursor that is none.
         """
         wanted, records = wanted or Wanted(), list[HistoryRecord]()
-        for ids in self._pages_of_history(wanted, _position(cursor) if cursor else None):
+        for ids in newest_first(self._redis, HISTORY, wanted.since, wanted.until, cursor):
             for record in (_load(raw, HistoryRecord) for raw in self._redis.hmget(RECORDS, ids)):
                 if (
                     record
@@ -816,22 +829,6 @@ class Store:
                     if len(records) == limit:
                         return records
         return records
-
-    def _pages_of_history(
-        self, wanted: Wanted, after: tuple[float, bytes] | None, size: int = 500
-    ) -> Iterator[list[bytes]]:
-        """Ids of records, newest first, below a position. Walked by time, so that new records move nothing."""
-        bottom = "-inf" if wanted.since is None else repr(wanted.since)
-        top = "+inf" if wanted.until is None else f"({wanted.until!r}"
-        if after and (wanted.until is None or after[0] < wanted.until):
-            top = repr(after[0])
-        skip, last = 0, None
-        while found := self._redis.zrevrangebyscore(HISTORY, top, bottom, start=skip, num=size, withscores=True):
-            if ids := [name for name, score in found if after is None or (score, name) < after]:
-                yield ids
-            level = found[-1][1]
-            skip = sum(score == level for _, score in found) + (skip if level == last else 0)
-            top, last = repr(level), level
 
     # what GitHub allows (D12)
 
@@ -1066,19 +1063,6 @@ def _halt(raw: bytes) -> Halt:
 
 def _is_about(record: HistoryRecord, full_repo: str, number: int) -> bool:
     return record.branch.startswith(f"{full_repo}:") and any(target.number == number for target in record.targets)
-
-
-def cursor_of(record: HistoryRecord) -> str:
-    """The position of a record in the history, opaque to whoever holds it."""
-    return urlsafe_b64encode(f"{record.time!r} {record.id}".encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> tuple[float, bytes]:
-    raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-    at, _, name = raw.partition(b" ")
-    if not name or not isfinite(float(at)):
-        raise ValueError(cursor)
-    return float(at), name
 
 
 @cache

@@ -172,6 +172,12 @@ if said.sweep then
   found = found + 1
   redis.call('DEL', swept)
 end
+if said.protects ~= '' then
+  found = found + 1
+  redis.call('ZADD', KEYS[12], 'NX', now, said.protects)
+  redis.call('RPUSH', KEYS[13], said.said)
+  redis.call('LTRIM', KEYS[13], -10000, -1)
+end
 redis.call('HINCRBYFLOAT', counters, found > 0 and said.queued or said.otherwise, 1)
 return {found, fresh}
 """
@@ -228,4 +234,32 @@ HOLD = """
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 if before and cjson.decode(before)['until'] >= tonumber(ARGV[2]) then return end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+"""
+ACQUIRE = """
+local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if held and tonumber(held) > tonumber(ARGV[2]) then return 0 end
+local token = redis.call('INCR', KEYS[3])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], token)
+return token
+"""
+PROTECTION_TAKE = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[2], 'LT', ARGV[2], ARGV[1])
+return 1
+"""
+PROTECTION_DUE = """
+for _, scope in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], scope)
+  redis.call('ZREM', KEYS[2], scope)
+end
+local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+for _, scope in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], scope) end
+return overdue
+"""
+TURN = """
+local now = tonumber(ARGV[2])
+local due = math.max(tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0'), now)
+redis.call('HSET', KEYS[1], ARGV[1], tostring(due + tonumber(ARGV[3])))
+return tostring(due - now)
 """

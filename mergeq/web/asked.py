@@ -8,11 +8,14 @@ from datetime import datetime
 from flask import abort
 from werkzeug.exceptions import BadRequest
 
+from mergeq.core.audit import Result
 from mergeq.store import Wanted
+from mergeq.store.protection import Sought
 from mergeq.web.views import ACTIONS, STATES
 
 FILTERS = ("repo", "branch", "pull", "author", "action", "state", "from", "to")
 _REPO = re.compile(r"[^/:\s]+/[^/:\s]+")
+_ABOUT = re.compile(r"[^/:\s]+(/[^/:\s]+(:\S+)?)?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _EPOCH = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 
@@ -29,6 +32,20 @@ def wanted(asked: Mapping[str, str]) -> Wanted:
         author=asked.get("author", ""),
         action=_one_of(asked, "action", ACTIONS),
         state=_one_of(asked, "state", STATES),
+        since=_time(asked, "from"),
+        until=_time(asked, "to"),
+    )
+
+
+def sought(asked: Mapping[str, str]) -> Sought:
+    """The filters of the audit; `repo` may be an organization as well, or a target as ORG/REPO:PATTERN."""
+    about = asked.get("repo", "")
+    if about and not _ABOUT.fullmatch(about):
+        abort(400, f"repo must be ORG, ORG/REPO or ORG/REPO:PATTERN, not {_quoted(about)}")
+    return Sought(
+        about=about,
+        result=_one_of(asked, "result", tuple(Result)),
+        by=asked.get("by", ""),
         since=_time(asked, "from"),
         until=_time(asked, "to"),
     )

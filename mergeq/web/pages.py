@@ -14,17 +14,23 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from mergeq import sweep, sync
 from mergeq.bootstrap import Services
+from mergeq.core.audit import AuditRecord, SeenRepo
 from mergeq.core.history import HistoryRecord
 from mergeq.core.orders import EVERYTHING
+from mergeq.core.protection import Mode
 from mergeq.core.pull import Branch
 from mergeq.core.query import scope_of
 from mergeq.store import SavedPool, Wanted, cursor_of
+from mergeq.store.protection import Sought
 from mergeq.web import asked, documents, shown, views
+from mergeq.web import protection as guarded
 
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _LONGEST_SEARCH = 400  # characters: more than any ORG/REPO:BRANCH has
 _HISTORY_ROWS = 100
 _HISTORY_LIMIT = 500
+_AUDIT_ROWS = 30
+_JSON_LINES = "application/x-ndjson"
 _HISTORY_SAMPLE = 1000  # records that the filters take their choices from
 _HELP = {
     "pooledprs": "Pull requests in the pool at the last sync.",
@@ -137,6 +143,67 @@ def pull_json(org: str, repo: str, number: int) -> Response:
     return jsonify(documents.pull_json(f"{org}/{repo}#{number}", standing, saved, records, _services().config))
 
 
+@pages.get("/protection")
+def protection() -> str:
+    """Every repository whose branches are kept protected: what is in force, what differs, who did that; ``?q=``
+    narrows.
+    """
+    services, mark = _services(), _mark()
+    found, kept, now = _protection_views(), services.store.protection, services.now()
+    return render_template(
+        "protection.html",
+        mark=mark,
+        page=found.page(kept.seen(), request.args.get("q", "")[:_LONGEST_SEARCH]),
+        orgs=sorted(_modes().items()),
+        held=[found.held(plan) for plan in kept.held()],
+        exemptions=[guarded.exemption(one, now) for one in services.config.protection_values.exemptions],
+        records=[guarded.record(one) for one in kept.audit(limit=_AUDIT_ROWS)],
+    )
+
+
+@pages.get("/protection.json")
+def protection_json() -> Response:
+    """The same for programs, whole."""
+    services = _services()
+    kept, exemptions = services.store.protection, services.config.protection_values.exemptions
+    return Response(guarded.page_json(_modes(), kept.held(), exemptions, kept.seen()), mimetype="application/json")
+
+
+@pages.get("/protection/<org>/<repo>")
+def protection_of(org: str, repo: str) -> str:
+    """One repository: every setting of every branch or pattern, the line that asks for it, since when and by whom."""
+    services, mark, one = _services(), _mark(), _seen(f"{org}/{repo}")
+    records = services.store.protection.audit(Sought(about=one.repo), limit=_AUDIT_ROWS)
+    return render_template(
+        "protection-repo.html",
+        mark=mark,
+        repo=_protection_views().repo(one),
+        records=[guarded.record(each) for each in records],
+    )
+
+
+@pages.get("/protection/<org>/<repo>.json")
+def protection_of_json(org: str, repo: str) -> Response:
+    """The same for programs."""
+    return jsonify(guarded.repo_json(_seen(f"{org}/{repo}")))
+
+
+@pages.get("/api/protection/audit")
+def protection_audit_json() -> Response:
+    """What was done to protection and by whom, newest first, with a cursor for what is older; as JSON lines for who
+    accepts ``application/x-ndjson`` or asks for ``?format=jsonl``.
+    """
+    records, following = _page_of_audit(asked.number(request.args, "limit", _HISTORY_ROWS, most=_HISTORY_LIMIT))
+    if request.args.get("format") == "jsonl" or request.accept_mimetypes.best == _JSON_LINES:
+        lines = (json.dumps(guarded.record_json(one)) + "\n" for one in records)
+        answer = Response(lines, mimetype=_JSON_LINES)
+        if following:
+            address = f"{request.path}?{urlencode({**request.args, 'cursor': following})}"
+            answer.headers["Link"] = f'<{address}>; rel="next"'
+        return answer
+    return jsonify(records=[guarded.record_json(one) for one in records], next=following or None)
+
+
 @pages.get("/healthz")
 def healthz() -> Response:
     """200 when this process and Redis answer; `idle` says whether any branch waits or is being worked on."""
@@ -235,6 +302,26 @@ class _Metrics:
         return [valid, loaded]
 
 
+def _protection_views() -> guarded.Views:
+    services = _services()
+    kept = services.store.protection
+    return guarded.Views(
+        services.config.protection_mode, kept.held(), lambda repo: kept.audit(Sought(about=repo), limit=_AUDIT_ROWS)
+    )
+
+
+def _modes() -> dict[str, Mode]:
+    """Every organization whose branches are kept protected, and whether mergeq writes there."""
+    config = _services().config
+    return {org: config.protection_mode(org) for org in config.protected()}
+
+
+def _seen(full_repo: str) -> SeenRepo:
+    if (one := next(_services().store.protection.seen(full_repo), None)) is None:
+        abort(404, f"{full_repo} has not been looked at: the configuration asks for no protection there, or not yet")
+    return one
+
+
 def _services() -> Services:
     services: Services = current_app.config["SERVICES"]
     return services
@@ -261,6 +348,16 @@ def _page_of_history(wanted: Wanted, limit: int) -> tuple[list[HistoryRecord], s
     """One page of records, and the cursor of what is older; empty at the end."""
     try:
         found = _services().store.history(wanted=wanted, limit=limit + 1, cursor=request.args.get("cursor", ""))
+    except ValueError:
+        abort(400, "cursor must be what the page before gave, unchanged")
+    return found[:limit], cursor_of(found[limit - 1]) if len(found) > limit else ""
+
+
+def _page_of_audit(limit: int) -> tuple[list[AuditRecord], str]:
+    """One page of the audit, and the cursor of what is older; empty at the end."""
+    kept, sought = _services().store.protection, asked.sought(request.args)
+    try:
+        found = kept.audit(sought, limit=limit + 1, cursor=request.args.get("cursor", ""))
     except ValueError:
         abort(400, "cursor must be what the page before gave, unchanged")
     return found[:limit], cursor_of(found[limit - 1]) if len(found) > limit else ""

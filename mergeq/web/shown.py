@@ -2,9 +2,10 @@
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from mergeq.config import Configuration, Settings
@@ -97,6 +98,9 @@ _CALLED = {
     Purpose.LANDING: "landings",
 }
 
+L = TypeVar("L")
+S = TypeVar("S")
+
 
 class Views:
     """Makes the values of pages; knows the configuration in force, where GitHub's own pages are, and which pools stand
@@ -104,7 +108,7 @@ class Views:
     """
 
     def __init__(self, config: Configuration, settings: Settings, stalled: Mapping[Branch, float]) -> None:
-        self._config, self._stalled = config, stalled
+        self._config, self._stalled, self._guarded = config, stalled, config.protected()
         self._github = _web_address(settings.github_api_url)
 
     def queue(self, pools: Iterable[SavedPool], asked: str) -> QueueView:
@@ -115,21 +119,16 @@ class Views:
         something goes on, then others, and at least one is shown; more than `_BESIDE` outside a pool are only counted.
         The rest are lines. Of the pools no more is held than is shown.
         """
-        wanted, known, rows = asked.strip().lower(), 0, 0
-        whole, lines = list[tuple[LineView, SavedPool]](), list[LineView]()
-        for saved in pools:
-            known += 1
-            if (line := _line(saved, wanted)) is None:
-                continue
-            place = bisect(whole, _rank(line, wanted), key=lambda one: _rank(one[0], wanted))
-            if place and rows - sum(_rows(one) for one, _ in whole[place:]) + _rows(line) > _ROWS:
-                lines.append(line)
-                continue
-            whole.insert(place, (line, saved))
-            rows += _rows(line)
-            while rows > _ROWS and len(whole) > 1:
-                lines.append(whole.pop()[0])
-                rows -= _rows(lines[-1])
+        wanted, known = asked.strip().lower(), 0
+
+        def told() -> Iterator[tuple[LineView, SavedPool]]:
+            nonlocal known
+            for saved in pools:
+                known += 1
+                if (line := _line(saved, wanted)) is not None:
+                    yield line, saved
+
+        whole, lines = fitting(told(), lambda line: _rank(line, wanted), _rows, _ROWS)
         found = [*(line for line, _ in whole), *lines]
         in_pool, waiting = sum(line.in_pool for line in found), sum(line.waiting for line in found)
         few, is_much = len(found) <= _FEW, len(found) > 1 and len(found) + in_pool + waiting > _ROWS
@@ -197,6 +196,7 @@ class Views:
             others=() if counts_others else tuple(_pull(standing, saved, settings, 0) for standing in others),
             outside=len(others),
             awaited=_most_first(awaited),
+            is_guarded=self._is_guarded(pool.branch),
         )
 
     def pull(self, branch: Branch, number: int, saved: SavedPool | None, records: Sequence[HistoryRecord]) -> PullPage:
@@ -226,6 +226,10 @@ class Views:
             next=_next(saved, number) if saved and view else "",
             others=self._others(saved, number) if saved and view else (),
         )
+
+    def _is_guarded(self, branch: Branch) -> bool:
+        repos = self._guarded.get(branch.org, frozenset())
+        return repos is None or branch.full_repo in repos
 
     def _others(self, saved: SavedPool, number: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """The queries beside the nearest, each in a few words with what is missing there; none for a member."""
@@ -294,6 +298,26 @@ class Views:
         if query.excluded_repos:
             scope += f" without {', '.join(query.excluded_repos)}"
         return QueryView(scope, search, f"{self._github}/search?{link}")
+
+
+def fitting(
+    found: Iterable[tuple[L, S]], rank: Callable[[L], Any], rows: Callable[[L], int], most: int
+) -> tuple[list[tuple[L, S]], list[L]]:
+    """What is shown whole of `found`, the first by `rank` as far as `most` rows go and at least one, and the lines of
+    the rest. Of what a line is of no more is held than is shown.
+    """
+    whole, lines, taken = list[tuple[L, S]](), list[L](), 0
+    for line, source in found:
+        place = bisect(whole, rank(line), key=lambda one: rank(one[0]))
+        if place and taken - sum(rows(one) for one, _ in whole[place:]) + rows(line) > most:
+            lines.append(line)
+            continue
+        whole.insert(place, (line, source))
+        taken += rows(line)
+        while taken > most and len(whole) > 1:
+            lines.append(whole.pop()[0])
+            taken -= rows(lines[-1])
+    return whole, lines
 
 
 def _is_told(run: Run, pool: Pool) -> bool:

@@ -88,7 +88,7 @@ class RunView:
 class PoolView:
     """One branch on the queue page. `members` are in the pool, as they are served; `others` open beside it, unless
     these are only counted: `outside` is how many there are, and `awaited` counts what they wait for. `stalled` is since
-    when nothing has come of it, where that is too long.
+    when nothing has come of it, where that is too long. `is_guarded`: mergeq looks after the branch's protection.
     """
 
     branch: Branch
@@ -107,6 +107,7 @@ class PoolView:
     others: tuple[PullView, ...]
     outside: int
     awaited: tuple[tuple[str, int], ...]
+    is_guarded: bool
     is_open: bool = False
     shows_others: bool = False
 

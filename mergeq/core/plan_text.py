@@ -1,0 +1,173 @@
+"""A plan in words, for whoever has to agree to it: what protects less first, then each repository in turn, every field
+with what it is, what it is to be, and the line that asks for it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+
+from mergeq.core.protection import (
+    WRITES,
+    Actors,
+    Cause,
+    Change,
+    Check,
+    Effect,
+    Field,
+    Item,
+    Kind,
+    Mode,
+    Plan,
+    Source,
+    Value,
+)
+
+_SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.DELETE: "-"}
+_CAUSES = {
+    Cause.CONFIG: "the configuration changed",
+    Cause.DRIFT: "changed on GitHub",
+    Cause.BOTH: "changed on GitHub, and the configuration changed too",
+    Cause.EXPIRY: "an exemption has ended",
+}
+_NONE: Mapping[Field, str] = {
+    Field.REVIEWS: "no pull request needed",
+    Field.PUSHERS: "whoever may write",
+    Field.DISMISSERS: "whoever may write",
+}
+
+
+def said(name: Field | str, value: Value | Check | str) -> str:
+    """A value in a few words, as the YAML would have it where that is short."""
+    if value is None:
+        return _NONE.get(Field(name), "none")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Check):
+        return _context(value)
+    if isinstance(value, Actors):
+        return ", ".join(_names(value)) or "nobody"
+    if isinstance(value, frozenset):
+        return ", ".join(_each(value)) or "none"
+    return str(value)
+
+
+def changed(change: Change) -> str:
+    """What a change does to a field: of lists what comes and what goes, else the value before and after."""
+    before, after = (_parts(value) for value in (change.before, change.after))
+    if before is None or after is None:
+        return f"{said(change.field, change.before)} → {said(change.field, change.after)}"
+    told = [f"{sign}{one}" for sign, some in (("+", after - before), ("-", before - after)) for one in sorted(some)]
+    return ", ".join(told)
+
+
+def _parts(value: Value) -> frozenset[str] | None:
+    if isinstance(value, Actors):
+        return frozenset(_names(value))
+    return frozenset(_each(value)) if isinstance(value, frozenset) else None
+
+
+def _each(value: frozenset[Check] | frozenset[str]) -> list[str]:
+    return sorted(_context(one) if isinstance(one, Check) else str(one) for one in value)
+
+
+def _context(check: Check) -> str:
+    return f"{check.context} ({check.app or 'as it was'})" if check.app != "any" else check.context
+
+
+def _names(actors: Actors) -> list[str]:
+    kinds = (("@", actors.users), ("team ", actors.teams), ("app ", actors.apps))
+    return [f"{kind}{name}" for kind, names in kinds for name in sorted(names)]
+
+
+def summary(plan: Plan) -> str:
+    """How much a plan would do, in one line."""
+    writes, repos = plan.writes, {item.target.repo for item in plan.writes}
+    if not writes:
+        return f"nothing to do: {_counted(len(plan.items), 'branch or pattern', 'branches and patterns')} looked at"
+    weaker = sum(item.effect is Effect.WEAKEN for item in writes)
+    parts = [_counted(len(writes), "change"), f"in {_counted(len(repos), 'repository', 'repositories')}"]
+    parts += [f"of which {weaker} protect{'s' * (weaker == 1)} less"] if weaker else []
+    watched = sum(item.mode is Mode.OBSERVE for item in writes)
+    parts += [f"of which {watched} only observed"] if watched else []
+    return f"plan {plan.hash[:12]}: {' '.join(parts[:2])}{''.join(f', {one}' for one in parts[2:])}"
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def lines(plan: Plan) -> list[str]:
+    """A plan for a terminal."""
+    weaker = [item for item in plan.writes if item.effect is Effect.WEAKEN]
+    told = [summary(plan)]
+    if weaker:
+        told += ["", "protects less:"]
+        told += [f"  {item.target}: {_shortly(item)}" for item in weaker]
+    for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
+        told += ["", repo]
+        for item in items:
+            told += [f"  {line}" for line in _item_lines(item)]
+    return [*told, *(["", *(f"warning: {one}" for one in plan.warnings)] if plan.warnings else [])]
+
+
+def _shown(plan: Plan) -> list[Item]:
+    """The items that a person should see: all but those about which nothing is to be said."""
+    return [item for item in plan.items if item.kind is not Kind.NOTHING or item.warnings]
+
+
+def _shortly(item: Item) -> str:
+    if item.kind is Kind.DELETE:
+        return "its rule is removed"
+    weaker = (change for change in item.changes if change.effect is Effect.WEAKEN)
+    return "; ".join(f"{change.field} {changed(change)}" for change in weaker)
+
+
+def _item_lines(item: Item) -> Iterator[str]:
+    yield f"{_SIGNS.get(item.kind, '!' if item.kind is not Kind.NOTHING else ' ')} {item.target.pattern}  {_why(item)}"
+    if item.kind in WRITES:
+        names = [change.field for change in item.changes]
+        width = max(map(len, names), default=0)
+        for change in item.changes:
+            mark = " (less)" if change.effect is Effect.WEAKEN else ""
+            place = _place(item, change.field)
+            yield f"    {change.field:<{width}}  {changed(change)}{mark}{f'  [{place}]' if place else ''}"
+    for warning in item.warnings:
+        yield f"    warning: {warning}"
+
+
+def _why(item: Item) -> str:
+    told = [item.kind.value if item.kind in WRITES else f"{item.kind.value}: {item.why}"]
+    if item.kind in WRITES:
+        told += [_CAUSES.get(item.cause, item.why) if item.cause else item.why]
+        told += ["only observed"] if item.mode is Mode.OBSERVE else []
+        told += [f"exempt by {', '.join(item.exemptions)}"] if item.exemptions else []
+    return ", ".join(told)
+
+
+def _place(item: Item, name: Field) -> str:
+    lines: Iterable[Source] = item.sources.get(name, ())
+    return ", ".join(dict.fromkeys(one.place for one in lines)) or item.place
+
+
+def markdown(plan: Plan) -> list[str]:
+    """A plan for a comment on a pull request: what protects less is open, the rest of it folded away."""
+    told = [f"**{summary(plan)}**", ""]
+    weaker = [item for item in plan.writes if item.effect is Effect.WEAKEN]
+    if weaker:
+        told += ["Protects less:", ""]
+        told += [f"- `{item.target}`: {_plain(_shortly(item))}" for item in weaker] + [""]
+    for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
+        told += [f"<details><summary>{_plain(repo)}</summary>", ""]
+        for item in items:
+            told += [f"- **{_plain(item.target.pattern)}** {_plain(_why(item))}"]
+            for change in item.changes if item.kind in WRITES else ():
+                place = _place(item, change.field)
+                told += [f"  - `{change.field}`: {_plain(changed(change))}{f' ({_plain(place)})' if place else ''}"]
+            told += [f"  - ⚠ {_plain(warning)}" for warning in item.warnings]
+        told += ["", "</details>", ""]
+    return [*told, *(f"⚠ {_plain(one)}" for one in plan.warnings)]
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is markup, and nobody is mentioned."""
+    marks = {sign: f"\\{sign}" for sign in "\\`*_[]<>|#~"}
+    return "".join(marks.get(sign, sign) for sign in text).replace("@", "@\u200b")

@@ -1,0 +1,708 @@
+"""Protection against the sandbox: what is wished comes into force and stays so, and whatever happens is on record."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mergeq import jobs, operators, reconcile
+from mergeq.core.audit import AuditRecord, Result
+from mergeq.core.orders import EVERYTHING
+from mergeq.core.protection import Field, Item, Kind, Target
+from mergeq.core.pull import Branch
+from mergeq.sandbox import ManualClock, Sandbox
+from mergeq.sandbox.records import Protection
+from mergeq.sandbox.users import Role
+from mergeq.store import LeaseLost
+from mergeq.store.paging import cursor_of
+from mergeq.store.protection import WRITER_SECONDS, Sought
+from tests.conftest import FILES, READY, Mergeq
+from tests.shell.test_landing import hits
+from tests.web.test_webhooks import send
+
+ENFORCED = """
+branch-protection:
+  orgs:
+    acme:
+      repos:
+        rocket:
+          branches:
+            main:
+              protect: true
+              enforce_admins: true
+              required_status_checks: {contexts: [ci/test], strict: true}
+mergeq:
+  protection: {mode: enforce}
+"""
+OBSERVED = ENFORCED.replace("mode: enforce", "mode: observe")
+QUEUED = ENFORCED + "tide: {queries: [{orgs: [acme], labels: [lgtm]}]}\n"
+MAIN = Target("acme/rocket", "main")
+
+
+class Protected:
+    """mergeq at work on protection, by its own timer and jobs alone."""
+
+    def __init__(self, mergeq: Mergeq, github: Sandbox, clock: ManualClock) -> None:
+        self.mergeq, self.github, self._clock = mergeq, github, clock
+        self.store = mergeq.store.protection
+
+    def pass_by(self, seconds: float = 10.0) -> None:
+        """Let time go by and do all that it brings."""
+        self._clock.advance(seconds)
+        for _ in range(2):
+            jobs.tick_once(self.mergeq.services)
+            self.mergeq.work()
+
+    def rule(self, pattern: str = "main", repo: str = "acme/rocket") -> Protection | None:
+        return self.github.world.repo(repo).protections.get(pattern)
+
+    def rows(self, **sought: str) -> list[AuditRecord]:
+        """The audit, oldest first."""
+        return self.store.audit(Sought(**sought))[::-1]  # type: ignore[arg-type]
+
+    def results(self, **sought: str) -> list[Result]:
+        return [row.result for row in self.rows(**sought)]
+
+    def kinds(self) -> dict[str, Kind]:
+        """What the pages show of each target."""
+        return {str(item.target): item.kind for seen in self.store.seen() for item in seen.items}
+
+    def rewrite(self, config: str) -> None:
+        self.mergeq.services.settings.config_paths[0].write_text(config)
+        self.mergeq.services.followed.force()
+
+    def tells(self, event: str, action: str, by: str, delivery: str, pattern: str = "main") -> None:
+        """An event of GitHub's that a rule was changed."""
+        payload = {
+            "action": action,
+            "repository": {"full_name": "acme/rocket", "id": 1},
+            "sender": {"login": by},
+            "rule": {"name": pattern},
+        }
+        assert send(self.mergeq, event, payload, delivery).status_code == 202
+
+    def counted(self, name: str) -> float:
+        return sum(value for one, _, value in self.mergeq.store.metrics() if one == f"mergeq_protection_{name}")
+
+
+@pytest.fixture
+def protect(github: Sandbox, start_mergeq: Callable[..., Mergeq], clock: ManualClock) -> Callable[..., Protected]:
+    """Start mergeq with a configuration of protection."""
+    return lambda config=ENFORCED: Protected(start_mergeq(config), github, clock)
+
+
+# From nothing to what is wished
+
+
+def test_what_is_wished_comes_into_force_by_itself_and_is_on_record(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+
+    protected.pass_by()
+
+    rule = protected.rule()
+    assert rule
+    assert (rule.enforce_admins, [check.context for check in rule.checks]) == (True, ["ci/test"])
+    (row,) = protected.rows()
+    assert (row.result, row.kind, row.cause, row.effect) == (Result.APPLIED, "create", "first-run", "strengthen")
+    assert (row.by, row.executor, row.before) == ("mergeq", "the token", None)
+    assert row.place.endswith("config.yaml:11")
+    assert row.after
+    assert row.after["enforce_admins"] is True
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+    assert protected.counted("applied_total") == 1
+
+
+def test_what_is_as_wished_is_never_written_again(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+
+    for _ in range(3):
+        protected.pass_by(7 * 3600.0)
+
+    assert protected.results() == [Result.APPLIED]
+    assert protected.store.whole()[0] > 7 * 3600.0
+
+
+def test_an_org_that_is_observed_is_read_and_planned_and_never_written(protect: Callable[..., Protected]) -> None:
+    protected = protect(OBSERVED)
+
+    protected.pass_by()
+    protected.pass_by(30 * 86400.0)
+
+    assert protected.rule() is None
+    assert protected.rows() == []
+    assert protected.kinds() == {"acme/rocket:main": Kind.CREATE}
+    assert protected.counted("skipped_total") >= 2
+
+
+def test_a_configuration_that_protects_nothing_costs_nothing(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    Protected(mergeq, github, clock).pass_by()
+
+    assert list(mergeq.store.protection.seen()) == []
+
+
+# Drift
+
+
+def test_what_somebody_loosened_is_put_right_within_seconds_and_both_are_on_record(
+    protect: Callable[..., Protected],
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.github.world.protect("acme/rocket", "main", ["ci/test"], enforce_admins=False, strict=True)
+
+    protected.tells("branch_protection_rule", "edited", "bob", "d1")
+    protected.mergeq.work()
+
+    rule = protected.rule()
+    assert rule
+    assert rule.enforce_admins
+    seen, repaired = protected.rows()[1:]
+    assert (seen.result, seen.by, seen.cause, seen.effect) == (Result.SEEN, "bob", "drift", "weaken")
+    assert (seen.before, seen.after) == ({"enforce_admins": True}, {"enforce_admins": False})
+    assert (repaired.result, repaired.by, repaired.cause) == (Result.APPLIED, "mergeq", "drift")
+    assert protected.counted("drift_total") == 1
+
+
+def test_what_is_drifted_in_an_observed_org_is_told_once_and_left(protect: Callable[..., Protected]) -> None:
+    protected = protect(OBSERVED)
+    protected.github.world.protect("acme/rocket", "main", ["ci/test"], enforce_admins=True, strict=True)
+    protected.pass_by()
+    protected.github.world.unprotect("acme/rocket", "main")
+    protected.tells("branch_protection_rule", "deleted", "bob", "d1")
+
+    protected.mergeq.work()
+    protected.pass_by(7 * 3600.0)
+
+    (row,) = protected.rows()
+    assert (row.result, row.by, row.kind, row.cause, row.after) == (Result.SEEN, "bob", "delete", "drift", None)
+    assert protected.rule() is None
+
+
+def test_a_change_that_no_event_told_of_is_found_by_the_next_look(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.github.world.unprotect("acme/rocket", "main")
+
+    protected.pass_by(7 * 3600.0)
+
+    assert protected.rule()
+    assert protected.results() == [Result.APPLIED, Result.SEEN, Result.APPLIED]
+
+
+def test_a_rule_that_nobody_manages_is_left_alone_and_its_changes_are_on_record(
+    protect: Callable[..., Protected],
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.github.world.protect("acme/rocket", "old", ["ci/old"])
+
+    protected.tells("branch_protection_rule", "created", "ana", "d1", "old")
+    protected.mergeq.work()
+
+    (row,) = protected.rows(result="seen")
+    assert (row.target, row.by, row.kind, row.cause) == ("acme/rocket:old", "ana", "create", "")
+    assert protected.rule("old")
+
+
+def test_a_ruleset_that_is_disabled_is_on_record_as_weaker(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    made = protected.github.world.add_ruleset("acme/rocket", "tight", rules=[{"type": "deletion"}])
+    protected.pass_by()
+    protected.github.world.repo("acme/rocket").rulesets.clear()
+
+    protected.pass_by(7 * 3600.0)
+
+    (row,) = protected.rows(result="seen")
+    assert made.name == "tight"
+    assert (row.target, row.effect, row.why) == ("acme/rocket", "weaken", "ruleset tight was removed on GitHub")
+
+
+# What a changed configuration does
+
+
+def test_a_changed_configuration_is_put_into_force_at_once_for_what_it_is(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+
+    protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/test, ci/more]"))
+    protected.pass_by()
+
+    rule = protected.rule()
+    assert rule
+    assert {check.context for check in rule.checks} == {"ci/test", "ci/more"}
+    assert [(row.cause, row.effect) for row in protected.rows()[1:]] == [("config-change", "strengthen")]
+
+
+def test_while_the_configuration_is_invalid_nothing_is_written_and_the_last_good_one_tells(
+    protect: Callable[..., Protected],
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.rewrite("branch-protection: [")
+    protected.github.world.unprotect("acme/rocket", "main")
+
+    protected.pass_by(7 * 3600.0)
+    before = protected.rule()
+    protected.rewrite(ENFORCED)
+    protected.pass_by()
+    protected.pass_by(7 * 3600.0)
+
+    assert before is None
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+    assert protected.rule()
+
+
+def test_while_everything_is_paused_nothing_is_written(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    operators.pause(protected.mergeq.services, EVERYTHING, "ana", "GitHub is being moved")
+
+    protected.pass_by()
+
+    assert protected.rule() is None
+
+
+def test_what_nobody_asks_for_any_more_is_shown_as_orphaned_and_stays(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+
+    protected.rewrite(ENFORCED.replace("main:", "next:"))
+    protected.pass_by()
+
+    assert protected.rule("main")
+    assert protected.kinds()["acme/rocket:main"] is Kind.ORPHANED
+
+
+def test_what_is_to_be_unprotected_loses_its_rule(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+
+    protected.rewrite(
+        "branch-protection: {orgs: {acme: {repos: {rocket: {branches: {main: {protect: false}}}}}}}\n"
+        "mergeq: {protection: {mode: enforce}}\n"
+    )
+    protected.pass_by()
+
+    assert protected.rule() is None
+    row = protected.rows()[-1]
+    assert (row.result, row.kind, row.effect, row.after) == (Result.APPLIED, "delete", "weaken", None)
+
+
+# The gate
+
+
+def many(count: int, mode: str = "enforce", **gate: int) -> str:
+    """A configuration that protects main in so many repositories."""
+    repos = "".join(
+        f"        r{n}: {{branches: {{main: {{protect: true, enforce_admins: true}}}}}}\n" for n in range(count)
+    )
+    limits = ", ".join(f"{key}: {value}" for key, value in gate.items())
+    head = "branch-protection:\n  orgs:\n    acme:\n      repos:\n"
+    return f"{head}{repos}mergeq: {{protection: {{mode: {mode}, gate: {{{limits}}}}}}}\n"
+
+
+@pytest.fixture
+def fleet(github: Sandbox) -> list[str]:
+    names = [f"acme/r{n}" for n in range(3)]
+    for name in names:
+        github.world.create_repo(name, files=FILES)
+    return names
+
+
+def test_a_plan_that_does_too_much_waits_until_somebody_agrees(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(many(3, max_repos_changed=2))
+    protected.pass_by()
+    (held,) = protected.store.held()
+    protected.pass_by(7 * 3600.0)
+    before = [protected.rule("main", name) for name in fleet]
+
+    reconcile.acknowledge(protected.mergeq.services, protected.store.held()[0], "ana@desk", "as agreed")
+    protected.pass_by()
+
+    assert before == [None, None, None]
+    assert held.hash == protected.rows(result="held")[0].plan
+    assert "max_repos_changed is 2" in held.reasons[0]
+    assert all(protected.rule("main", name) for name in fleet)
+    assert protected.store.held() == []
+    assert [row.by for row in protected.rows(result="acknowledged")] == ["ana@desk"] * 3
+    assert protected.results().count(Result.HELD) == 3  # once a plan, not once a look
+
+
+def test_no_part_of_a_plan_that_waits_is_written_by_a_look_at_one_repository(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(many(3, max_repos_changed=2))
+    protected.pass_by()
+
+    for name in fleet:
+        protected.store.mark([name], 0.0)
+    protected.pass_by()
+
+    assert [protected.rule("main", name) for name in fleet] == [None, None, None]
+
+
+def test_a_changed_configuration_is_weighed_as_a_whole_whatever_is_looked_at_first(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(many(3, max_repos_changed=2))
+    services = protected.mergeq.services
+
+    report = reconcile.reconcile(services, fleet[0])
+
+    assert report.held
+    assert protected.rule("main", fleet[0]) is None
+
+
+# Applying
+
+
+def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services = protected.mergeq.services
+    gathered = reconcile.gather(services)
+    protected.github.world.protect("acme/rocket", "main", ["ci/other"])
+    order = reconcile.Order("r1", "ana", exactly=True)
+
+    report = reconcile.carry_out(services, gathered, gathered.plan.writes, order)
+
+    assert [(str(item.target), why) for item, why in report.left] == [
+        ("acme/rocket:main", "it was changed since the plan was made; plan it again")
+    ]
+    rule = protected.rule()
+    assert rule
+    assert [check.context for check in rule.checks] == ["ci/other"]
+
+
+def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services = protected.mergeq.services
+    gathered = reconcile.gather(services)
+    protected.github.world.protect("acme/rocket", "main", enforce_admins=False)
+
+    report = reconcile.carry_out(services, gathered, gathered.plan.writes, reconcile.Order("r1"))
+
+    assert [row.result for row in report.rows] == [Result.APPLIED]
+    rule = protected.rule()
+    assert rule
+    assert rule.enforce_admins
+
+
+def test_one_repository_that_fails_stops_no_other(protect: Callable[..., Protected], fleet: list[str]) -> None:
+    protected = protect(many(3))
+    protected.github.world.delete_repo("acme/r1")
+
+    protected.pass_by()
+
+    assert [bool(protected.rule("main", name)) for name in (fleet[0], fleet[2])] == [True, True]
+    errors = {seen.repo: seen.error for seen in protected.store.seen()}
+    assert errors["acme/r1"]
+    assert protected.kinds()["acme/r1:main"] is Kind.UNKNOWN
+
+
+def test_two_writers_never_meet_in_one_repository(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    other = protected.store.acquire("acme/rocket", protected.mergeq.services.now())
+    assert other
+
+    protected.pass_by()
+    before = protected.rule()
+    protected.store.release(other)
+    protected.pass_by(120.0)
+
+    assert before is None
+    assert protected.rule()
+
+
+def test_a_branch_on_which_the_queue_is_at_work_is_not_changed_meanwhile(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.47."""
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.settle()
+    protected = protect(QUEUED.replace("mode: enforce", "mode: observe"))
+    protected.mergeq.sweep_and_work()
+    protected.rewrite(QUEUED)
+    protected.mergeq.services.follow()
+    store, services = protected.mergeq.store, protected.mergeq.services
+    store.send([Branch.parse("acme/rocket:main")], services.now())
+    lease = store.claim(Branch.parse("acme/rocket:main"), services.now() + 3600.0)
+    assert lease
+
+    report = reconcile.reconcile(services, reconcile.ALL)
+
+    assert [why for _, why in report.left] == ["the queue is at work on acme/rocket:main"]
+    assert protected.rule() is None
+
+
+def test_a_store_that_was_lost_learns_what_is_in_force_and_writes_nothing(
+    protect: Callable[..., Protected],
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.mergeq.services.queue.connection.flushall()
+    protected.mergeq.store.found(protected.mergeq.services.now())
+
+    protected.pass_by()
+
+    assert protected.rows() == []
+    assert protected.store.in_force(["acme/rocket"])[MAIN].values[Field.ENFORCE_ADMINS] is True
+
+
+def test_only_one_timer_has_everything_looked_at(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    last = protected.store.begun()
+
+    assert [protected.store.begin(5.0, last), protected.store.begin(5.0, last)] == [True, False]
+
+
+# Rolling back
+
+
+def test_what_is_rolled_back_stays_so_until_the_configuration_asks_for_something_else(
+    protect: Callable[..., Protected],
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    services = protected.mergeq.services
+    run = protected.rows()[0].run
+    gathered = reconcile.undoing(services, run)
+    order = reconcile.Order("r2", "ana", "it locked us out", exactly=True, undoes=run)
+
+    report = reconcile.enforce(services, gathered, gathered.plan.writes, order)
+    gone = protected.rule()
+    protected.pass_by(7 * 3600.0)
+    still = protected.rule()
+    kinds = protected.kinds()
+    protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/other]"))
+    protected.pass_by()
+
+    assert [row.result for row in report.rows] == [Result.ROLLED_BACK]
+    assert (gone, still) == (None, None)
+    assert kinds == {"acme/rocket:main": Kind.PARKED}
+    assert protected.rule()
+
+
+# What GitHub does with it
+
+NAMING = ENFORCED.replace("enforce_admins: true", "restrictions: {users: [], teams: [strangers]}")
+
+
+def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.8, P4.34: who may not write is left out without a word."""
+    github.world.users.join_team("acme/strangers", "eve")
+    github.world.repo("acme/rocket").people.team_roles["strangers"] = Role.READ
+    protected = protect(NAMING)
+
+    protected.pass_by()
+    once = protected.kinds()
+    for _ in range(20):
+        protected.pass_by(60.0)
+    parked = protected.kinds()
+    tries = protected.results().count(Result.NOT_EFFECTIVE)
+    github.world.repo("acme/rocket").people.team_roles["strangers"] = Role.WRITE
+    protected.pass_by(86400.0)
+
+    assert once == {"acme/rocket:main": Kind.UPDATE}
+    assert parked == {"acme/rocket:main": Kind.PARKED}
+    assert tries == 3
+    assert "had no effect on restrictions" in protected.rows(result="not-effective")[0].problem
+    assert protected.results()[-1] is Result.APPLIED
+    rule = protected.rule()
+    assert rule
+    assert rule.restrictions
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+
+
+def test_who_may_not_push_is_named_before_anything_is_written_where_that_is_verified(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P3.12."""
+    github.world.users.join_team("acme/strangers", "eve")
+    github.world.repo("acme/rocket").people.team_roles["strangers"] = Role.READ
+    protected = protect(NAMING.replace("mode: enforce", "mode: enforce, verify_restrictions: true"))
+
+    protected.pass_by()
+
+    (item,) = next(iter(protected.store.seen())).items
+    assert item.kind is Kind.INVALID
+    assert item.why == "the following teams are not authorized for acme/rocket: [strangers]"
+    assert protected.rule() is None
+
+
+def test_prows_own_request_is_sent_where_that_is_asked_for(protect: Callable[..., Protected], github: Sandbox) -> None:
+    """D13."""
+    github.world.protect("acme/rocket", "main", ["ci/test"], required_conversation_resolution=True)
+    protected = protect(ENFORCED.replace("mode: enforce", "mode: enforce, fields: prow"))
+
+    protected.pass_by()
+
+    rule = protected.rule()
+    assert rule
+    assert (rule.enforce_admins, rule.conversation_resolution) == (True, False)
+    assert protected.results() == [Result.APPLIED]
+    assert hits(github, "PUT /repos/{owner}/{repo}/branches/{branch}/protection") == 1
+
+
+def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    protected.pass_by()
+    services, store = protected.mergeq.services, protected.store
+    protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/test, ci/more]"))
+    services.follow()
+    gathered = reconcile.gather(services)
+    (item,) = gathered.plan.writes
+    writer = store.acquire("acme/rocket", services.now())
+    assert writer
+    row = replace(protected.rows()[0], id=store.new_id(services.now()), time=services.now(), run="r9")
+    store.intend(writer, row, item)
+    services.applier.write(item, gathered.facts["acme/rocket"])
+    store.mark(["acme/rocket"], 0.0)
+
+    protected.pass_by(120.0)
+
+    assert [(one.result, one.run) for one in protected.rows()[1:]] == [(Result.APPLIED, "r9")]
+    assert [str(one.target) for one in store.run("r9")] == ["acme/rocket:main"]
+    assert store.intent("acme/rocket") is None
+
+
+def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services, store = protected.mergeq.services, protected.store
+    gathered = reconcile.gather(services)
+    (item,) = gathered.plan.writes
+    writer = store.acquire("acme/rocket", services.now())
+    assert writer
+    store.intend(writer, reconcile._row(services, reconcile.Order("r9"), item, Result.APPLIED), item)
+
+    protected.pass_by(120.0)
+
+    assert [(one.result, one.run == "r9") for one in protected.rows()] == [
+        (Result.FAILED, True),
+        (Result.APPLIED, False),
+    ]
+    assert protected.rule()
+
+
+# Exemptions
+
+
+def exempt(until: str) -> str:
+    patch = "{required_status_checks: {strict: false}}"
+    one = f"{{id: rel-1, target: 'acme/rocket:main', until: {until}, owner: jo, reason: hotfix, patch: {patch}}}"
+    return ENFORCED.replace("mode: enforce", f"mode: enforce, exemptions: [{one}]")
+
+
+def test_an_exemption_ends_by_itself_on_the_second_and_on_record(
+    protect: Callable[..., Protected], clock: ManualClock
+) -> None:
+    """P7.11."""
+    ends = clock.now() + 7200.0
+    at = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    protected = protect(exempt(at))
+    protected.pass_by()
+    before = protected.rule()
+    assert before
+    loosened = before.status
+
+    protected.pass_by(ends - clock.now() - 1.0)
+    still = len(protected.rows())
+    protected.pass_by(10.0)
+
+    rule = protected.rule()
+    assert rule
+    assert loosened
+    assert not loosened.strict
+    assert rule.status
+    assert rule.status.strict
+    assert still == 1
+    assert [(row.result, row.cause) for row in protected.rows()[1:]] == [
+        (Result.EXPIRED, ""),
+        (Result.APPLIED, "expiry"),
+    ]
+    assert protected.rows()[1].why == "the exemption rel-1 has ended"
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "marked"),
+    [
+        ("branch_protection_configuration", {"action": "disabled"}, ["acme/rocket"]),
+        ("repository", {"action": "unarchived"}, ["acme/rocket"]),
+        ("create", {"ref_type": "tag", "ref": "v1"}, []),
+        ("create", {"ref_type": "branch", "ref": "next"}, ["acme/rocket"]),
+        ("team", {"action": "deleted", "organization": {"login": "acme"}, "repository": None}, ["acme"]),
+        ("membership", {"action": "added", "organization": {"login": "acme"}, "repository": None}, []),
+        ("branch_protection_rule", {"action": "edited", "repository": {"full_name": "umbrella/rocket"}}, []),
+    ],
+)
+def test_each_event_has_what_it_is_about_looked_at(
+    protect: Callable[..., Protected], event: str, payload: dict[str, object], marked: list[str]
+) -> None:
+    """P7.21."""
+    protected = protect(ENFORCED.replace("repos:", "protect: true\n      repos:"))
+    sent = {"repository": {"full_name": "acme/rocket", "id": 1}, "sender": {"login": "bob"}, "rule": {}} | payload
+
+    assert send(protected.mergeq, event, sent).status_code in {200, 202}
+
+    assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == marked
+
+
+# The store
+
+
+def test_the_newest_rows_are_kept_and_found_by_what_they_say(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    rows = [AuditRecord(f"{n:02}", float(n), "r1", f"acme/r{n % 2}:main", Result.SEEN, by="ana") for n in range(10)]
+    store.append(rows)
+
+    assert [row.id for row in store.audit(Sought(about="acme/r1"), limit=2)] == ["09", "07"]
+    assert [row.id for row in store.audit(Sought(since=3.0, until=5.0))] == ["04", "03"]
+    assert store.audit(Sought(by="ANA"), limit=3, cursor=cursor_of(rows[4])) == rows[3:0:-1]
+    assert store.audit(Sought(result="applied")) == []
+
+
+def test_a_writer_that_was_away_too_long_writes_nothing(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    first = store.acquire("acme/rocket", 0.0)
+    second = store.acquire("acme/rocket", WRITER_SECONDS + 1.0)
+    assert first
+    assert second
+    row = AuditRecord("1", 0.0, "r1", "acme/rocket:main", Result.APPLIED)
+
+    with pytest.raises(LeaseLost):
+        store.extend(first, 100.0)
+    with pytest.raises(LeaseLost):
+        store.intend(first, row, Item(MAIN, Kind.CREATE))
+    with pytest.raises(LeaseLost):
+        store.note_applied(first, Item(MAIN, Kind.CREATE), row, in_force=None, live=(0.0, {}))
+    assert store.audit() == []
+
+
+def test_writes_for_one_owner_keep_their_distance(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+
+    assert [store.turn("acme", 10.0, 1.0), store.turn("acme", 10.0, 1.0), store.turn("umbrella", 10.0, 1.0)] == [
+        0,
+        1,
+        0,
+    ]
+
+
+def test_what_was_taken_and_not_done_is_looked_at_again(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    store.mark(["acme"], 0.0)
+
+    first, second = store.take("acme", 1.0, 60.0), store.take("acme", 1.0, 60.0)
+
+    assert (first, second) == (61.0, None)
+    assert store.overdue(60.0, 5.0) == []
+    assert store.overdue(61.0, 5.0) == ["acme"]
