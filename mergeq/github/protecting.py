@@ -32,6 +32,7 @@ from mergeq.github.wire import Refused, Reply, Unreadable, Wire, in_parts
 
 _REPOS = 10  # repositories at once: five points of GitHub's, as long as each costs half a point
 _POINTS = 5  # what a call may cost
+_SMALL = 3600.0  # seconds for which it is believed that so many at once are too many
 _FOUND = 24 * 3600.0  # seconds for which it is believed who somebody is
 _NOT_FOUND = 600.0  # and that there is nobody of a name
 _PLAN = 3600.0  # and that a plan has no protection for private repositories
@@ -79,6 +80,7 @@ class Protecting:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire.on(Purpose.PROTECTION)
         self._sizes: dict[str, int] = {}
+        self._most: dict[str, tuple[float, int]] = {}
         self._actors: dict[tuple[str, str, str], _Known] = {}
         self._slugs: dict[int, str] = {}
         self._whole: dict[int, Ruleset] = {}
@@ -129,13 +131,13 @@ class Protecting:
                 seen = self._read_part(owner, part, branches)
             except Unreadable as error:
                 problem = _trouble(0, str(error), owner)
-                self._sizes[owner] = max(len(part) // 2, 1)
+                self._most[owner] = (self._wire.meter.now() + _SMALL, max(len(part) // 2, 1))
                 raise
             found.update(seen)
             return seen
 
         try:
-            in_parts(named, lambda: self._sizes.get(owner, _REPOS), read)
+            in_parts(named, lambda: self._size(owner), read)
         except HeldBack as error:
             if not found:
                 raise
@@ -143,6 +145,12 @@ class Protecting:
         except Unreadable:
             pass
         return problem
+
+    def _size(self, owner: str) -> int:
+        """How many repositories to ask for at once: as many as GitHub's points allow, and its ten seconds."""
+        until, most = self._most.get(owner, (0.0, 0))
+        size = self._sizes.get(owner, _REPOS)
+        return min(size, most) if self._wire.meter.now() < until else size
 
     def _read_part(self, owner: str, part: Sequence[str], branches: Collection[str]) -> dict[str, RepoFacts]:
         variables: dict[str, Any] = {"owner": owner}
@@ -199,7 +207,7 @@ class Protecting:
         return said
 
     def _branches(self, repo: str, node: Mapping[str, Any]) -> frozenset[str] | None:
-        if "refs" not in node:
+        if not node.get("refs"):
             return None
         pages = self._pages_of(repo, documents.MORE_BRANCHES, "refs", node["refs"])
         return frozenset(one["name"] for one in pages)
@@ -235,7 +243,7 @@ class Protecting:
             self._slugs[known.number] = app["slug"].lower()
 
     def _whole_ruleset(self, repo: str, node: Mapping[str, Any]) -> Ruleset:
-        found = protection.ruleset(node, self._slugs)
+        found = protection.ruleset(repo, node, self._slugs)
         if found.is_whole or node["bypassActors"] is None:
             return found
         known = self._whole.get(found.id)

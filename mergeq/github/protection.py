@@ -159,19 +159,20 @@ def named_in(values: Mapping[Field, Value]) -> Actors:
     )
 
 
-def ruleset(node: Mapping[str, Any], slugs: Mapping[int, str]) -> Ruleset:
-    """A ruleset as GraphQL shows it; it is not whole where that cannot show all of it (P7.43), or does not to us.
-    `slugs` are those of Apps by number, of which rules name the number alone.
+def ruleset(repo: str, node: Mapping[str, Any], slugs: Mapping[int, str]) -> Ruleset:
+    """A ruleset as GraphQL shows it, the repository's name spelt as it was asked for; it is not whole where that cannot
+    show all of it (P7.43), or does not to us. `slugs` are those of Apps by number, which is all that rules name.
     """
     rules = node["rules"] or {"pageInfo": {"hasNextPage": True}, "nodes": ()}
     told = [(one["type"].lower(), _parameters(one["parameters"])) for one in rules["nodes"] if one]
     shown = node["bypassActors"]
     let = [_bypasser(one) for one in shown["nodes"]] if shown else []
     names = (node["conditions"] or {}).get("refName") or {}
+    owner = next(node["source"][key] for key in ("nameWithOwner", "login", "slug") if key in node["source"])
     return Ruleset(
         id=node["databaseId"],
         name=node["name"],
-        owner=next(node["source"][key] for key in ("nameWithOwner", "login", "slug") if key in node["source"]),
+        owner=repo if owner.lower() == repo.lower() else owner,
         enforcement=node["enforcement"].lower(),
         include=tuple(names.get("include") or ()),
         exclude=tuple(names.get("exclude") or ()),

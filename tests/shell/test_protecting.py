@@ -315,6 +315,22 @@ def test_what_takes_too_long_is_asked_for_in_smaller_parts(github: Sandbox, prot
     assert {name for name in named if found[name].rules == ()} == set(named)
 
 
+def test_so_many_as_took_too_long_are_not_asked_for_again_within_an_hour(
+    github: Sandbox, protecting: Protecting, clock: ManualClock
+) -> None:
+    rocket = github.world.repo(ROCKET)
+    named = [github.world.copy_repo(rocket, f"acme/part-{number}").full_name for number in range(8)]
+    github.world.faults.add("graphql.timeout", route="graphql:Protection", times=4)
+    counts = []
+    for seconds in (0, 60, 3600):
+        clock.advance(seconds)
+        before = hits(github, "graphql:Protection")
+        assert all(facts.rules == () for facts in protecting.read(named).values())
+        counts.append(hits(github, "graphql:Protection") - before)
+
+    assert counts == [4 + 2, 2, 1]
+
+
 def test_an_outage_leaves_everything_unknown_and_says_so(github: Sandbox, protecting: Protecting) -> None:
     github.world.faults.add("graphql.5xx", times=None)
 
@@ -575,6 +591,13 @@ def test_a_ruleset_is_made_changed_and_deleted_by_its_number(protecting: Protect
 
     assert protecting.write(by_ruleset(Kind.DELETE, {}, facts), facts) is None
     assert facts_of(protecting).rulesets == ()
+
+
+def test_a_repository_is_known_by_however_its_name_is_spelt(protecting: Protecting) -> None:
+    facts = facts_of(protecting, "Acme/Rocket")
+    assert protecting.write(by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts), facts) is None
+
+    assert standing(facts_of(protecting, "Acme/Rocket"), "main") is not None
 
 
 def test_what_no_field_can_say_of_a_ruleset_is_sent_back_as_it_is(github: Sandbox, protecting: Protecting) -> None:
