@@ -22,7 +22,8 @@ def grouped(bench: Bench) -> ParameterSet:
     """Figures that one run gives are taken in one process."""
     starts_processes = bench in reaction.BENCHES
     group = pytest.mark.xdist_group(f"bench {starts_processes}")
-    return pytest.param(bench, id=bench.id, marks=[group, IN_SOAK] if starts_processes else [group])
+    takes_long = starts_processes or bench.id in {"runs_per_landing", "landings_per_ci_time", "slope"}
+    return pytest.param(bench, id=bench.id, marks=[group, IN_SOAK] if takes_long else [group])
 
 
 @pytest.mark.parametrize("bench", [grouped(bench) for bench in BENCHES])

@@ -292,7 +292,13 @@ def test_one_slot_resolves_a_queue_with_as_few_runs_as_halving_can(p: float, run
 def test_whatever_ci_invents_everybody_good_lands_and_everybody_bad_is_found(slots: int) -> None:
     """D24: a tenth of all runs is red for nothing, and they end in any order."""
     queue = Queue(
-        staging(slots=slots, batch_size_limit=4), 0.1, flakes=0.1, jitter=0.5, seed=slots, waiting=12, total=60
+        staging(slots=slots, batch_size_limit=4),
+        0.1,
+        flakes=0.1,
+        jitter=0.5,
+        seed=slots,
+        waiting=12,
+        total=60 if MANY >= 1 else 20,
     )
     while queue.left or queue.bad - {int(head, 16) for head in queue.convicted}:
         queue.turn()
