@@ -148,26 +148,21 @@ class Configuration:
 
     def contexts(self, branch: Branch) -> ContextPolicy:
         """Which contexts count on a branch: `context_options`, what the jobs of `presubmits` report, and with
-        `from-branch-protection` what the configuration's own protection requires (T1.60, T1.63).
+        `from-branch-protection` what the configuration's own protection requires (T1.60, T1.63). Where that cannot be
+        told it requires nothing.
         """
-        return self.contexts_told(branch)[0]
-
-    def contexts_told(self, branch: Branch) -> tuple[ContextPolicy, str]:
-        """As `contexts`, with why what protection requires cannot be told, and is not required then (T1.60)."""
         options = self.context_options.for_branch(branch.org, branch.repo, branch.name)
         jobs = self.job_contexts(branch)
-        required, problem = options.required | jobs.required, ""
+        required = options.required | jobs.required
         if options.from_branch_protection:
-            policy, problem = self.protection.of(branch, jobs)
-            required |= required_contexts(policy)
-        contexts = replace(
+            required |= required_contexts(self.protection.of(branch, jobs)[0])
+        return replace(
             options,
             required=required,
             required_if_present=options.required_if_present | jobs.required_if_present,
             optional=options.optional | jobs.optional,
             from_branch_protection=None,
         )
-        return contexts, problem
 
     def contexts_refusal(self, branch: Branch) -> str:
         """Why Tide would not act on the contexts of a branch: they contradict themselves (T1.61), or it could not read

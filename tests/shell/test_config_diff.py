@@ -184,6 +184,18 @@ def test_what_changes_the_same_way_again_below_something_that_does_not_is_told(v
             id="another order",
         ),
         pytest.param(
+            "mergeq: {protection: {orgs: {acme: {lock_branch: true}}}}\n",
+            "mergeq: {protection: {orgs: {acme: {lock_branch: false}}}}\n",
+            ("*", "mergeq.protection.orgs.acme.lock_branch", True, False),
+            id="what is said of protection",
+        ),
+        pytest.param(
+            "mergeq: {protection: {mode: observe}}\n",
+            "mergeq: {protection: {mode: enforce}}\n",
+            ("*", "mergeq.protection.mode", "observe", "enforce"),
+            id="whether protection is written",
+        ),
+        pytest.param(
             "mergeq: {web: {admins: [a/b]}}\n",
             "mergeq: {web: {admins: [a/c]}}\n",
             ("*", "mergeq.web.admins", ["a/b"], ["a/c"]),
