@@ -39,7 +39,7 @@ _HASTE = {
     "protocol": 2,  # as it begins, without a word before the first command
     "driver_info": None,
 }
-_PLANNING = {"administration": "read", "contents": "read", "members": "read", "metadata": "read"}
+_PLANNING = dict.fromkeys(("administration", "contents", "members", "metadata", "organization_administration"), "read")
 _PLANNING_RULESETS = {**_PLANNING, "administration": "write"}
 """GitHub shows only to who may change a ruleset whom that lets past ("Get a repository ruleset")."""
 

@@ -2,7 +2,7 @@
 what GitHub says of its limits is believed (D12).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mergeq.core.budget import BudgetValues, Hold, Purpose, Spent, held_until, pause
 
+_PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _FORGOTTEN = 600.0  # seconds after a hold from which another refusal is the first again
 _LIMITS = ("api rate limit exceeded", "secondary rate limit", "abuse detection mechanism")
 
@@ -56,9 +57,9 @@ class Ledger(Protocol):
 
     def hold(self, account: str) -> Hold | None: ...
 
-    def set_page_size(self, owner: str, size: int, until: float) -> None: ...
+    def remember(self, what: str, answer: str, until: float) -> None: ...
 
-    def page_size(self, owner: str, now: float) -> int | None: ...
+    def recall(self, what: Sequence[str], now: float) -> list[str | None]: ...
 
     def is_news(self, what: str) -> bool: ...
 
@@ -66,10 +67,11 @@ class Ledger(Protocol):
 
 
 class Alone:
-    """A ledger for one command: it remembers a hold, and nothing else."""
+    """A ledger for one command, which is forgotten with it."""
 
     def __init__(self) -> None:
         self._holds: dict[str, Hold] = {}
+        self._known: dict[str, tuple[str, float]] = {}
 
     def spend(self, *_: object) -> None:
         """GitHub counts by itself."""
@@ -83,11 +85,12 @@ class Alone:
     def hold(self, account: str) -> Hold | None:
         return self._holds.get(account)
 
-    def set_page_size(self, _owner: str, _size: int, _until: float) -> None:
-        """Pages are as large as they are at first."""
+    def remember(self, what: str, answer: str, until: float) -> None:
+        self._known[what] = (answer, until)
 
-    def page_size(self, _owner: str, _now: float) -> None:
-        return None
+    def recall(self, what: Sequence[str], now: float) -> list[str | None]:
+        known = (self._known.get(one, (None, 0.0)) for one in what)
+        return [answer if until > now else None for answer, until in known]
 
     def is_news(self, _what: str) -> bool:
         return False
@@ -110,6 +113,15 @@ class Meter:
     ) -> None:
         self.ledger, self.now = ledger, now
         self._values, self._tell = values, tell
+
+    def set_most(self, what: str, most: int) -> None:
+        """Ask for no more than so many of something at once, for an hour."""
+        self.ledger.remember(f"most {what}", str(most), self.now() + _PAGE_SECONDS)
+
+    def most(self, what: str) -> int | None:
+        """How many of something to ask for at once at most; None where it is not known to be too many."""
+        (told,) = self.ledger.recall([f"most {what}"], self.now())
+        return int(told) if told else None
 
     def admit(self, account: str, resource: str, purpose: Purpose) -> None:
         """Let a call through, or raise HeldBack."""

@@ -214,7 +214,7 @@ class GitHub:
         return dict.fromkeys(ids, Seen()) | in_parts(ids, lambda: self._page_size(owner), read)
 
     def _page_size(self, owner: str) -> int:
-        return self._wire.meter.ledger.page_size(owner, self._wire.meter.now()) or _PAGE
+        return self._wire.meter.most(f"pulls of {owner}") or _PAGE
 
     def _seen(self, ids: Sequence[str], nodes: Sequence[dict[str, Any] | None]) -> dict[str, Seen]:
         """What was read by each id."""

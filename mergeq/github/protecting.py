@@ -32,8 +32,8 @@ from mergeq.github.wire import Refused, Reply, Unreadable, Wire, in_parts
 
 _REPOS = 10  # repositories at once: five points of GitHub's, as long as each costs half a point
 _POINTS = 5  # what a call may cost
-_SMALL = 3600.0  # seconds for which it is believed that so many at once are too many
 _FOUND = 24 * 3600.0  # seconds for which it is believed who somebody is
+_YEAR = 365 * 24 * 3600.0
 _NOT_FOUND = 600.0  # and that there is nobody of a name
 _PLAN = 3600.0  # and that a plan has no protection for private repositories
 _SETTLE = 2.0  # seconds before it is looked what became of a write that nothing is known of
@@ -55,9 +55,8 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Who a name stands for, until when that is believed: node id and number, empty and 0 for nobody."""
+    """Who a name stands for: node id and number, empty and 0 for nobody."""
 
-    until: float
     id: str = ""
     number: int = 0
 
@@ -71,8 +70,8 @@ class _NoSuchActor(Exception):
 
 
 class Protecting:
-    """Reads and writes protection in somebody's name. One object may be used by several threads; what it has found out
-    of people, teams, Apps and plans it believes for a while.
+    """Reads and writes protection in somebody's name. One object may be used by several threads; what is found out of
+    people, teams, Apps and plans is believed for a while, by all processes.
 
     All but `write` and `replace` raise HeldBack when GitHub's limits do not let them go on and nothing was read yet.
     """
@@ -80,11 +79,8 @@ class Protecting:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire.on(Purpose.PROTECTION)
         self._sizes: dict[str, int] = {}
-        self._most: dict[str, tuple[float, int]] = {}
-        self._actors: dict[tuple[str, str, str], _Known] = {}
         self._slugs: dict[int, str] = {}
         self._whole: dict[int, Ruleset] = {}
-        self._plans: dict[str, tuple[float, str]] = {}
         self._pages: dict[str, Reply] = {}
 
     def close(self) -> None:
@@ -131,7 +127,7 @@ class Protecting:
                 seen = self._read_part(owner, part, branches)
             except Unreadable as error:
                 problem = _trouble(0, str(error), owner)
-                self._most[owner] = (self._wire.meter.now() + _SMALL, max(len(part) // 2, 1))
+                self._wire.meter.set_most(f"rules of {owner}", max(len(part) // 2, 1))
                 raise
             found.update(seen)
             return seen
@@ -148,9 +144,8 @@ class Protecting:
 
     def _size(self, owner: str) -> int:
         """How many repositories to ask for at once: as many as GitHub's points allow, and its ten seconds."""
-        until, most = self._most.get(owner, (0.0, 0))
         size = self._sizes.get(owner, _REPOS)
-        return min(size, most) if self._wire.meter.now() < until else size
+        return min(size, self._wire.meter.most(f"rules of {owner}") or size)
 
     def _read_part(self, owner: str, part: Sequence[str], branches: Collection[str]) -> dict[str, RepoFacts]:
         variables: dict[str, Any] = {"owner": owner}
@@ -197,13 +192,13 @@ class Protecting:
         """What GitHub says where the owner's plan has no protection for private repositories (P6.21), which only REST
         tells before anything is written; it is asked once an hour of one repository of an owner.
         """
-        owner, now = _owner(known.repo), self._wire.meter.now()
-        until, said = self._plans.get(owner, (0.0, ""))
-        if until <= now:
+        plan, ledger, now = f"plan of {_owner(known.repo)}", self._wire.meter.ledger, self._wire.meter.now()
+        (said,) = ledger.recall([plan], now)
+        if said is None:
             path = f"/repos/{known.repo}/branches/{quote(known.default_branch, safe='')}/protection"
             reply = self._wire.ask(known.repo, "GET", path)
             said = reply.text if reply.status == HTTPStatus.FORBIDDEN and _is_unpaid(reply.text) else ""
-            self._plans[owner] = (now + _PLAN, said)
+            ledger.remember(plan, said, now + _PLAN)
         return said
 
     def _branches(self, repo: str, node: Mapping[str, Any]) -> frozenset[str] | None:
@@ -233,14 +228,16 @@ class Protecting:
         nodes = list(self._pages_of(repo, documents.MORE_RULESETS, "rulesets", node["rulesets"]))
         for one in nodes:
             self._learn_apps(repo, one)
+        numbers = sorted({number for one in nodes for number in protection.app_numbers(one)} - self._slugs.keys())
+        told = self._wire.meter.ledger.recall([f"app {number}" for number in numbers], self._wire.meter.now())
+        self._slugs |= {number: slug for number, slug in zip(numbers, told, strict=True) if slug}
         return tuple(self._whole_ruleset(repo, one) for one in nodes)
 
     def _learn_apps(self, repo: str, node: Mapping[str, Any]) -> None:
         """Know the Apps of a rule from now on: an App may be one that only its owner is told of when he asks."""
         for app in protection.apps_in(node):
-            known = _Known(self._wire.meter.now() + _FOUND, app["id"], app["databaseId"] or 0)
-            self._actors[_owner(repo), "apps", app["slug"].lower()] = known
-            self._slugs[known.number] = app["slug"].lower()
+            if app["databaseId"] not in self._slugs:
+                self._remember(repo, ("apps", app["slug"].lower()), app)
 
     def _whole_ruleset(self, repo: str, node: Mapping[str, Any]) -> Ruleset:
         found = protection.ruleset(repo, node, self._slugs)
@@ -429,7 +426,7 @@ class Protecting:
         people = self._listed(repo, f"/repos/{repo}/collaborators")
         teams = self._listed(repo, f"/repos/{repo}/teams")
         for app in apps:
-            self._slugs[app["app_id"]] = app["app_slug"]
+            self._remember_slug(app["app_id"], app["app_slug"])
         return actors(
             (one["login"] for one in people if one["permissions"]["push"]),
             (one["slug"] for one in teams if (one.get("permissions") or {}).get("push", one["permission"] in _WRITERS)),
@@ -500,24 +497,32 @@ class Protecting:
 
     def _resolved(self, repo: str, named: Actors) -> dict[tuple[str, str], _Known]:
         """Everybody named, by kind and name. Raises _NoSuchActor with all that do not exist, and Unreadable."""
-        owner, now = _owner(repo), self._wire.meter.now()
-        wanted = _spelt(named)
-        unknown = [one for one in wanted if self._actors.get((owner, *one), _Known(0.0)).until <= now]
+        owner, wanted = _owner(repo), _spelt(named)
+        told = self._wire.meter.ledger.recall([_key(owner, one) for one in wanted], self._wire.meter.now())
+        who = {one: _heard(said) for one, said in zip(wanted, told, strict=True) if said is not None}
+        unknown = [one for one in wanted if one not in who]
         people, teams = ([name for kind, name in unknown if kind == which] for which in ("users", "teams"))
         found = {("apps", name): self._app(repo, name) for kind, name in unknown if kind == "apps"}
         for first in range(0, max(len(people), len(teams)), _AT_ONCE):
             found |= self._looked_up(repo, people[first : first + _AT_ONCE], teams[first : first + _AT_ONCE])
-        for key, node in found.items():
-            number = (node or {}).get("databaseId") or 0
-            until = now + (_FOUND if node else _NOT_FOUND)
-            self._actors[owner, *key] = _Known(until, (node or {}).get("id", ""), number)
-            if key[0] == "apps" and number:
-                self._slugs[number] = key[1]
-        who = {one: self._actors[owner, *one] for one in wanted}
+        who |= {one: self._remember(repo, one, node) for one, node in found.items()}
         if missing := [f"{kind.removesuffix('s')} {name}" for (kind, name), known in who.items() if not known.id]:
             words = f"GitHub knows no {', no '.join(missing)} in {owner}, {_NOBODY_SEES}; correct the configuration"
             raise _NoSuchActor(words)
         return who
+
+    def _remember(self, repo: str, one: tuple[str, str], node: Mapping[str, Any] | None) -> _Known:
+        known = _Known(node["id"], node["databaseId"] or 0) if node else _Known()
+        until = self._wire.meter.now() + (_FOUND if node else _NOT_FOUND)
+        self._wire.meter.ledger.remember(_key(_owner(repo), one), f"{known.id} {known.number}", until)
+        if one[0] == "apps" and known.number:
+            self._remember_slug(known.number, one[1])
+        return known
+
+    def _remember_slug(self, number: int, slug: str) -> None:
+        """Rulesets tell the number of an App alone, and GitHub no slug of a number."""
+        self._slugs[number] = slug
+        self._wire.meter.ledger.remember(f"app {number}", slug, self._wire.meter.now() + _YEAR)
 
     def _looked_up(self, repo: str, people: Sequence[str], teams: Sequence[str]) -> dict[tuple[str, str], Any]:
         variables: dict[str, Any] = {f"user{n}": name for n, name in enumerate(people)}
@@ -537,6 +542,16 @@ class Protecting:
         if reply.status != HTTPStatus.OK:
             raise Unreadable(f"the App {slug} could not be looked up: {reply.text}")
         return {"id": reply.data["node_id"], "databaseId": reply.data["id"]}
+
+
+def _key(owner: str, one: tuple[str, str]) -> str:
+    """What it is kept under who somebody is."""
+    return f"actor {owner} {' '.join(one)}".lower()
+
+
+def _heard(said: str) -> _Known:
+    identifier, _, number = said.partition(" ")
+    return _Known(identifier, int(number))
 
 
 def _spelt(named: Actors) -> list[tuple[str, str]]:

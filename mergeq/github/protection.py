@@ -103,6 +103,12 @@ def apps_in(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in named if one and one.get("slug")]
 
 
+def app_numbers(node: Mapping[str, Any]) -> set[int]:
+    """The numbers of the Apps that are to report what a ruleset, as GraphQL shows it, requires."""
+    told = [(one or {}).get("parameters") or {} for one in (node["rules"] or {"nodes": ()})["nodes"]]
+    return {check["integrationId"] for one in told for check in one.get("requiredStatusChecks") or ()} - {None}
+
+
 def sent(changes: Mapping[Field, Value], ids: Ids, app_id: Callable[[str], str]) -> dict[str, Any]:
     """The fields of a mutation that makes a rule as it is to be; what is not among the changes is left out, and stays
     as it is (P7.44).

@@ -30,7 +30,6 @@ from mergeq.github.budget import Headers, HeldBack, Kind, Meter, seconds_in
 _TIMEOUT = 30
 _READ_ATTEMPTS = 4
 _PAGE_ATTEMPTS = 6  # as many as it takes to come down to one
-_PAGE_SECONDS = 3600.0  # how long a smaller page is believed to be needed
 _PATIENCE = 15.0  # seconds a read may wait for a limit; whoever would wait longer has something else to do
 _FAILURES = 8  # in a row, after which nothing can be read: more than halving down to one takes
 _RATE_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
@@ -328,7 +327,7 @@ class Wire:
                 return
             if half := len(variables["ids"]) // 2:
                 variables["ids"] = variables["ids"][:half]
-                self.meter.ledger.set_page_size(owner, half, self.meter.now() + _PAGE_SECONDS)
+                self.meter.set_most(f"pulls of {owner}", half)
             elif "first" in variables:
                 variables["first"] = max(variables["first"] // 2, 1)
 

@@ -119,7 +119,7 @@ SURE = _P + "sure"  # sorted set: branch, a blank, a field of its MARKS or - -> 
 SPENT = _P + "spent:"  # hash per account and resource: the hour that runs, what each purpose used of it, GitHub's word
 ACCOUNTS = _P + "accounts"  # set: account and resource as JSON, those of which something was spent
 HOLDS = _P + "holds"  # hash: account -> Hold, GitHub's word that nothing may be asked until then
-PAGE_SIZES = _P + "page-sizes"  # hash: owner -> pull requests that can be read at once, and until when that is believed
+KNOWN = _P + "known"  # hash: what was found out of GitHub -> the answer, and until when it is believed
 STATUSES = _P + "statuses"  # hash: account -> when the statuses that were written would be written at an even pace
 TOLD = _P + "told"  # set: what is said once
 REFS_SWEPT = _P + "refs-swept"  # hash: branch -> when its leftover refs were last looked for
@@ -888,14 +888,15 @@ class Store:
         found = {name.decode(): _load(raw, Hold) for name, raw in sorted(self._redis.hgetall(HOLDS).items())}
         return {account: hold for account, hold in found.items() if hold is not None and hold.until > now}
 
-    def set_page_size(self, owner: str, size: int, until: float) -> None:
-        """Remember how many pull requests of an owner GitHub can give at once."""
-        self._redis.hset(PAGE_SIZES, owner, _dump((size, until)))
+    def remember(self, what: str, answer: str, until: float) -> None:
+        """Believe something of GitHub until then, in epoch seconds."""
+        self._redis.hset(KNOWN, what, _dump((answer, until)))
 
-    def page_size(self, owner: str, now: float) -> int | None:
-        """How many pull requests of an owner GitHub can give at once, while that is believed."""
-        size, until = _load(self._redis.hget(PAGE_SIZES, owner), tuple[int, float]) or (None, 0.0)
-        return size if until > now else None
+    def recall(self, what: Sequence[str], now: float) -> list[str | None]:
+        """What is believed of each of these; None where nothing is, or not any more."""
+        told = self._redis.hmget(KNOWN, list(what)) if what else []
+        known = (_load(one, tuple[str, float]) or (None, 0.0) for one in told)
+        return [answer if until > now else None for answer, until in known]
 
     def is_news(self, what: str) -> bool:
         """Whether this is said for the first time."""

@@ -442,7 +442,7 @@ def test_what_is_too_large_for_one_answer_is_read_in_halves_and_that_is_remember
     assert tries == 2 + 5  # 13 and 6 are too many; then five times up to three
     assert hits(github, "graphql:Pulls") == tries + 5
     clock.advance(3601)
-    assert one.store.page_size("acme", clock.now()) is None
+    assert one.store.recall(["most pulls of acme"], clock.now()) == [None]
 
 
 def test_a_branch_that_times_out_one_by_one_cannot_be_read(github: Sandbox, mergeq: Mergeq) -> None:
@@ -544,7 +544,7 @@ def test_a_query_that_is_too_large_is_made_smaller(github: Sandbox, mergeq: Merg
     facts = mergeq.services.github.read_branch(MAIN, "")
 
     assert {pull.number for pull in facts.pulls} == {pull.number for pull in pulls}
-    assert mergeq.store.page_size("acme", mergeq.services.now()) == 1
+    assert mergeq.store.recall(["most pulls of acme"], mergeq.services.now()) == ["1"]
 
 
 def test_a_query_that_stays_too_large_is_named(github: Sandbox, mergeq: Mergeq) -> None:

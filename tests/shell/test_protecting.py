@@ -39,8 +39,9 @@ PROTECTION = "/repos/{owner}/{repo}/branches/{branch}/protection"
 
 @pytest.fixture
 def speaking(github: Sandbox, clock: ManualClock) -> Iterator[Callable[[str], Protecting]]:
-    """Protection in the name of whoever has a token."""
+    """Protection in the name of whoever has a token, by processes that share what they know."""
     made: list[Protecting] = []
+    ledger = Alone()
 
     def speak(token: str) -> Protecting:
         wire = Wire(
@@ -48,7 +49,7 @@ def speaking(github: Sandbox, clock: ManualClock) -> Iterator[Callable[[str], Pr
             api_url=f"{github.url}/api/v3",
             graphql_url=f"{github.url}/api/graphql",
             sleep=clock.advance,
-            meter=Meter(Alone(), BudgetValues, clock.now, lambda _: None),
+            meter=Meter(ledger, BudgetValues, clock.now, lambda _: None),
         )
         made.append(Protecting(wire))
         return made[-1]
@@ -591,6 +592,20 @@ def test_a_ruleset_is_made_changed_and_deleted_by_its_number(protecting: Protect
 
     assert protecting.write(by_ruleset(Kind.DELETE, {}, facts), facts) is None
     assert facts_of(protecting).rulesets == ()
+
+
+def test_another_process_knows_the_pins_of_a_ruleset_by_name(
+    github: Sandbox, protecting: Protecting, speaking: Callable[[str], Protecting]
+) -> None:
+    """P6.52: GitHub tells their numbers alone."""
+    github.world.app("builder")
+    facts = facts_of(protecting)
+    wanted = frozenset({Check("build", "builder")})
+    assert protecting.write(by_ruleset(Kind.CREATE, {Field.CONTEXTS: wanted}, facts), facts) is None
+
+    (ruleset,) = facts_of(speaking(github.token)).rulesets or ()
+
+    assert as_values(ruleset)[Field.CONTEXTS] == wanted
 
 
 def test_a_repository_is_known_by_however_its_name_is_spelt(protecting: Protecting) -> None:

@@ -70,6 +70,17 @@ def test_a_token_for_planning_reads_everything_and_writes_nothing(
     assert "main" in github.world.repo(ROCKET).protections
 
 
+def test_an_app_that_may_look_at_its_organization_knows_who_may_be_named_and_who_changed_what(
+    github: Sandbox, start_app: Callable[..., Services]
+) -> None:
+    services = start_app({**PERMISSIONS, "organization_administration": "read"})
+    github.world.audited = True
+    github.world.protect(ROCKET, "main", ["ci"], by="ana")
+
+    assert services.planner.authorized(ROCKET).apps == {"guard"}
+    assert [one.by for one in services.planner.changed_by(ROCKET, 0.0)] == ["ana"]
+
+
 @pytest.mark.parametrize(("backend", "is_whole"), [("classic", False), ("ruleset", True)])
 def test_whom_a_ruleset_lets_past_is_read_where_rulesets_are_written(
     github: Sandbox, start_app: Callable[..., Services], backend: str, is_whole: bool
