@@ -6,7 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
@@ -30,7 +30,7 @@ from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import EVENTS, Watched, touched
 from mergeq.processes import die_with_parent
 from mergeq.redeliver import redeliver_missed
-from mergeq.store import Lease, LeaseLost, SavedPool, held
+from mergeq.store import Away, Lease, LeaseLost, SavedPool, held, reaching
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
@@ -137,7 +137,7 @@ def turn(name: str) -> None:
     for _ in range(_ROUNDS):
         try:
             services.follow()
-            with held(store, branch, services.now()) as lease:
+            with reaching(), held(store, branch, services.now()) as lease:
                 if lease is None:
                     return
                 with _held_on_to(services, lease):
@@ -148,7 +148,8 @@ def turn(name: str) -> None:
                     else:
                         _close(services, lease)
             if stale == _STALE_ROUNDS:
-                store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
+                with reaching():
+                    store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
                 return
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
@@ -160,6 +161,11 @@ def turn(name: str) -> None:
         except Unreadable as error:
             store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
             services.log.warning("branch waits for GitHub", branch=name, error=str(error))
+            return
+        except Away as error:
+            services.log.warning("branch waits for Redis", branch=name, error=str(error))
+            with suppress(Away), reaching():
+                store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
             return
         except Exception:
             store.try_again(branch, services.now(), _OUTAGE, _OUTAGE)
