@@ -229,21 +229,21 @@ def _planned_alone(
 
 
 def _warned(services: Services, item: Item) -> Item:
-    """An item with a warning for each context that it would require and that nothing has reported there, as far as the
-    queue has seen pull requests (P7.47).
+    """An item with a warning for each context that is required, or is to be, and that nothing has reported there as far
+    as the queue has seen pull requests: it would never turn green (P7.47).
     """
-    branch = _branch_of(item.target)
-    added = next((one for one in item.changes if one.field is Field.CONTEXTS), None)
-    if branch is None or added is None or not isinstance(added.after, frozenset):
+    branch = _branch_of(item.target) if item.kind in {*WRITES, Kind.NOTHING} else None
+    required = item.after.get(Field.CONTEXTS)
+    if branch is None or not isinstance(required, frozenset) or not required:
         return item
-    before = added.before if isinstance(added.before, frozenset) else frozenset[Check]()
-    new = {one.context for one in added.after - before if isinstance(one, Check)}
-    new -= {one.context for one in before if isinstance(one, Check)}
-    reported = services.store.reported(branch) if new else None
-    if reported is None:
+    if (reported := services.store.reported(branch)) is None:
         return item
-    never = sorted(context for context in new if context.lower() not in reported)
-    told = tuple(f"context never seen: no pull request into {branch} has reported {context}" for context in never)
+    never = sorted({one.context for one in required if isinstance(one, Check)})
+    told = tuple(
+        f"context never seen: no pull request into {branch} has reported {context}"
+        for context in never
+        if context.lower() not in reported
+    )
     return replace(item, warnings=(*item.warnings, *told))
 
 
@@ -403,16 +403,12 @@ def _measure(services: Services, gathered: Gathered, rows: Sequence[AuditRecord]
 def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda: True) -> Report:
     """Bring what a scope names to what is configured, as far as it is enforced and nobody has to agree first.
 
-    Called by timer and by events alike. Where the configuration is another than at the last look at everything, all
-    of it is looked at, so that no part of a change goes by itself that would be held as a whole. `going` is asked
-    before each write. Raises HeldBack.
+    Called by timer and by events alike. `going` is asked before each write. Raises HeldBack.
     """
-    store, began = services.store.protection, services.now()
-    if store.whole()[1] != services.config.digest:
-        scope = ALL
+    store, began, scope = services.store.protection, services.now(), widened(services, scope)
     gathered = gather(services, scope)
     note(services, gathered)
-    if scope == ALL and not gathered.errors:
+    if scope == ALL:
         store.note_whole(gathered.at, services.config.digest)
     order = Order(store.new_id(began), plan=gathered.plan.hash)
     chosen = in_order(gathered.plan)
@@ -425,6 +421,13 @@ def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda
         store.let_go(scope)
     tell(services, report, services.now() - began)
     return report
+
+
+def widened(services: Services, scope: str) -> str:
+    """A scope, or everything where the configuration is another than at the last look at everything: no part of a
+    change goes by itself that would be held as a whole.
+    """
+    return scope if services.store.protection.whole()[1] == services.config.digest else ALL
 
 
 def enforce(
