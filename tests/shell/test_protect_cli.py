@@ -276,7 +276,7 @@ def test_the_audit_is_filtered_and_a_row_is_a_line(desk: Callable[..., Desk]) ->
 # import
 
 
-def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk], clock: ManualClock) -> None:
+def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk]) -> None:
     at = desk(OBSERVED)
     world = at.github.world
     world.create_repo("acme/launchpad", files=FILES)

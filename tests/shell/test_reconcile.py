@@ -706,3 +706,16 @@ def test_what_was_taken_and_not_done_is_looked_at_again(protect: Callable[..., P
     assert (first, second) == (61.0, None)
     assert store.overdue(60.0, 5.0) == []
     assert store.overdue(61.0, 5.0) == ["acme"]
+
+
+def test_what_is_put_off_while_it_is_looked_at_stays_put_off(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    store.mark(["acme"], 0.0)
+    taken = store.take("acme", 1.0, 60.0)
+    assert taken
+    store.put_off("acme", 100.0)
+
+    store.done("acme", taken)
+
+    assert store.overdue(99.0, 5.0) == []
+    assert store.overdue(100.0, 5.0) == ["acme"]
