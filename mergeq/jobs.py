@@ -27,7 +27,7 @@ from mergeq.core.pull import Branch
 from mergeq.core.query import scope_of
 from mergeq.core.queue import Retest
 from mergeq.github import HeldBack, Refused, Unreadable
-from mergeq.github.webhooks import EVENTS, Watched, touched
+from mergeq.github.webhooks import EVENTS, Watched, guarded, touched
 from mergeq.processes import die_with_parent
 from mergeq.redeliver import redeliver_missed
 from mergeq.store import Away, Lease, LeaseLost, SavedPool, held, reaching
@@ -44,7 +44,7 @@ _DELIVERIES = "deliveries"
 _DELIVERIES_SECONDS = 600.0  # between two looks for deliveries that failed
 _ALARMS, _ALARMS_SECONDS = "alarms", 30.0
 _WRITING_SECONDS = 300.0  # after which a run of protection begins nothing new; the rest gets a job of its own
-_LOST_SECONDS = 2 * _TURN_SECONDS  # until what a job of protection was about is looked at by another
+_WIDE_SECONDS = 3600  # a look at the protection of many repositories may take as long
 _EPOCH = "epoch"
 _UNFOUNDED_SECONDS = 60.0  # between two sweeps of a store that may have lost something, whatever webhooks do
 _AT_ONCE = 20  # branches that a webhook sends for itself, and only
@@ -77,7 +77,8 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     marks = [mark for mark in found.marks if sync.is_served(services, mark.branch)]
     every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
     otherwise = _of_no_use(services, event, found.repo)
-    protects = found.protects if _is_protected(services, event, found.protects) else ""
+    scope, said = guarded(event, payload) or ("", None)
+    protects = scope if _is_protected(services, event, scope) else ""
     done = store.deliver(
         delivery,
         marks if found.with_pulls else [*marks, *map(Mark, every)],
@@ -89,7 +90,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
         arrival=(found.repo, *found.arrival) if found.arrival and marks else None,
         sweep=found.sweep,
         protects=protects,
-        said=replace(found.said, at=services.now()) if found.said else None,
+        said=replace(said, at=services.now()) if said else None,
         otherwise=otherwise,
     )
     if done is None:
@@ -99,7 +100,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
             if time.monotonic() - began < _HASTE:
                 _send_for(services, [branch])
         if protects:
-            _enqueue(services, protect, protects)
+            _enqueue(services, protect, protects, _seconds_for(protects))
     except Exception as error:  # noqa: BLE001 -- whatever RQ meets: the marks are set, and the tick sends for them
         services.log.warning("webhook not sent for yet", about=event, error=type(error).__name__)
     return Received.QUEUED if done.touched else otherwise
@@ -360,39 +361,44 @@ def protect(scope: str) -> None:
     services = _bound[-1]
     services.follow()
     store, began = services.store.protection, services.now()
-    if (taken := store.take(scope, began, _LOST_SECONDS)) is None:
+    if (taken := store.take(scope, began, _seconds_for(scope))) is None:
         return
     try:
-        report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
-        if any(not report.held and why == reconcile.STOPPED for _, why in report.left):
-            _protect_again(services, [scope])
+        if (wide := reconcile.widened(services, scope)) != scope:
+            _protect_again(services, wide)
+        else:
+            report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
+            if any(why == reconcile.STOPPED for _, why in report.left):
+                _protect_again(services, scope)
     except HeldBack as error:
         store.put_off(scope, error.until)
         services.log.warning("protection held back", about=scope, seconds=error.until - services.now(), why=str(error))
     except Exception:
         store.put_off(scope, services.now() + _OUTAGE)
-        store_errors = {"org": scope.partition("/")[0], "reason": "error"}
-        services.store.count("mergeq_protection_failed_total", **store_errors)
+        services.store.count("mergeq_protection_failed_total", org=scope.partition("/")[0], reason="error")
         services.log.exception("protection failed", about=scope)
     store.done(scope, taken)
 
 
-def _protect_again(services: Services, scopes: Iterable[str]) -> None:
-    for scope in services.store.protection.mark(scopes, services.now()):
-        _enqueue(services, protect, scope)
+def _protect_again(services: Services, scope: str) -> None:
+    services.store.protection.mark([scope], services.now())
+    _enqueue(services, protect, scope, _seconds_for(scope))
+
+
+def _seconds_for(scope: str) -> int:
+    """How long a look may take: at everything there may be thousands of repositories to be read."""
+    return _TURN_SECONDS if "/" in scope else _WIDE_SECONDS
 
 
 def _keep_protecting(services: Services) -> None:
     """Look at everything that is protected when it is due, and at what is marked for longer than a moment."""
     config, store, now = services.config, services.store.protection, services.now()
-    if not config.protected():
-        return
     values, last = config.protection_values, store.begun()
     jitter = values.jitter * zlib.crc32(repr(last).encode()) / 2**32
-    if now - last >= values.period + jitter and store.begin(now, last):
+    if now - last >= values.period + jitter and config.protected() and store.begin(now, last):
         store.mark([reconcile.ALL], now - _PATIENCE)
     for scope in store.overdue(now, _PATIENCE):
-        _enqueue(services, protect, scope)
+        _enqueue(services, protect, scope, _seconds_for(scope))
 
 
 def ask_again(_about: str) -> None:
@@ -400,17 +406,17 @@ def ask_again(_about: str) -> None:
     redeliver_missed(_bound[-1])
 
 
-def _enqueue(services: Services, job: Callable[[str], None], search: str) -> bool:
+def _enqueue(services: Services, job: Callable[[str], None], search: str, seconds: int = _TURN_SECONDS) -> bool:
     """Enqueue a job about a search, unless the same is waiting or running already."""
     name = f"{job.__name__}-{hashlib.sha256(search.encode()).hexdigest()[:16]}"
     try:
-        _put(services, job, search, job_id=name, unique=True)
+        _put(services, job, search, job_id=name, unique=True, job_timeout=seconds)
     except DuplicateJobError:
         clean_registries(services.queue)  # its worker may have died, and those that wait for jobs do not look
         if (left := services.queue.fetch_job(name)) is None or not left.is_failed:
             return False
         left.delete()
-        _put(services, job, search, job_id=name)
+        _put(services, job, search, job_id=name, job_timeout=seconds)
     return True
 
 

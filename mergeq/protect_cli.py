@@ -66,7 +66,7 @@ def plan_command(scope: str | None, paths: tuple[Path, ...], *, markdown: bool, 
     asks for it. Nothing is written.
     """
     with _at_work(paths) as ready:
-        gathered = reconcile.gather(ready, _scope_of(ready, scope))
+        gathered = _gathered(ready, scope)
         held = gate(_enforced(gathered.plan), ready.config.protection_values.gate)
     if as_json:
         click.echo(json.dumps(_plan_json(gathered, held)))
@@ -107,7 +107,7 @@ def apply_command(
     and each is on record, to be put back by `mergeq protect rollback`.
     """
     with _at_work(paths) as ready:
-        gathered = reconcile.gather(ready, _scope_of(ready, scope))
+        gathered = _gathered(ready, scope)
         _expect_plan(gathered.plan, wanted)
         if even_if_observe:
             gathered = _as_enforced(gathered)
@@ -167,6 +167,7 @@ def _carry_out(ready: Services, gathered: Gathered, order: Order, *, confirm: bo
     if confirm and chosen:
         if stop := reconcile.stopped(ready, by_hand=True):
             raise click.ClickException(stop)
+        reconcile.note(ready, gathered)
         with interruptible() as (stopping, caught):
             say = (lambda _: None) if as_json else _say_row
             report = reconcile.enforce(ready, gathered, chosen, order, lambda: not stopping.is_set(), say)
@@ -295,6 +296,14 @@ def _in_a_line() -> Iterator[None]:
         yield
     except (HeldBack, Unreadable) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _gathered(ready: Services, text: str | None) -> Gathered:
+    """What is there of what is asked about, which may take a while."""
+    scope = _scope_of(ready, text)
+    if sys.stderr.isatty():
+        click.echo(f"reading what protects {'everything' if scope == ALL else scope} …", err=True)
+    return reconcile.gather(ready, scope)
 
 
 def _scope_of(ready: Services, text: str | None) -> str:

@@ -68,6 +68,7 @@ _SETTLES = (0.0, 1.0, 2.0, 4.0)  # seconds before each look whether a change is 
 _WAITS = 20  # seconds that the queue or another writer is waited for, before others come first
 _AGAIN = 60.0  # seconds until what was not done is tried again
 _LATER = 300.0  # the same for what GitHub could not do
+_FEW = 20  # repositories that are looked at again each by itself
 _PARKED, _PARKED_LONGEST = 600.0, 86400.0
 _RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
 _REFUSALS = 2  # for want of rights, after which the rest of a repository is not tried (P7.7)
@@ -77,7 +78,8 @@ _UNFOUNDED = "the store is new, and it is being found out whether an earlier one
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """What is wished and what is there, and the plan that follows. `scope` is ``*``, an ORG or an ORG/REPO, `at` when
-    the reading began; `errors` say what could not be listed, by its ORG.
+    the reading began; `errors` say what could not be listed, by its ORG. `is_asked`: the wishes are not those of the
+    configuration.
     """
 
     scope: str
@@ -87,6 +89,7 @@ class Gathered:
     facts: Mapping[str, RepoFacts] = field(default_factory=dict)
     known: Mapping[Target, InForce] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    is_asked: bool = False
 
     def wish(self, target: Target) -> Wish | None:
         """What is wished for a target."""
@@ -150,9 +153,8 @@ def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = 
     for repo, seen in facts.items():
         theirs = config.wishes(seen, at) if asked is None else (one for one in asked if one.target.repo == repo)
         wishes[repo] = _authorized(services, repo, theirs)
-    gathered = Gathered(
-        scope, at, wishes=wishes, facts=facts, known=services.store.protection.in_force(facts), errors=errors
-    )
+    known, is_asked = services.store.protection.in_force(facts), asked is not None
+    gathered = Gathered(scope, at, wishes=wishes, facts=facts, known=known, errors=errors, is_asked=is_asked)
     return replace(gathered, plan=_planned(services, gathered, facts))
 
 
@@ -229,21 +231,21 @@ def _planned_alone(
 
 
 def _warned(services: Services, item: Item) -> Item:
-    """An item with a warning for each context that it would require and that nothing has reported there, as far as the
-    queue has seen pull requests (P7.47).
+    """An item with a warning for each context that is required, or is to be, and that nothing has reported there as far
+    as the queue has seen pull requests: it would never turn green (P7.47).
     """
-    branch = _branch_of(item.target)
-    added = next((one for one in item.changes if one.field is Field.CONTEXTS), None)
-    if branch is None or added is None or not isinstance(added.after, frozenset):
+    branch = _branch_of(item.target) if item.kind in {*WRITES, Kind.NOTHING} else None
+    required = item.after.get(Field.CONTEXTS)
+    if branch is None or not isinstance(required, frozenset) or not required:
         return item
-    before = added.before if isinstance(added.before, frozenset) else frozenset[Check]()
-    new = {one.context for one in added.after - before if isinstance(one, Check)}
-    new -= {one.context for one in before if isinstance(one, Check)}
-    reported = services.store.reported(branch) if new else None
-    if reported is None:
+    if (reported := services.store.reported(branch)) is None:
         return item
-    never = sorted(context for context in new if context.lower() not in reported)
-    told = tuple(f"context never seen: no pull request into {branch} has reported {context}" for context in never)
+    never = sorted({one.context for one in required if isinstance(one, Check)})
+    told = tuple(
+        f"context never seen: no pull request into {branch} has reported {context}"
+        for context in never
+        if context.lower() not in reported
+    )
     return replace(item, warnings=(*item.warnings, *told))
 
 
@@ -259,26 +261,39 @@ def _branch_of(target: Target) -> Branch | None:
 
 def note(services: Services, gathered: Gathered) -> tuple[AuditRecord, ...]:
     """Remember what a look found: what others changed on GitHub since the one before, which is put on record by their
-    names as far as GitHub tells them (P7.8); what is in force as it is wished; and what is to be shown. Returns the
-    rows.
+    names as far as GitHub tells them (P7.8); and if it was for the sake of the configuration, what is in force as it is
+    wished and what is to be shown. Returns the rows.
     """
     store, rows = services.store.protection, list[AuditRecord]()
     items: dict[str, list[Item]] = {repo: [] for repo in gathered.facts}
     for item in gathered.plan.items:
         items.setdefault(item.target.repo, []).append(item)
+    now = services.now()
     for repo, facts in gathered.facts.items():
-        if store.is_writing(repo, services.now()):
-            store.put_off(repo, services.now() + _AGAIN)  # whoever writes puts on record what is new
+        if store.is_writing(repo, now):
+            store.put_off(repo, now + _AGAIN)  # whoever writes puts on record what is new
         elif facts.rules is not None:
             rows += _note_changes(services, gathered, facts, items[repo])
-            _note_in_force(services, gathered, facts, items[repo])
-        if ends := [wish.expires_at for wish in gathered.wishes[repo] if wish.expires_at]:
-            store.put_off(repo, min(ends))
-    store.note_seen(_seen(services, gathered, facts, items[repo]) for repo, facts in gathered.facts.items())
-    if not gathered.errors and "/" not in gathered.scope:
-        store.forget_repos(gathered.scope, gathered.facts)
+            if not gathered.is_asked:
+                _note_in_force(services, gathered, facts, items[repo])
     _measure(services, gathered, rows)
+    if not gathered.is_asked:
+        store.note_seen(_seen(services, gathered, facts, items[repo]) for repo, facts in gathered.facts.items())
+        if not gathered.errors and "/" not in gathered.scope:
+            store.forget_repos(gathered.scope, gathered.facts)
+        _look_again(services, gathered)
     return tuple(rows)
+
+
+def _look_again(services: Services, gathered: Gathered) -> None:
+    """Have what an exemption is about looked at when it ends, and soon what could not be read for now."""
+    store, now = services.store.protection, services.now()
+    for repo, wishes in gathered.wishes.items():
+        if ends := [wish.expires_at for wish in wishes if wish.expires_at]:
+            store.put_off(repo, min(ends))
+    passing = [repo for repo, one in gathered.facts.items() if one.problem and one.problem.kind in _RETRIED]
+    for scope in passing if len(passing) <= _FEW else [gathered.scope]:
+        store.put_off(scope, now + _LATER)
 
 
 def _seen(services: Services, gathered: Gathered, facts: RepoFacts, items: Sequence[Item]) -> SeenRepo:
@@ -388,7 +403,8 @@ def _measure(services: Services, gathered: Gathered, rows: Sequence[AuditRecord]
     store = services.store
     for row in rows:
         store.count("mergeq_protection_drift_total", org=row.repo.partition("/")[0], reason=row.effect)
-    orgs = {repo.partition("/")[0] for repo in gathered.facts} if "/" not in gathered.scope else set()
+    is_whole = "/" not in gathered.scope and not gathered.is_asked
+    orgs = {repo.partition("/")[0] for repo in gathered.facts} if is_whole else set()
     for org in orgs:
         kinds = [item.kind for item in gathered.plan.items if item.target.repo.startswith(f"{org}/")]
         for kind in Kind:
@@ -403,16 +419,12 @@ def _measure(services: Services, gathered: Gathered, rows: Sequence[AuditRecord]
 def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda: True) -> Report:
     """Bring what a scope names to what is configured, as far as it is enforced and nobody has to agree first.
 
-    Called by timer and by events alike. Where the configuration is another than at the last look at everything, all
-    of it is looked at, so that no part of a change goes by itself that would be held as a whole. `going` is asked
-    before each write. Raises HeldBack.
+    Called by timer and by events alike. `going` is asked before each write. Raises HeldBack.
     """
-    store, began = services.store.protection, services.now()
-    if store.whole()[1] != services.config.digest:
-        scope = ALL
+    store, began, scope = services.store.protection, services.now(), widened(services, scope)
     gathered = gather(services, scope)
     note(services, gathered)
-    if scope == ALL and not gathered.errors:
+    if scope == ALL:
         store.note_whole(gathered.at, services.config.digest)
     order = Order(store.new_id(began), plan=gathered.plan.hash)
     chosen = in_order(gathered.plan)
@@ -422,9 +434,16 @@ def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda
     elif chosen:
         report = enforce(services, gathered, chosen, order, going)
     else:
-        store.let_go(scope)
+        _supersede(services, scope)
     tell(services, report, services.now() - began)
     return report
+
+
+def widened(services: Services, scope: str) -> str:
+    """A scope, or everything where the configuration is another than at the last look at everything: no part of a
+    change goes by itself that would be held as a whole.
+    """
+    return scope if services.store.protection.whole()[1] == services.config.digest else ALL
 
 
 def enforce(
@@ -440,7 +459,6 @@ def enforce(
     """
     store, now = services.store.protection, services.now()
     acked = store.acknowledged(now)
-    waiting = {item.target for held in store.held() if held.scope != gathered.scope for item in held.items}
     fresh = [item for item in chosen if item.hash not in acked]
     asked = Plan(tuple(sorted(fresh, key=lambda item: item.target)), config=services.config.digest)
     if reasons := gate(asked, services.config.protection_values.gate):
@@ -452,11 +470,20 @@ def enforce(
         if store.hold(held, rows):
             services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why="; ".join(reasons))
         return Report(order.run, gathered, held)
-    store.let_go(gathered.scope)
+    _supersede(services, gathered.scope)
+    waiting = {item.target for held in store.held() for item in held.items}
     free = [item for item in chosen if item.hash in acked or item.target not in waiting]
     left = tuple((item, "it is part of a plan that waits for somebody to agree") for item in chosen if item not in free)
     report = carry_out(services, gathered, free, order, going, say)
     return replace(report, left=(*left, *report.left))
+
+
+def _supersede(services: Services, scope: str) -> None:
+    """Forget the plans that waited and that a look at a scope, which is held by nothing, has weighed again."""
+    store = services.store.protection
+    for held in store.held():
+        if scope in {held.scope, ALL}:
+            store.let_go(held.scope)
 
 
 def acknowledge(services: Services, held: Held, who: str, why: str) -> None:
@@ -801,7 +828,10 @@ class _Work:
         return self._said(row)
 
     def _show(self, facts: RepoFacts) -> None:
-        """Have pages show the repository as it is now."""
+        """Have pages show the repository as it is now; after what was asked for besides, as the next look finds it."""
+        if self._gathered.is_asked:
+            self._store.put_off(facts.repo, self._services.now())
+            return
         items = self._again(facts).items
         self._store.note_seen([_seen(self._services, replace(self._gathered, at=self._services.now()), facts, items)])
 
@@ -898,6 +928,8 @@ def _branches_kept(services: Services, target: Target) -> Iterator[str]:
                 busy = str(branch)
                 break
             leases.append(lease)
+        for lease in leases:
+            store.extend(lease, services.now())
         yield busy
     finally:
         for lease in leases:

@@ -154,7 +154,7 @@ def markdown(plan: Plan) -> list[str]:
     weaker = [item for item in plan.writes if item.effect is Effect.WEAKEN]
     if weaker:
         told += ["Protects less:", ""]
-        told += [f"- `{item.target}`: {_plain(_shortly(item))}" for item in weaker] + [""]
+        told += ["- " + _plain(f"{item.target}: {_shortly(item)}") for item in weaker] + [""]
     for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
         told += [f"<details><summary>{_plain(repo)}</summary>", ""]
         for item in items:

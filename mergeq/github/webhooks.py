@@ -23,8 +23,6 @@ class Touched:
     `owner` and `repo` (``ORG/REPO``) say whose event it is, empty where it is nobody's. `head` stands for whatever has
     that commit, which `hint` is about. `scopes` are repositories, or owners, all of whose branches are touched;
     `with_pulls` where all that is on them is. `sweep`: branches that nobody has heard of may have come.
-    `protects` is the owner, or the repository, whose protection may be another now, or may be about others; `said` by
-    whose doing, without a time.
     """
 
     owner: str = ""
@@ -36,8 +34,6 @@ class Touched:
     with_pulls: bool = False
     sweep: bool = False
     arrival: tuple[int, Arrival] | None = None
-    protects: str = ""
-    said: audit.Announced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +62,51 @@ def touched(event: str, payload: Any, watched: Watched) -> Touched | None:
     try:
         where = _whose(payload)
         read = _READERS.get(event)
-        found = read(where, payload, watched) if read else where
-        return _protecting(found, event, payload)
+        return read(where, payload, watched) if read else where
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError):
         return None
+
+
+def guarded(event: str, payload: Any) -> tuple[str, audit.Announced] | None:
+    """The ``ORG`` or ``ORG/REPO`` whose protection may be another now, or may be about others, and by whose doing where
+    the event is about a rule; the time is not told. None for all other events (P7.21).
+    """
+    try:
+        if payload.get("action", "") not in _GUARDING.get(event, ()):
+            return None
+        if (event == "create" and payload["ref_type"] != "branch") or not (scope := _scope(_whose(payload))):
+            return None
+        rule, ruleset = payload.get("rule") or {}, payload.get("repository_ruleset") or {}
+        is_rule = event.startswith(("branch_protection", "repository_ruleset"))
+        by = _text((payload.get("sender") or {}).get("login") or "") if is_rule else ""
+        return scope, audit.Announced(0.0, by, _text(rule.get("name") or ruleset.get("name") or ""))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
+_GUARDING: Mapping[str, frozenset[str]] = {
+    "branch_protection_rule": frozenset({"created", "edited", "deleted"}),
+    "branch_protection_configuration": frozenset({"enabled", "disabled"}),
+    "repository_ruleset": frozenset({"created", "edited", "deleted"}),
+    "repository": frozenset(
+        {"created", "edited", "renamed", "transferred", "archived", "unarchived", "privatized", "publicized"}
+    ),
+    "create": frozenset({""}),
+    "team": frozenset({"edited", "deleted", "added_to_repository", "removed_from_repository"}),
+    "team_add": frozenset({""}),
+    "member": frozenset({"removed", "edited"}),
+    "membership": frozenset({"removed"}),
+    "organization": frozenset({"member_removed", "renamed"}),
+    "installation_repositories": frozenset({"added", "removed"}),
+    "installation": frozenset({"created", "unsuspend", "new_permissions_accepted"}),
+}
+"""The actions of each event after which protection is looked at, empty where it has none. Who joins a team or an
+organization changes no rule; who leaves is taken off the lists that name him.
+"""
+
+
+def _scope(where: Touched) -> str:
+    return where.repo or where.owner
 
 
 def _whose(payload: Mapping[str, Any]) -> Touched:
@@ -259,8 +296,7 @@ def _protection_switched(where: Touched, _payload: Any, _watched: Watched) -> To
 
 
 def _every_branch(where: Touched, *, with_pulls: bool = False) -> Touched:
-    scope = where.repo or where.owner
-    if not scope:
+    if not (scope := _scope(where)):
         raise ValueError("an event of a repository or an organization names neither")
     return replace(where, scopes=(scope,), with_pulls=with_pulls)
 
@@ -282,40 +318,6 @@ def _owner(where: Touched, payload: Any, _watched: Watched) -> Touched:
     if payload["action"] != "renamed":
         return where
     return replace(where, scopes=(_text(payload["changes"]["login"]["from"]),), sweep=True)
-
-
-# Protection: what it is, whom it is about, and who stands in it (P7.21)
-
-_RULED: Mapping[str, frozenset[str]] = {
-    "branch_protection_rule": frozenset({"created", "edited", "deleted"}),
-    "branch_protection_configuration": frozenset({"enabled", "disabled"}),
-    "repository_ruleset": frozenset({"created", "edited", "deleted"}),
-    "repository": frozenset(
-        {"created", "edited", "renamed", "transferred", "archived", "unarchived", "privatized", "publicized"}
-    ),
-    "create": frozenset({""}),
-    "team": frozenset({"edited", "deleted", "added_to_repository", "removed_from_repository"}),
-    "team_add": frozenset({""}),
-    "member": frozenset({"removed", "edited"}),
-    "membership": frozenset({"removed"}),
-    "organization": frozenset({"member_removed", "renamed"}),
-    "installation_repositories": frozenset({"added", "removed"}),
-    "installation": frozenset({"created", "unsuspend", "new_permissions_accepted"}),
-}
-"""The actions of each event after which a repository is looked at, empty where there are none. Who joins a team or an
-organization changes no rule; who leaves is taken off the lists that name him.
-"""
-
-
-def _protecting(found: Touched, event: str, payload: Any) -> Touched:
-    if payload.get("action", "") not in _RULED.get(event, ()) or not (scope := found.repo or found.owner):
-        return found
-    if event == "create" and payload["ref_type"] != "branch":
-        return found
-    about = (payload.get("rule") or {}).get("name") or (payload.get("repository_ruleset") or {}).get("name") or ""
-    by = (payload.get("sender") or {}).get("login") or ""
-    is_rule = event.startswith(("branch_protection", "repository_ruleset"))
-    return replace(found, protects=scope, said=audit.Announced(0.0, _text(by) if is_rule else "", _text(about)))
 
 
 _Reader = Callable[[Touched, Any, Watched], Touched]

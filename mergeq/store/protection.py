@@ -17,7 +17,8 @@ from mergeq.store.values import LeaseLost
 
 _P = "mergeq:protection:"
 DIRTY = _P + "dirty"  # sorted set: ``*``, ORG or ORG/REPO that is to be looked at -> since when
-LATER = _P + "later"  # sorted set: the same -> when it is to be looked at, or again if whoever took it has died
+LATER = _P + "later"  # sorted set: the same -> when it is to be looked at
+TAKEN = _P + "taken"  # sorted set: the same -> when it is to be looked at again, if whoever took it has died
 SAID = _P + "said"  # list: scope and Announced, newest last
 LIVE = _P + "live"  # hash: ORG/REPO -> when it was read, a blank, what protects it as `spoken_facts` gives it
 SEEN = _P + "seen"  # hash: ORG/REPO -> SeenRepo
@@ -125,18 +126,18 @@ class ProtectionStore:
         """What has been marked for longer than `patience` seconds, with what was put off until now; each is named once
         per `patience`.
         """
-        return _texts(self._due(keys=[DIRTY, LATER], args=[now, now - patience]))
+        return _texts(self._due(keys=[DIRTY, LATER, TAKEN], args=[now, now - patience]))
 
     def take(self, scope: str, now: float, patience: float) -> float | None:
         """Take what is marked; None when it is not. Unless it is `done` it is marked again at the time that is
         returned, which is in `patience` seconds.
         """
-        return now + patience if self._taking(keys=[DIRTY, LATER], args=[scope, now + patience]) else None
+        return now + patience if self._taking(keys=[DIRTY, TAKEN], args=[scope, now + patience]) else None
 
     def done(self, scope: str, until: float) -> None:
-        """Whoever took something until then has not died; for what it was put off meanwhile, it stays so."""
-        if self._redis.zscore(LATER, scope) == until:
-            self._redis.zrem(LATER, scope)
+        """Whoever took something until then has not died; another who took it since then may."""
+        if self._redis.zscore(TAKEN, scope) == until:
+            self._redis.zrem(TAKEN, scope)
 
     def is_idle(self) -> bool:
         """Whether nothing is to be looked at now."""

@@ -245,13 +245,15 @@ return token
 """
 PROTECTION_TAKE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('ZADD', KEYS[2], 'LT', ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 return 1
 """
 PROTECTION_DUE = """
-for _, scope in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], scope)
-  redis.call('ZREM', KEYS[2], scope)
+for index = 2, 3 do
+  for _, scope in ipairs(redis.call('ZRANGEBYSCORE', KEYS[index], '-inf', ARGV[1])) do
+    redis.call('ZADD', KEYS[1], 'NX', ARGV[2], scope)
+    redis.call('ZREM', KEYS[index], scope)
+  end
 end
 local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 for _, scope in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], scope) end

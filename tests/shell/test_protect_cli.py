@@ -6,8 +6,10 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner, Result
 
+from mergeq import operators
 from mergeq.cli import cli
 from mergeq.config import schemas
+from mergeq.core.orders import EVERYTHING
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import FILES, Mergeq
 from tests.shell.test_reconcile import ENFORCED, OBSERVED, Protected, many
@@ -170,6 +172,24 @@ def test_an_observed_org_is_not_written_to_unless_that_is_said_and_then_it_is_on
     assert at.rows()[0].why == "try it (--even-if-observe)"
 
 
+def test_what_somebody_changed_before_it_is_on_record_too(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    at.pass_by()
+    at.github.world.unprotect("acme/rocket", "main")
+
+    at.says("apply", "--confirm", "--as", "ana")
+
+    assert [(row.result.value, row.by.partition("@")[0]) for row in at.rows()[1:]] == [("seen", ""), ("applied", "ana")]
+
+
+def test_nothing_is_written_while_everything_is_paused(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    operators.pause(at.mergeq.services, EVERYTHING, "ana@desk", "GitHub is being moved")
+
+    assert at.refuses("apply", "--confirm").startswith("everything is halted: paused by ana@desk")
+    assert at.rule() is None
+
+
 def test_what_is_applied_is_one_document_too(desk: Callable[..., Desk]) -> None:
     told = json.loads(desk().says("apply", "--confirm", "--json"))
 
@@ -276,7 +296,7 @@ def test_the_audit_is_filtered_and_a_row_is_a_line(desk: Callable[..., Desk]) ->
 # import
 
 
-def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk], clock: ManualClock) -> None:
+def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk]) -> None:
     at = desk(OBSERVED)
     world = at.github.world
     world.create_repo("acme/launchpad", files=FILES)
@@ -291,3 +311,14 @@ def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk], clock: Man
 
     assert told.startswith("# acme/rocket: the ruleset tight of acme/rocket stays as it is")
     assert at.says("plan") == "nothing to do: 3 branches and patterns looked at\n"
+
+
+def test_to_import_takes_neither_a_configuration_nor_a_redis(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    at.github.world.protect("acme/rocket", "main", ["ci/test"])
+    only = {name: value for name, value in env_of(at.mergeq).items() if name.startswith("GITHUB_")}
+
+    result = CliRunner().invoke(cli, ["protect", "import", "acme/rocket"], env={**only, "MERGEQ_CONFIG": ""})
+
+    assert result.exit_code == 0, result.output
+    assert "contexts:\n" in result.stdout

@@ -1,12 +1,14 @@
 """Protection against the sandbox: what is wished comes into force and stays so, and whatever happens is on record."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from mergeq import jobs, operators, reconcile
+from mergeq.bootstrap import connect_github
 from mergeq.core.audit import AuditRecord, Result
 from mergeq.core.orders import EVERYTHING
 from mergeq.core.protection import Field, Item, Kind, Target
@@ -487,7 +489,58 @@ def test_what_is_rolled_back_stays_so_until_the_configuration_asks_for_something
     assert protected.rule()
 
 
+def test_a_plan_that_waited_in_a_part_is_forgotten_once_everything_was_weighed(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(many(3, max_repos_changed=2))
+    services, store = protected.mergeq.services, protected.store
+    gathered = reconcile.gather(services, "acme")
+    reconcile.enforce(services, gathered, gathered.plan.writes, reconcile.Order("r1", "ana"))
+    waited = [held.scope for held in store.held()]
+
+    protected.rewrite(many(3, max_repos_changed=3))
+    protected.pass_by()
+
+    assert waited == ["acme"]
+    assert store.held() == []
+    assert all(protected.rule("main", name) for name in fleet)
+
+
 # What GitHub does with it
+
+
+def test_what_names_nobody_fails_by_itself_and_says_whom(protect: Callable[..., Protected]) -> None:
+    protected = protect(ENFORCED.replace("enforce_admins: true", "restrictions: {users: [nobody-at-all], teams: []}"))
+
+    protected.pass_by()
+
+    (row,) = protected.rows()
+    assert row.result is Result.FAILED
+    assert row.problem.startswith("actor_invalid: ")
+    assert "nobody-at-all" in row.problem
+    assert protected.counted("failed_total") == 1
+
+
+def test_after_two_refusals_for_want_of_rights_the_rest_of_a_repository_is_not_tried(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.7."""
+    for n in range(4):
+        github.world.push("acme/rocket", f"b{n}", {"engine.txt": "v1"})
+    branches = "".join(f"            b{n}: {{protect: true}}\n" for n in range(4))
+    protected = protect(ENFORCED.replace("            main:\n", f"{branches}            main:\n"))
+    services = protected.mergeq.services
+    github.world.users.set_role("writer", Role.WRITE)
+    token = github.world.users.issue_token("writer")
+    with closing(connect_github(replace(services.settings, github_token=token))) as client:
+        weak = replace(services, applier=client.protecting_as(client.credentials))
+        gathered = reconcile.gather(weak)
+
+        report = reconcile.carry_out(weak, gathered, gathered.plan.writes, reconcile.Order("r1"))
+
+    assert [row.problem.partition(":")[0] for row in report.rows] == ["no_admin", "no_admin"]
+    assert [why for _, why in report.left] == ["GitHub refused two changes here for want of administration rights"] * 3
+
 
 NAMING = ENFORCED.replace("enforce_admins: true", "restrictions: {users: [], teams: [strangers]}")
 
@@ -706,3 +759,16 @@ def test_what_was_taken_and_not_done_is_looked_at_again(protect: Callable[..., P
     assert (first, second) == (61.0, None)
     assert store.overdue(60.0, 5.0) == []
     assert store.overdue(61.0, 5.0) == ["acme"]
+
+
+def test_what_is_put_off_while_it_is_looked_at_stays_put_off(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    store.mark(["acme"], 0.0)
+    taken = store.take("acme", 1.0, 60.0)
+    assert taken
+    store.put_off("acme", 100.0)
+
+    store.done("acme", taken)
+
+    assert store.overdue(99.0, 5.0) == []
+    assert store.overdue(100.0, 5.0) == ["acme"]

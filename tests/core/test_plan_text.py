@@ -1,0 +1,158 @@
+"""A plan in words: what protects less first, then every field with what it is, is to be, and who asks for it."""
+
+import pytest
+
+from mergeq.core.plan_text import changed, lines, markdown, said, summary
+from mergeq.core.protection import (
+    NOBODY,
+    Actors,
+    Cause,
+    Change,
+    Check,
+    Effect,
+    Field,
+    Item,
+    Kind,
+    Mode,
+    Plan,
+    Source,
+    Target,
+    Value,
+)
+
+CI, LINT = Check("ci/test", "any"), Check("lint", "github-actions")
+MAIN, NEXT = Target("acme/rocket", "main"), Target("acme/rocket", "release/*")
+ADMINS = Change(Field.ENFORCE_ADMINS, False, True, Effect.STRENGTHEN)
+FEWER = Change(Field.CONTEXTS, frozenset({CI, LINT}), frozenset({CI}), Effect.WEAKEN)
+SOURCES = {Field.CONTEXTS: (Source("acme", "p.yaml:3"), Source("acme/rocket", "p.yaml:9"))}
+LOOSER = Item(
+    MAIN, Kind.UPDATE, changes=(FEWER, ADMINS), cause=Cause.CONFIG, mode=Mode.ENFORCE, sources=SOURCES, place="p.yaml:2"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (Field.STRICT, True, "true"),
+        (Field.STRICT, False, "false"),
+        (Field.REVIEWS, 2, "2"),
+        (Field.REVIEWS, None, "no pull request needed"),
+        (Field.CONTEXTS, None, "none"),
+        (Field.CONTEXTS, frozenset(), "none"),
+        (Field.CONTEXTS, frozenset({CI, LINT, Check("e2e")}), "ci/test, e2e (as it was), lint (github-actions)"),
+        (Field.DEPLOYMENTS, frozenset({"prod"}), "prod"),
+        (Field.PUSHERS, NOBODY, "nobody"),
+        (
+            Field.PUSHERS,
+            Actors(frozenset({"ana"}), frozenset({"admins"}), frozenset({"bot"})),
+            "@ana, team admins, app bot",
+        ),
+    ],
+)
+def test_a_value_is_said_in_a_few_words(name: Field, value: Value, words: str) -> None:
+    assert said(name, value) == words
+
+
+def test_a_single_context_and_what_no_field_can_say_have_their_words_too() -> None:
+    assert said(Field.CONTEXTS, LINT) == "lint (github-actions)"
+    assert said("merge_queue", "") == ""
+
+
+def test_of_lists_is_said_what_comes_and_what_goes() -> None:
+    assert changed(FEWER) == "-lint (github-actions)"
+    assert changed(ADMINS) == "false → true"
+    people = Change(Field.BYPASSERS, Actors(users=frozenset({"bob"})), Actors(users=frozenset({"ana"})), Effect.NEUTRAL)
+    assert changed(people) == "+@ana, -@bob"
+    assert changed(Change(Field.CONTEXTS, None, frozenset({CI}), Effect.STRENGTHEN)) == "none → ci/test"
+
+
+def test_a_plan_begins_with_what_protects_less() -> None:
+    plan = Plan((LOOSER,), ("p.yaml:7: an exemption ends soon",))
+
+    assert lines(plan) == [
+        f"plan {plan.hash[:12]}: 1 change in 1 repository, of which 1 protects less",
+        "",
+        "protects less:",
+        "  acme/rocket:main: required_status_checks.contexts -lint (github-actions)",
+        "",
+        "acme/rocket",
+        "  ~ main  update, the configuration changed",
+        "      required_status_checks.contexts  -lint (github-actions) (less)  [p.yaml:3, p.yaml:9]",
+        "      enforce_admins                   false → true  [p.yaml:2]",
+        "",
+        "warning: p.yaml:7: an exemption ends soon",
+    ]
+
+
+def test_what_is_not_done_says_why_and_what_is_as_wished_says_nothing() -> None:
+    kept = Item(Target("acme/a", "main"), Kind.NOTHING)
+    warned = Item(Target("acme/b", "main"), Kind.NOTHING, why="as wished", warnings=("it matches no branch",))
+    blocked = Item(Target("acme/c", "main"), Kind.BLOCKED, why="the rule * covers it")
+
+    assert lines(Plan((kept, warned, blocked))) == [
+        "nothing to do: 3 branches and patterns looked at",
+        "",
+        "acme/b",
+        "    main  no-op: as wished",
+        "      warning: it matches no branch",
+        "",
+        "acme/c",
+        "  ! main  blocked: the rule * covers it",
+    ]
+
+
+def test_a_rule_that_goes_is_said_to_protect_less() -> None:
+    gone = Item(
+        NEXT,
+        Kind.DELETE,
+        changes=(Change(Field.STRICT, True, False, Effect.WEAKEN),),
+        cause=Cause.FIRST_RUN,
+        why="protect: false",
+        exemptions=("rel-1",),
+    )
+    made = Item(MAIN, Kind.CREATE, why="it has no rule", mode=Mode.ENFORCE)
+
+    told = lines(Plan((made, gone)))
+
+    assert summary(Plan((made, gone))).endswith(
+        "2 changes in 1 repository, of which 1 protects less, of which 1 only observed"
+    )
+    assert told[3] == "  acme/rocket:release/*: its rule is removed"
+    assert told[6] == "  + main  create, it has no rule"
+    assert told[7] == "  - release/*  delete, protect: false, only observed, exempt by rel-1"
+    assert told[8] == "      required_status_checks.strict  true → false (less)"
+
+
+def test_a_plan_for_a_pull_request_has_nothing_that_markdown_would_take_for_its_own() -> None:
+    name = "required\\_pull\\_request\\_reviews.bypass\\_pull\\_request\\_allowances"
+    named = Change(Field.BYPASSERS, NOBODY, Actors(users=frozenset({"ana_b"})), Effect.WEAKEN)
+    plan = Plan((Item(NEXT, Kind.UPDATE, changes=(named,), why="it differs", warnings=("a `b`",)),), ("<script>",))
+
+    assert markdown(plan) == [
+        f"**plan {plan.hash[:12]}: 1 change in 1 repository, of which 1 protects less, of which 1 only observed**",
+        "",
+        "Protects less:",
+        "",
+        f"- acme/rocket:release/\\*: {name} +@\u200bana\\_b",
+        "",
+        "<details><summary>acme/rocket</summary>",
+        "",
+        "- **release/\\*** update, it differs, only observed",
+        "  - `required_pull_request_reviews.bypass_pull_request_allowances`: +@\u200bana\\_b",
+        "  - ⚠ a \\`b\\`",
+        "",
+        "</details>",
+        "",
+        "⚠ \\<script\\>",
+    ]
+
+
+def test_what_strengthens_alone_and_what_is_orphaned_need_no_heading() -> None:
+    made = Item(MAIN, Kind.CREATE, changes=(ADMINS,), cause=Cause.DRIFT, place="p.yaml:2")
+    orphan = Item(NEXT, Kind.ORPHANED, why="nobody asks for it")
+
+    told = markdown(Plan((made, orphan)))
+
+    assert "Protects less:" not in told
+    assert "  - `enforce_admins`: false → true (p.yaml:2)" in told
+    assert "- **release/\\*** orphaned: nobody asks for it" in told
