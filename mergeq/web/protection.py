@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.core.audit import AuditRecord, Held, Result, SeenRepo
+from mergeq.core.plan_text import said
 from mergeq.core.protecting import Exemption
 from mergeq.core.protection import (
     OFF,
     WRITES,
-    Actors,
     Cause,
-    Check,
     Effect,
     Field,
     Item,
     Kind,
     Mode,
     Source,
-    Value,
     Values,
     heard_values,
     spoken_item,
@@ -35,7 +33,7 @@ _NAMES = {
     Field.CONTEXTS: "required contexts",
     Field.STRICT: "branches must be up to date",
     Field.ENFORCE_ADMINS: "administrators are bound too",
-    Field.REVIEWS: "reviews",
+    Field.REVIEWS: "required approvals",
     Field.DISMISS_STALE: "a push dismisses approvals",
     Field.CODE_OWNERS: "code owners must approve",
     Field.LAST_PUSH: "the last push needs another's approval",
@@ -52,11 +50,6 @@ _NAMES = {
     Field.FORK_SYNC: "forks may sync while it is read-only",
     Field.CREATIONS: "creating such branches is restricted",
     Field.DEPLOYMENTS: "required deployments",
-}
-_ANYONE = {
-    Field.DISMISSERS: "whoever may write",
-    Field.PUSHERS: "whoever may write",
-    Field.REVIEWS: "no pull request needed",
 }
 _SAID = {
     Kind.NOTHING: "as wished",
@@ -81,7 +74,7 @@ _CHIPS = {
     Kind.PARKED: ("parked", "stop"),
 }
 _DRIFTED = frozenset({Cause.DRIFT, Cause.BOTH})
-_CALLED = {Result.SEEN: "changed on github", Result.NOT_EFFECTIVE: "not effective", Result.ROLLED_BACK: "rolled back"}
+_CALLED = {Result.SEEN: "changed", Result.NOT_EFFECTIVE: "not effective", Result.ROLLED_BACK: "rolled back"}
 _TONES = {
     Result.APPLIED: "go",
     Result.ROLLED_BACK: "now",
@@ -144,7 +137,7 @@ class RepoLine:
 
     repo: str
     at: str
-    says: str
+    error: str
     kept: int
     differing: int
     drifted: int
@@ -155,7 +148,7 @@ class RepoLine:
     @property
     def is_quiet(self) -> bool:
         """Whether all of it is known and as wished."""
-        return not (self.differing or self.unknown or self.orphaned)
+        return not (self.error or self.differing or self.unknown or self.orphaned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +157,6 @@ class RepoView:
 
     line: RepoLine
     mode: Mode
-    error: str
     warnings: tuple[str, ...]
     rules: tuple[RuleView, ...]
 
@@ -313,7 +305,7 @@ class Views:
         rules = [self._rule(item, records) for item in one.items]
         rules.sort(key=lambda rule: (rule.is_kept, rule.pattern))
         mode = self._mode_of(one.repo.partition("/")[0])
-        return RepoView(line, mode, one.error, one.warnings, tuple(rules))
+        return RepoView(line, mode, one.warnings, tuple(rules))
 
     def _rule(self, item: Item, records: Sequence[AuditRecord]) -> RuleView:
         mine = [record for record in records if record.target == str(item.target)]
@@ -383,7 +375,7 @@ def record(one: AuditRecord) -> RecordView:
         pattern=one.target.partition(":")[2],
         changes=tuple(changes),
         by=one.by,
-        why=one.why or ("" if one.result is Result.SEEN else _BECAUSE.get(one.cause, "")),
+        why=one.why or _BECAUSE.get(one.cause, ""),
         problem=one.problem,
         place=one.place,
     )
@@ -471,11 +463,11 @@ def _line(one: SeenRepo) -> RepoLine:
     differing = [item for item in one.items if item.kind in WRITES]
     kept = sum(item.kind is Kind.NOTHING for item in one.items)
     orphaned = sum(item.kind is Kind.ORPHANED for item in one.items)
-    unknown = len(one.items) - len(differing) - kept - orphaned + bool(one.error)
+    unknown = len(one.items) - len(differing) - kept - orphaned + bool(one.error and not one.items)
     return RepoLine(
         repo=one.repo,
         at=when(one.at),
-        says=one.error or ("nothing is asked for" if not one.items else "as wished" if kept == len(one.items) else ""),
+        error=one.error,
         kept=kept,
         differing=len(differing),
         drifted=sum(item.cause in _DRIFTED for item in differing),
@@ -491,7 +483,7 @@ def _is_weak(item: Item) -> bool:
 
 
 def _side(name: Field, values: Values) -> str:
-    return _words(name, values[name]) if name in values else ""
+    return said(name, values[name]) if name in values else ""
 
 
 def _plain(told: Any) -> str:
@@ -507,8 +499,8 @@ def _says(item: Item) -> str:
     because = _BECAUSE.get(item.cause) if item.cause else None
     if item.kind is Kind.UPDATE and because:
         return because
-    said = _SAID.get(item.kind) or item.why
-    return f"{said}: {because}" if because and item.kind in WRITES else said
+    told = _SAID.get(item.kind) or item.why
+    return f"{told}: {because}" if because and item.kind in WRITES else told
 
 
 def _settings(item: Item, records: Sequence[AuditRecord]) -> Iterator[SettingView]:
@@ -523,8 +515,8 @@ def _settings(item: Item, records: Sequence[AuditRecord]) -> Iterator[SettingVie
         yield SettingView(
             key=name.value,
             name=_NAMES[name],
-            now=_words(name, now) if item.before else "",
-            wished=_words(name, change.after) if change else "",
+            now=said(name, now) if item.before else "",
+            wished=said(name, change.after) if change else "",
             effect=change.effect.value if change else "",
             places=places,
             since=when(last.time) if last else "",
@@ -538,21 +530,3 @@ def _is_about(one: AuditRecord, name: Field) -> bool:
 
 def _too_weak_first(setting: SettingView) -> int:
     return _WORST_FIRST.index(Effect(setting.effect))
-
-
-def _words(name: Field, value: Value) -> str:
-    """A value as a person would say it."""
-    if value is None:
-        return _ANYONE.get(name, "none")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value} approval{'s' * (value != 1)}" if value else "a pull request, without approval"
-    if isinstance(value, Actors):
-        teams = (f"team {team}" for team in sorted(value.teams))
-        return ", ".join((*sorted(value.users), *teams, *(f"app {app}" for app in sorted(value.apps)))) or "nobody"
-    return ", ".join(sorted(_check(one) if isinstance(one, Check) else one for one in value)) or "none"
-
-
-def _check(check: Check) -> str:
-    return f"{check.context} by {check.app}" if check.app else check.context

@@ -93,7 +93,12 @@ mergeq:
   protection:
     orgs: {acme: {mode: enforce}}
 """
-RULE: Values = {**OFF, Field.CONTEXTS: frozenset({Check("ci/test")}), Field.REVIEWS: 1, Field.ENFORCE_ADMINS: True}
+RULE: Values = {
+    **OFF,
+    Field.CONTEXTS: frozenset({Check("ci/test", "any")}),
+    Field.REVIEWS: 1,
+    Field.ENFORCE_ADMINS: True,
+}
 LOOSE: Values = {**RULE, Field.REVIEWS: None, Field.FORCE_PUSHES: True}
 
 
