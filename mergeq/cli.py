@@ -748,9 +748,16 @@ def _rule_news(row: Mapping[str, Any]) -> str:
     told = {
         "untouched": f"guarded {requires}",
         "loosened": f"loosened by {row['by']}: {requires}",
-        "repaired": f"repaired  {requires} again",
+        "repaired": f"repaired {requires} again",
     }
     return told.get(row["outcome"], "")
+
+
+def _rule_told(row: Mapping[str, Any]) -> str:
+    """What was made of a rule, and what it is now."""
+    left, now = (", ".join(row[name] or ()) or "nothing" for name in ("loosened", "now"))
+    touched = "" if row["before"] is None else f"{row['by']} left {left} required; "
+    return f"{touched}GitHub requires {now} now"
 
 
 def _health(settings: Settings) -> dict[str, Any] | None:
@@ -800,7 +807,7 @@ def table(verdict: Mapping[str, Any], width: int) -> list[str]:
     """Every pull request and rule, its story, what happened and why. A line keeps to `width` characters; 0 is any."""
     header = ("PULL REQUEST", "STORY", "HAPPENED", "WHY")
     rows = [(row["pr"], row["story"], _happened(row), _told(row)) for row in verdict["prs"]]
-    rows += [(row["target"], row["story"], _happened(row), _rule_news(row)) for row in verdict["rules"]]
+    rows += [(row["target"], row["story"], _happened(row), _rule_told(row)) for row in verdict["rules"]]
     widths = [max(len(line[column]) for line in (header, *rows)) for column in range(4)]
     if width:
         left = max(width - widths[0] - widths[2] - 6, 40)
