@@ -55,7 +55,8 @@ def test_the_demo_ends_as_told_and_what_landed_is_the_tree_that_was_tested(tmp_p
     assert len({row["pr"].partition("#")[0] for row in verdict["prs"]}) >= 3
     assert [row["pr"] for row in verdict["prs"] if row["outcome"] != row["expected"]] == []
     (rule,) = verdict["rules"]
-    assert (rule["outcome"], rule["before"], rule["loosened"], rule["now"]) == ("repaired", ["ci/test"], [], ["ci/test"])
+    assert rule["outcome"] == "repaired"
+    assert (rule["before"], rule["loosened"], rule["now"]) == (["ci/test"], [], ["ci/test"])
     clones, proven = Clones(tmp_path / "clones", str(tmp_path / "github")), set()
     for row in verdict["prs"]:
         repo = row["pr"].partition("#")[0]
