@@ -718,9 +718,14 @@ def _settle(
             news = _news(row, is_first=row["pr"] not in told)
             if news and told.get(row["pr"]) != news:
                 told[row["pr"]] = news
-                screen.say(f"{passed:5.1f} s  {row['pr']:<18}{news}")
-        done = sum(row["outcome"] == row["expected"] for row in verdict["prs"])
-        screen.progress(f"{passed:5.0f} s  {done} of {len(verdict['prs'])} as they should end")
+                screen.say(f"{passed:5.1f} s  {row['pr']:<20}{news}")
+        for row in verdict["rules"]:
+            if (news := _rule_news(row)) and told.get(row["target"]) != news:
+                told[row["target"]] = news
+                screen.say(f"{passed:5.1f} s  {row['target']:<20}{news}")
+        stories = [*verdict["prs"], *verdict["rules"]]
+        done = sum(row["outcome"] == row["expected"] for row in stories)
+        screen.progress(f"{passed:5.0f} s  {done} of {len(stories)} as they should end")
         health = _health(settings)
         quiet = quiet + 1 if verdict["ok"] and stage.is_quiet() and health and health["idle"] else 0
     return quiet >= 3
@@ -735,6 +740,24 @@ def _news(row: Mapping[str, Any], *, is_first: bool) -> str:
         return f"opened  {row['story']}"
     what = "waits" if says.startswith(_NOT_YET) else row["outcome"]
     return f"{what:<8}{says.removeprefix(_NOT_YET)}" if says else ""
+
+
+def _rule_news(row: Mapping[str, Any]) -> str:
+    """What there is to tell of a rule now; empty while there is none."""
+    requires = f"requires {', '.join(row['now'] or ()) or 'nothing'}"
+    told = {
+        "untouched": f"guarded {requires}",
+        "loosened": f"loosened by {row['by']}: {requires}",
+        "repaired": f"repaired {requires} again",
+    }
+    return told.get(row["outcome"], "")
+
+
+def _rule_told(row: Mapping[str, Any]) -> str:
+    """What was made of a rule, and what it is now."""
+    left, now = (", ".join(row[name] or ()) or "nothing" for name in ("loosened", "now"))
+    touched = "" if row["before"] is None else f"{row['by']} left {left} required; "
+    return f"{touched}GitHub requires {now} now"
 
 
 def _health(settings: Settings) -> dict[str, Any] | None:
@@ -781,9 +804,10 @@ class Screen:
 
 
 def table(verdict: Mapping[str, Any], width: int) -> list[str]:
-    """Every pull request, its story, what happened and why. Lines keep to `width` characters; 0 is any length."""
+    """Every pull request and rule, its story, what happened and why. A line keeps to `width` characters; 0 is any."""
     header = ("PULL REQUEST", "STORY", "HAPPENED", "WHY")
     rows = [(row["pr"], row["story"], _happened(row), _told(row)) for row in verdict["prs"]]
+    rows += [(row["target"], row["story"], _happened(row), _rule_told(row)) for row in verdict["rules"]]
     widths = [max(len(line[column]) for line in (header, *rows)) for column in range(4)]
     if width:
         left = max(width - widths[0] - widths[2] - 6, 40)

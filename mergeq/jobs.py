@@ -290,6 +290,7 @@ def read_on(search: str) -> None:
 def _found(services: Services) -> None:
     try:
         _send_for(services, services.store.send(epoch.found(services), services.now()))
+        services.store.protection.begin_afresh()  # what differed was not written until now
     except (HeldBack, Unreadable) as error:
         remedy = "it is looked at again in a minute; `mergeq resume --all` takes it on"
         services.log.warning("not known yet whether an earlier store was lost", error=str(error), remedy=remedy)

@@ -49,6 +49,8 @@ def resume(services: Services, branch: Branch, who: str, why: str) -> HistoryRec
     elif branch != EVERYTHING or not store.found(services.now(), record):
         also = f"; everything is: {halts[EVERYTHING].said}" if EVERYTHING in halts else ""
         raise NotDone(f"{_name(branch)} is neither paused nor halted{also}")
+    if branch == EVERYTHING:
+        store.protection.begin_afresh()
     return _told(services, record, _concerned(services, branch))
 
 

@@ -99,7 +99,7 @@ class Rehearsal:
         """How each ended; one should land if a search of the configuration finds it and its contexts are green."""
         with self.sandbox.world.lock:
             rows = [self._judge(sample, pull) for sample, pull in self._opened]
-        return {"prs": rows, "ok": all(row["outcome"] == row["expected"] for row in rows)}
+        return {"prs": rows, "rules": [], "ok": all(row["outcome"] == row["expected"] for row in rows)}
 
     def _judge(self, sample: Sample, pull: Pull) -> dict[str, Any]:
         repo = self.sandbox.world.repo(pull.repo)

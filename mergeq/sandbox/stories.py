@@ -1,10 +1,14 @@
-"""The demo's stories: pull requests, what people do to them, and how each ended, judged from git alone."""
+"""The demo's stories: pull requests, what people do to them and to the rules of a branch, and how each ended, judged
+from git and from GitHub's own records alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import requests
 
 from mergeq.sandbox.records import CiConfig, CiKind, Pull
 
@@ -262,6 +266,60 @@ STORIES = (
 
 
 @dataclass(slots=True)
+class Tampering:
+    """Somebody who loosens the rule of a branch by hand, through GitHub's API, once it is there and demands something.
+    It should end ``repaired``: demanding again what it did.
+    """
+
+    repo: str = GUIDEBOOK
+    branch: str = "main"
+    name: str = "an administrator takes the required contexts away by hand"
+    by: str = "oscar"
+    before: tuple[str, ...] | None = None
+    loosened: tuple[str, ...] | None = None
+
+    def script(self, sandbox: Sandbox) -> Iterator[None]:
+        """Wait for the rule, look at it for a while, loosen it."""
+        world = sandbox.world
+        world.users.set_role(self.by, "admin")
+        yield from _until(lambda: bool(self.demands(world)))
+        yield from _pause(world, 3.0)
+        self.before = self.demands(world)
+        requests.delete(
+            f"{sandbox.url}/api/v3/repos/{self.repo}/branches/{self.branch}/protection/required_status_checks",
+            headers={"Authorization": f"Bearer {world.users.issue_token(self.by)}"},
+            timeout=30,
+        ).raise_for_status()
+        self.loosened = self.demands(world)
+        yield from _until(lambda: self.demands(world) == self.before)
+
+    def demands(self, world: World) -> tuple[str, ...] | None:
+        """The contexts that GitHub requires on the branch now; None without a rule."""
+        rule = world.repo(self.repo).protection_of(self.branch)
+        return None if rule is None else tuple(sorted(check.context for check in rule.checks))
+
+    def verdict(self, world: World) -> dict[str, Any]:
+        """How it ended, from the rule as GitHub has it."""
+        now = self.demands(world)
+        if now is None:
+            outcome = "unprotected"
+        elif self.before is None:
+            outcome = "untouched"
+        else:
+            outcome = "repaired" if now == self.before != self.loosened else "loosened"
+        return {
+            "target": f"{self.repo}:{self.branch}",
+            "story": self.name,
+            "expected": "repaired",
+            "outcome": outcome,
+            "by": self.by,
+            "before": _listed(self.before),
+            "loosened": _listed(self.loosened),
+            "now": _listed(now),
+        }
+
+
+@dataclass(slots=True)
 class _Played:
     story: Story
     pull: Pull
@@ -274,7 +332,9 @@ class Demo:
 
     sandbox: Sandbox
     ci_seconds: float = 0.3
+    tampering: Tampering = field(default_factory=Tampering)
     _played: list[_Played] = field(default_factory=list)
+    _hand: Iterator[None] | None = None
 
     @property
     def _world(self) -> World:
@@ -293,6 +353,7 @@ class Demo:
             self._open(story)
         for repo in sorted(STAGED):  # what follows is for everybody to be tested on
             self._world.push(repo, "main", {"assembly.txt": "where the parts meet\n"}, author="maintainer")
+        self._hand = self.tampering.script(self.sandbox)
         self.step()
 
     def _open(self, story: Story) -> None:
@@ -320,22 +381,26 @@ class Demo:
         for one in self._played:
             if one.script is not None and next(one.script, self) is self:
                 one.script = None
+        if self._hand is not None and next(self._hand, self) is self:
+            self._hand = None
 
     def is_quiet(self) -> bool:
         """Whether every script has ended, no CI runs and no webhook is on its way."""
-        return not any(one.script for one in self._played) and self._world.activity.wait_idle(0.0)
+        scripts = (self._hand, *(one.script for one in self._played))
+        return not any(scripts) and self._world.activity.wait_idle(0.0)
 
     def verdict(self) -> dict[str, Any]:
         """How each story ended, from the sandbox's records and its git; ``ok`` if every one ended as it should."""
         with self._world.lock:
             rows = [self._judge(one.story, one.pull) for one in self._played]
+            rule = self.tampering.verdict(self._world)
         right = all(
             row["outcome"] == row["expected"]
             and (row["outcome"] == "landed" or any(said.startswith(one.story.because) for said in row["reasons"]))
             and (row["tested_tree"] == row["landed_tree"] or one.story.repo not in STAGED | UPDATED)
             for row, one in zip(rows, self._played, strict=True)
         )
-        return {"prs": rows, "ok": right}
+        return {"prs": rows, "rules": [rule], "ok": right and rule["outcome"] == rule["expected"]}
 
     def _judge(self, story: Story, pull: Pull) -> dict[str, Any]:
         repo = self._world.repo(pull.repo)
@@ -378,6 +443,10 @@ class Demo:
         statuses = {status.context: status.state.value for status in repo.latest_statuses(sha)}
         runs = {run.name: run.conclusion and run.conclusion.value for run in repo.latest_runs(sha)}
         return {**statuses, **runs}.get("ci/test") == "success"
+
+
+def _listed(demands: tuple[str, ...] | None) -> list[str] | None:
+    return None if demands is None else list(demands)
 
 
 def _until(true: Callable[[], bool]) -> Iterator[None]:

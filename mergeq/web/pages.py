@@ -49,8 +49,21 @@ _HELP = {
     "mergeq_triggers_total": "Staged runs that CI was told of, by how that ended.",
     "mergeq_sweep_missed_total": "Branches of which a sweep found what no webhook had told.",
     "mergeq_webhooks_redelivered_total": "Webhook deliveries that GitHub was asked to make again.",
+    "mergeq_protection_branches": "Targets of protection at the last look, by what is to be done about them.",
+    "mergeq_protection_held": "Plans of protection that wait for a person.",
+    "mergeq_protection_run_seconds": "Seconds the last run of protection took.",
+    "mergeq_protection_plans_total": "Looks at protection, by whether anything was to be changed.",
+    "mergeq_protection_drift_total": "Changes of protection by others, by whether they weaken it.",
+    "mergeq_protection_applied_total": "Changes of protection that are in force, by their cause.",
+    "mergeq_protection_failed_total": "Changes of protection that did not come about, by why.",
+    "mergeq_protection_skipped_total": "Targets of protection about which nothing was done, by why.",
 }
-_GAUGES = frozenset({"pooledprs", "updatetime", "syncdur"})
+_GAUGES = frozenset(
+    {
+        *("pooledprs", "updatetime", "syncdur"),
+        *(f"mergeq_protection_{name}" for name in ("branches", "held", "run_seconds")),
+    }
+)
 
 pages = Blueprint("pages", __name__)
 

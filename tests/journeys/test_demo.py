@@ -54,6 +54,9 @@ def test_the_demo_ends_as_told_and_what_landed_is_the_tree_that_was_tested(tmp_p
     assert len(verdict["prs"]) >= 18
     assert len({row["pr"].partition("#")[0] for row in verdict["prs"]}) >= 3
     assert [row["pr"] for row in verdict["prs"] if row["outcome"] != row["expected"]] == []
+    (rule,) = verdict["rules"]
+    assert rule["outcome"] == "repaired"
+    assert (rule["before"], rule["loosened"], rule["now"]) == (["ci/test"], [], ["ci/test"])
     clones, proven = Clones(tmp_path / "clones", str(tmp_path / "github")), set()
     for row in verdict["prs"]:
         repo = row["pr"].partition("#")[0]
@@ -78,7 +81,7 @@ def test_a_stranger_watches_the_demo_looks_into_its_github_and_stops_it(tmp_path
         while (line := child.stdout.readline()) and "The pages stay up" not in line:
             table.append(line.rstrip())
         assert "The pages stay up" in line, child.stderr.read()
-        assert table[-2] == "as expected: 22 stories, 14 landed"
+        assert table[-2] == "as expected: 23 stories, 14 landed"
         assert table[1].split() == ["PULL", "REQUEST", "STORY", "HAPPENED", "WHY"]
         assert any(one.startswith("acme/rocket#2 ") and one.endswith("Needs approved label.") for one in table)
 
@@ -99,6 +102,15 @@ def test_a_stranger_watches_the_demo_looks_into_its_github_and_stops_it(tmp_path
         history = requests.get(f"{pages}-history", timeout=PATIENCE).text
         assert "Explain &lt;script&gt;alert(1)&lt;/script&gt; [skip ci]" in history
         assert "<script>alert" not in history
+        branch = requests.get(f"{github}/api/v3/repos/acme/guidebook/branches/main", timeout=PATIENCE).json()
+        assert branch["protection"]["required_status_checks"]["contexts"] == ["ci/test"]
+        audit = pages.removesuffix("/tide") + "/api/protection/audit?repo=acme/guidebook"
+        rows = requests.get(audit, timeout=PATIENCE).json()["records"]
+        assert [(one["by"], one["result"], one["effect"]) for one in rows] == [
+            ("mergeq", "applied", "strengthen"),
+            ("oscar", "seen", "weaken"),
+            ("mergeq", "applied", "strengthen"),
+        ]
         family = children_of(child.pid)
         child.send_signal(signal.SIGINT)
         assert child.wait(PATIENCE) == 130

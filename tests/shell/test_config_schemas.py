@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from mergeq import shipped
 from mergeq.config import ConfigError
@@ -13,7 +15,7 @@ from mergeq.config.documents import parse
 from mergeq.config.policy import configuration_of
 from mergeq.config.protection import _FIELDS, _GLOBAL_FLAGS
 from mergeq.config.reading import Reading, seconds_of
-from mergeq.config.schemas import schema, validator
+from mergeq.config.schemas import _refs, schema, validator
 from mergeq.config.tide import _CONTEXT_KNOWN, QUERY_KEYS, TideSection
 from mergeq.core.pool import BlocksPolicy
 from mergeq.core.pull import Method
@@ -161,12 +163,24 @@ def test_a_schema_is_named_after_its_file_and_has_a_title(file: Any) -> None:
     jsonschema.Draft202012Validator.check_schema(found)
 
 
-def test_the_example_names_the_schema_that_it_is_checked_by() -> None:
-    first = (shipped("policies") / "config.yaml").read_text(encoding="utf-8").splitlines()[0]
+@pytest.mark.parametrize("example", sorted(shipped("policies").glob("*.yaml")), ids=lambda file: file.name)
+def test_an_example_names_the_schema_that_it_is_checked_by_and_passes_it(example: Path) -> None:
+    text = example.read_text(encoding="utf-8")
+    first = text.splitlines()[0]
     file = shipped("policies") / first.removeprefix("# yaml-language-server: $schema=")
 
     assert file.resolve() == shipped("schemas") / "config.schema.json"
     assert first in (shipped("schemas") / "README.md").read_text(encoding="utf-8")
+    assert [error.message for error in validator("config").iter_errors(yaml.safe_load(text))] == []
+
+
+def test_what_a_schema_takes_from_others_and_they_from_others_is_in_it() -> None:
+    """A page of repositories, each with items, each with values: three files in one piece."""
+    whole = schema("protection")
+
+    assert {"protection-repo", "protect-item", "protect-item.values"} <= set(whole["$defs"])
+    assert [ref for ref in _refs(whole) if not ref.startswith("#/$defs/")] == []
+    assert not validator("protection").is_valid({"orgs": [], "held": [], "exemptions": [], "repos": [{}]})
 
 
 def test_every_schema_is_in_the_readme() -> None:

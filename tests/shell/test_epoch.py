@@ -12,7 +12,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Pull
 from mergeq.store import LeaseLost
-from tests.conftest import FILES, READY, Mergeq
+from tests.conftest import CONFIG, FILES, READY, Mergeq
 from tests.shell.test_landing import fault, hits, saved_and_claimed
 from tests.shell.test_operators import said
 from tests.shell.test_staging import STAGED, ready, work
@@ -191,3 +191,38 @@ def test_another_organization_that_is_added_later_pauses_nothing(
 
     assert pull.merged
     assert EVERYTHING not in mergeq.store.halts()
+
+
+PROTECTED = """
+branch-protection: {orgs: {acme: {protect: true, enforce_admins: true}}}
+mergeq: {protection: {mode: enforce}}
+"""
+
+
+def test_branches_are_protected_as_soon_as_the_store_is_known_to_be_new(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], clean_redis: "redis.Redis"
+) -> None:
+    mergeq = start_mergeq(CONFIG + PROTECTED)
+    clean_redis.flushall()
+
+    mergeq.sweep_and_work()
+    was_founded, was_protected = mergeq.store.is_founded(), bool(github.world.repo("acme/rocket").protections)
+    mergeq.sweep_and_work()
+
+    assert (was_founded, was_protected) == (True, False)
+    assert github.world.repo("acme/rocket").protections["main"].enforce_admins
+
+
+def test_branches_are_protected_as_soon_as_everything_goes_on(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq]
+) -> None:
+    mergeq = start_mergeq(CONFIG + PROTECTED)
+    operators.pause(mergeq.services, EVERYTHING, WHO, "release week")
+    mergeq.sweep_and_work(3)
+    while_paused = dict(github.world.repo("acme/rocket").protections)
+
+    operators.resume(mergeq.services, EVERYTHING, WHO, "it is out")
+    mergeq.sweep_and_work()
+
+    assert while_paused == {}
+    assert github.world.repo("acme/rocket").protections["main"].enforce_admins

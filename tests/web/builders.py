@@ -3,8 +3,24 @@
 from dataclasses import replace
 from typing import Any
 
+from mergeq.core.audit import AuditRecord, SeenRepo
+from mergeq.core.audit import Result as Audited
 from mergeq.core.history import HistoryRecord, Outcome, Target
 from mergeq.core.pool import Pool, Standing
+from mergeq.core.protection import (
+    OFF,
+    Cause,
+    Change,
+    Check,
+    Effect,
+    Field,
+    Item,
+    Kind,
+    Mode,
+    Source,
+    Values,
+    target_of,
+)
 from mergeq.core.pull import Branch, BranchFacts, Method, PullRequest
 from mergeq.core.reason import Clause, Reason
 from mergeq.store import ALL, Lease, Reading, SavedPool, Store
@@ -64,3 +80,69 @@ def record(store: Store, lease: Lease, at: float, number: int = 7, **changes: ob
     done = replace(done, **{"landed_sha": "c" * 40, **changes})  # type: ignore[arg-type]
     store.record(lease, done)
     return done
+
+
+POLICY = """
+branch-protection:
+  orgs:
+    acme:
+      protect: true
+      enforce_admins: true
+    beta: {protect: true}
+mergeq:
+  protection:
+    orgs: {acme: {mode: enforce}}
+"""
+RULE: Values = {
+    **OFF,
+    Field.CONTEXTS: frozenset({Check("ci/test", "any")}),
+    Field.REVIEWS: 1,
+    Field.ENFORCE_ADMINS: True,
+}
+LOOSE: Values = {**RULE, Field.REVIEWS: None, Field.FORCE_PUSHES: True}
+
+
+def line(number: int) -> tuple[Source, ...]:
+    """A line of the configuration that asks for something of all of acme."""
+    return (Source("acme", f"policy.yaml:{number}"),)
+
+
+def item(target: str, kind: Kind = Kind.NOTHING, before: Values = RULE, **changes: Any) -> Item:
+    """What a plan says of a target, where admins are bound and reviews are asked for; to be enforced."""
+    sources = {Field.ENFORCE_ADMINS: line(6), Field.REVIEWS: line(9), Field.FORCE_PUSHES: line(12)}
+    values = {"mode": Mode.ENFORCE, "sources": sources, "before": before, **changes}
+    return Item(target_of(target), kind, **values)
+
+
+def drifted(target: str, **changes: Any) -> Item:
+    """A target of which somebody has taken the reviews away and to which anybody may force-push now."""
+    turns = (
+        Change(Field.REVIEWS, None, 1, Effect.STRENGTHEN),
+        Change(Field.FORCE_PUSHES, True, False, Effect.STRENGTHEN),
+    )
+    return item(target, Kind.UPDATE, LOOSE, **{"changes": turns, "cause": Cause.DRIFT, **changes})
+
+
+def look(*items: Item, **changes: Any) -> SeenRepo:
+    """What a look at the repository of these found."""
+    return SeenRepo(**{"repo": items[0].target.repo, "at": 1_767_603_600.0, "items": items, **changes})
+
+
+def seen(store: Store, *items: Item, **changes: Any) -> None:
+    """Save what a look found."""
+    store.protection.note_seen([look(*items, **changes)])
+
+
+def row(store: Store, at: float, target: str = "acme/rocket:main", **changes: Any) -> AuditRecord:
+    """Add to the audit that somebody let everybody force-push."""
+    values: dict[str, Any] = {
+        "result": Audited.SEEN,
+        "cause": "drift",
+        "effect": "weaken",
+        "before": {str(Field.FORCE_PUSHES): False},
+        "after": {str(Field.FORCE_PUSHES): True},
+        "by": "oscar",
+    }
+    made = AuditRecord(store.protection.new_id(at), at, "run-1", target, **{**values, **changes})
+    store.protection.append([made])
+    return made

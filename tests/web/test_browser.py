@@ -9,17 +9,23 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
+from mergeq.core.audit import Held
 from mergeq.core.batch import Member, Run
 from mergeq.core.history import Outcome
+from mergeq.core.protection import Kind
 from mergeq.core.pull import Branch, Method, Result
 from mergeq.core.reason import Clause, Reason
 from mergeq.web import create_app
 from tests.browser import DESKTOP, MISSING, PHONE, Browser, found
 from tests.builders import context
 from tests.conftest import Mergeq
-from tests.web.builders import LABEL, MAIN, ODD, record, save, save_many, standing
+from tests.web.builders import LABEL, MAIN, ODD, drifted, item, record, row, save, save_many, seen, standing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+PAGES = (
+    *("/tide", "/tide-history", "/pr/acme/rocket/7", "/pr/acme/rocket/32", "/nowhere"),
+    *("/protection", "/protection/acme/rocket"),
+)
 LONG = "Rewrite-the-whole-" * 12 + "engine, <script>alert(1)</script> & its “tests” " * 5
 RED = Reason(Clause.CONTEXTS, f"{LONG} to be green", "it failed", "the author", "push a fix", items=(LONG,))
 
@@ -63,6 +69,22 @@ def crowd(mergeq: Mergeq) -> Mergeq:
     save(mergeq.store, ODD, standing(50, LABEL, title=LONG))
     for number in range(20):
         record(mergeq.store, lease, 1_767_603_500.0 + number, title=LONG, outcome=Outcome.REFUSED, err=LONG)
+    strange = f"{LONG.split(maxsplit=1)[0]}**/*"
+    change = drifted("acme/rocket:main", warnings=(LONG,), exemptions=(LONG,))
+    broken = item(f"acme/rocket:{strange}", Kind.INVALID, why=LONG)
+    seen(mergeq.store, change, item("acme/rocket:next"), broken, error=LONG, warnings=(LONG,))
+    seen(mergeq.store, item("acme/tower:main"))
+    mergeq.store.protection.hold(Held("ab" * 32, 1_767_603_500.0, (LONG,), 1, 1, 1, (change, broken)), ())
+    for number in range(5):
+        row(
+            mergeq.store,
+            1_767_603_500.0 + number,
+            f"acme/rocket:{strange}",
+            by=LONG,
+            why=LONG,
+            problem=LONG,
+            place=LONG,
+        )
     return mergeq
 
 
@@ -116,7 +138,7 @@ def test_very_many_branches_are_as_readable_as_few(mergeq: Mergeq, browser: Brow
 
 @pytest.mark.usefixtures("crowd")
 @pytest.mark.parametrize("width", [DESKTOP, PHONE], ids=["on a desk", "on a phone"])
-@pytest.mark.parametrize("path", ["/tide", "/tide-history", "/pr/acme/rocket/7", "/pr/acme/rocket/32", "/nowhere"])
+@pytest.mark.parametrize("path", PAGES)
 def test_nothing_is_cut_off_refused_by_the_policy_or_left_without_a_name(
     browser: Browser, site: str, width: int, path: str
 ) -> None:
@@ -133,7 +155,7 @@ def test_nothing_is_cut_off_refused_by_the_policy_or_left_without_a_name(
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("path", ["/tide", "/tide-history", "/pr/acme/rocket/32", "/nowhere"])
+@pytest.mark.parametrize("path", PAGES)
 @pytest.mark.usefixtures("crowd")
 def test_every_text_stands_out_from_what_is_behind_it(browser: Browser, site: str, path: str, dark: bool) -> None:
     """WCAG 2.2, 1.4.3: a contrast of at least 4.5, computed from what the browser itself would draw."""
