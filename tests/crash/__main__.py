@@ -122,7 +122,7 @@ def main(
     wanted = [Point.parse(text) for text in points]
     report, began = Report(), time.monotonic()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-redis-")))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-redis-", ignore_cleanup_errors=True)))
         nursery, servers = stack.enter_context(Nursery()), stack.enter_context(Servers(folder))
         harness = Harness(nursery, servers, report, wrong, verbose)
         chosen = [*dict.fromkeys(point.journey for point in wanted)] or names or [*JOURNEYS]

@@ -204,7 +204,7 @@ class Servers:
 def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Servers, *, wrong: bool) -> Iterator[World]:
     """A fresh world of a journey, in which something ends at `point`, of a `wrong` mergeq where that is asked for."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-")))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mergeq-crash-", ignore_cleanup_errors=True)))
         servers.empty()
         clock = SharedClock(folder / "time")
         github = stack.enter_context(Sandbox(folder / "github", clock=clock))
