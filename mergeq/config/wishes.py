@@ -472,9 +472,9 @@ def _checks(policy: Policy, extension: Policy) -> tuple[frozenset[Check] | None,
 
 
 def _actors(said: Mapping[str, Iterable[str]], before: Value) -> Actors:
-    """The actors that are named; their apps are those there were where nothing is said of apps (P4.7, P7.4)."""
+    """The actors that are named, and the apps that there were where nothing is said of apps (P4.7, P7.4)."""
     found = actors(**said)
-    return found if "apps" in said or not isinstance(before, Actors) else replace(found, apps=before.apps)
+    return found if "apps" in said or not isinstance(before, Actors) else replace(found, apps=found.apps | before.apps)
 
 
 def _owner(name: Field, owners: Mapping[str, str]) -> Ownership:

@@ -486,11 +486,15 @@ def target_of(text: str) -> Target:
 
 
 def actors(users: Iterable[str] = (), teams: Iterable[str] = (), apps: Iterable[str] = ()) -> Actors:
-    """Actors by names as people write them: ``@Login``, ``org/team`` or ``team`` (P4.19)."""
+    """Actors by names as people write them: ``@Login``, ``org/team`` or ``team`` (P4.19). The login of an App's bot,
+    ``slug[bot]``, stands for the App: GitHub has no user of that name.
+    """
+    logins = {user.removeprefix("@").lower() for user in users}
+    bots = {login for login in logins if login.endswith("[bot]")}
     return Actors(
-        frozenset(user.removeprefix("@").lower() for user in users),
+        frozenset(logins - bots),
         frozenset(team.removeprefix("@").rpartition("/")[2].lower() for team in teams),
-        frozenset(app.lower() for app in apps),
+        frozenset({app.lower() for app in apps} | {bot.removesuffix("[bot]") for bot in bots}),
     )
 
 

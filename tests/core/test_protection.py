@@ -20,3 +20,7 @@ def test_actors_are_named_as_people_write_them() -> None:
     assert actors(["@Ana", "bo"], ["acme/Core", "ops"], ["Bot"]) == Actors(
         frozenset({"ana", "bo"}), frozenset({"core", "ops"}), frozenset({"bot"})
     )
+
+
+def test_the_login_of_a_bot_names_its_app() -> None:
+    assert actors(["jo", "@Kubernetes-Prow[bot]"]) == Actors(frozenset({"jo"}), apps=frozenset({"kubernetes-prow"}))

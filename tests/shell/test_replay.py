@@ -1,6 +1,7 @@
 """Worlds taken down and gone through again, and the commands that explain, record and decide."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def env_of(mergeq: Mergeq) -> dict[str, str]:
         "GITHUB_TOKEN": settings.github_token,
         "GITHUB_API_URL": settings.github_api_url,
         "MERGEQ_REDIS_URL": settings.redis_url,
-        "MERGEQ_CONFIG": str(settings.config_paths[0]),
+        "MERGEQ_CONFIG": os.pathsep.join(str(path) for path in settings.config_paths),
     }
 
 

@@ -534,6 +534,16 @@ def test_apps_are_left_as_they_are_where_they_are_not_written(loaded: Load) -> N
     assert written.values[Field.PUSHERS] == Actors(frozenset({"cindy"}))
 
 
+def test_a_bot_among_the_users_is_let_by_as_the_app_that_it_is(loaded: Load) -> None:
+    """Real configurations name it so; it stands beside the apps that there were."""
+    there = Rule("R_1", "main", {**OFF, Field.PUSHERS: Actors(apps=frozenset({"content-app"}))})
+    found = loaded(prow("orgs: {acme: {protect: true, restrictions: {users: ['kubernetes-prow[bot]']}}}"))
+
+    (wish,) = found.wishes(RepoFacts("acme/rocket", (there,), branches=frozenset({"main"})), NOON)
+
+    assert wish.values[Field.PUSHERS] == Actors(apps=frozenset({"content-app", "kubernetes-prow"}))
+
+
 def test_apps_are_written_if_that_is_asked_for(wishes: Wishes) -> None:
     """E153."""
     text = prow("orgs: {acme: {protect: true, restrictions: {apps: [Content-App]}}}")
