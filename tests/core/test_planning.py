@@ -182,7 +182,7 @@ def test_it_is_told_what_protects_a_branch_still_whose_rule_is_removed() -> None
 
 
 def test_what_a_ruleset_protects_alone_is_left_and_told() -> None:
-    """E45, P4.22."""
+    """P6.46, E45, P4.22."""
     item = one(planned(wish(protect=False, SIGNATURES=True), facts=repo(rulesets=(ruleset(),))))
 
     assert item.kind is Kind.NOTHING
@@ -365,7 +365,7 @@ def test_what_is_parked_shows_what_it_would_change() -> None:
 
 
 def test_a_branch_that_is_not_there_is_told_and_protected_all_the_same() -> None:
-    """P4.37."""
+    """P6.57, P4.37."""
     facts = repo(branches=frozenset({"master"}))
 
     assert one(planned(wish(), facts=facts)).warnings == ("there is no branch of this name",)
@@ -478,6 +478,7 @@ def test_a_rule_on_a_staging_ref_is_nobodys_business() -> None:
 
 
 def test_a_wish_can_be_put_into_a_ruleset() -> None:
+    """P6.61."""
     asked = wish(CONTEXTS=BUILD, LINEAR=True, about={"backend": Backend.RULESET})
 
     found = planned(asked, facts=repo(rule("ma*")))
@@ -533,6 +534,7 @@ def test_what_a_ruleset_cannot_say_is_told() -> None:
 
 
 def test_a_ruleset_of_ours_that_nobody_wishes_for_is_orphaned() -> None:
+    """P6.42."""
     own = ruleset("ours", owner=REPO)
 
     item = one(planned(facts=repo(rulesets=(own,)), past={MAIN: OFF}))
@@ -704,6 +706,7 @@ wishes_ = st.dictionaries(
 @given(rules, wishes_)
 @trials(80)
 def test_once_a_plan_is_applied_there_is_nothing_more_to_do(found: tuple[Rule, ...], wishes: list[Wish]) -> None:
+    """P6.42."""
     first = plan(wishes, {REPO: repo(*found)})
 
     after = applied(first.writes, {REPO: repo(*found)})

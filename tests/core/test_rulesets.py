@@ -167,6 +167,7 @@ def test_rules_and_rulesets_bind_together_and_the_strictest_wins() -> None:
 
 
 def test_rules_that_no_field_can_say_bind_too() -> None:
+    """P6.49."""
     org = ruleset(rules={"merge_queue": {}, "workflows": {}}, include=["~DEFAULT_BRANCH"])
     facts = repo(rulesets=(org, replace(org, id=8, name="too", rules={"merge_queue": {}})))
 

@@ -213,6 +213,7 @@ def desk(
 @pytest.mark.journey
 @pytest.mark.parametrize("whose", FILES)
 def test_a_real_section_comes_into_force_as_prow_would_have_it(desk: Callable[[str], Desk], whose: str) -> None:
+    """P6.28."""
     at = desk(whose)
 
     comes_into_force(at, World(at.github, at.mergeq.services.config, PARTS.get(whose, 1)))

@@ -139,7 +139,7 @@ def only(plan: Plan) -> Item:
 
 
 def test_what_is_not_included_any_more_is_told_as_nobodys(loaded: Load) -> None:
-    """E49, P4.36: Prow says nothing of it, and nobody notices that it is still protected."""
+    """P6.26, E49, P4.36: Prow says nothing of it, and nobody notices that it is still protected."""
     found = loaded(SECTION % "exclude: [mas]")
     facts = having(ENFORCE_ADMINS=True)
 
@@ -236,7 +236,7 @@ def test_the_app_of_a_context_is_kept_and_never_guessed(loaded: Load) -> None:
 
 
 def test_a_context_may_be_asked_of_an_app(loaded: Load) -> None:
-    """P4.28, P7.9."""
+    """P6.25, P4.28, P7.9."""
     ours = "\nmergeq: {protection: {orgs: {org: {checks: [{context: ci, app: github-actions}]}}}}"
     found = loaded(SECTION % "required_status_checks: {contexts: [ci]}" + ours)
 
@@ -630,7 +630,7 @@ def test_who_may_not_administer_is_told_once_and_what_to_do(
 
 
 def test_whom_github_leaves_out_is_seen_afterwards(github: Sandbox, protecting: Protecting, loaded: Load) -> None:
-    """P4.34: GitHub takes a list and leaves out who may not write; Prow does not look again."""
+    """P6.32, P4.34: GitHub takes a list and leaves out who may not write; Prow does not look again."""
     github.world.users.id_of("cindy")
     github.world.users.set_role("reader", Role.READ)
     found = loaded(PROTECTED % "restrictions: {users: [cindy, reader]}")

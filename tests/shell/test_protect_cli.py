@@ -46,6 +46,7 @@ def desk(github: Sandbox, start_mergeq: Callable[..., Mergeq], clock: ManualCloc
 
 
 def test_a_plan_says_what_would_change_and_which_line_asks_for_it(desk: Callable[..., Desk]) -> None:
+    """P6.60."""
     at = desk()
 
     told = at.says("plan", code=2).splitlines()
@@ -127,6 +128,7 @@ def test_a_context_that_nothing_has_ever_reported_is_warned_about(desk: Callable
 
 
 def test_nothing_is_written_without_confirmation(desk: Callable[..., Desk]) -> None:
+    """P6.38."""
     at = desk()
 
     told = at.says("apply")
@@ -276,6 +278,7 @@ def test_a_branch_without_protection_says_so(desk: Callable[..., Desk]) -> None:
 
 
 def test_the_audit_is_filtered_and_a_row_is_a_line(desk: Callable[..., Desk]) -> None:
+    """P6.59."""
     at = desk()
     at.pass_by()
     at.github.world.unprotect("acme/rocket", "main")

@@ -116,6 +116,7 @@ def people(github: Sandbox) -> None:
 def test_a_rule_is_made_with_every_field_by_one_mutation_and_read_back_as_it_was_wished(
     github: Sandbox, protecting: Protecting
 ) -> None:
+    """P6.33, P6.41."""
     facts = facts_of(protecting)
 
     assert protecting.write(item(Kind.CREATE, EVERYTHING, facts, "release-*"), facts) is None
@@ -210,6 +211,7 @@ def test_the_pin_of_a_context_is_kept_where_none_is_said_and_a_new_one_may_come_
 def test_whoever_does_not_exist_is_told_before_anything_is_written(
     github: Sandbox, protecting: Protecting, named: Actors, said: str
 ) -> None:
+    """P6.42, P6.50."""
     facts = facts_of(protecting)
 
     problem = protecting.write(item(Kind.CREATE, {Field.PUSHERS: named}, facts), facts)
@@ -247,6 +249,7 @@ def test_who_is_found_is_believed_for_a_day_and_who_is_not_for_ten_minutes(
 def test_repositories_are_listed_a_hundred_at_once_without_those_that_are_archived(
     github: Sandbox, protecting: Protecting
 ) -> None:
+    """P6.39."""
     rocket = github.world.repo(ROCKET)
     for number in range(101):
         github.world.copy_repo(rocket, f"umbrella/part-{number:03}")
@@ -290,6 +293,7 @@ def test_what_does_not_fit_on_a_page_is_read_to_its_end(github: Sandbox, protect
 def test_many_repositories_are_read_in_few_calls_and_one_that_spoils_it_is_unknown_alone(
     github: Sandbox, protecting: Protecting
 ) -> None:
+    """P6.48, P6.56."""
     rocket = github.world.repo(ROCKET)
     github.world.protect(rocket, "main", ["ci"])
     named = [github.world.copy_repo(rocket, f"acme/part-{number}").full_name for number in range(30)]
@@ -342,6 +346,7 @@ def test_an_outage_leaves_everything_unknown_and_says_so(github: Sandbox, protec
 
 
 def test_limits_hold_it_back_or_leave_the_rest_unknown(github: Sandbox, protecting: Protecting) -> None:
+    """P6.27."""
     rocket = github.world.repo(ROCKET)
     named = [github.world.copy_repo(rocket, f"acme/part-{number:02}").full_name for number in range(15)]
     github.world.faults.add("limit.secondary", route="graphql:Protection", after=1, times=None)
@@ -427,6 +432,7 @@ def test_a_repository_that_is_archived_or_renamed_says_so(github: Sandbox, prote
 def test_a_plan_without_protection_for_private_repositories_is_asked_of_once_for_each_owner(
     github: Sandbox, protecting: Protecting
 ) -> None:
+    """P6.45."""
     for name in ("acme/secret", "acme/hidden"):
         repo = github.world.create_repo(name, files=FILES, ci=None, private=True)
         repo.free_plan = True
@@ -486,6 +492,7 @@ def test_somebody_else_who_protects_the_same_meanwhile_is_a_conflict(github: San
 
 
 def test_limits_hold_a_write_back(github: Sandbox, protecting: Protecting) -> None:
+    """P6.39."""
     facts = facts_of(protecting)
     github.world.faults.add("limit.secondary", route="graphql:Protect")
 
@@ -572,6 +579,7 @@ def by_ruleset(kind: Kind, changes: dict[Field, Value], facts: RepoFacts, patter
 
 @pytest.mark.usefixtures("people")
 def test_a_ruleset_is_made_changed_and_deleted_by_its_number(protecting: Protecting) -> None:
+    """P6.61."""
     facts = facts_of(protecting)
     assert protecting.write(by_ruleset(Kind.CREATE, RULESET, facts), facts) is None
 
@@ -616,7 +624,7 @@ def test_a_repository_is_known_by_however_its_name_is_spelt(protecting: Protecti
 
 
 def test_what_no_field_can_say_of_a_ruleset_is_sent_back_as_it_is(github: Sandbox, protecting: Protecting) -> None:
-    """P7.43: GraphQL does not show all of it."""
+    """P6.49, P7.43: GraphQL does not show all of it."""
     world = github.world
     world.users.join_team("acme/core", "ana")
     exempt = {"actor_type": "User", "actor_id": world.users.id_of("ana"), "bypass_mode": "exempt"}
@@ -637,6 +645,7 @@ def test_what_no_field_can_say_of_a_ruleset_is_sent_back_as_it_is(github: Sandbo
 
 
 def test_a_ruleset_that_mergeq_did_not_make_is_not_deleted(github: Sandbox, protecting: Protecting) -> None:
+    """P6.43."""
     made = github.world.add_ruleset(ROCKET, "by hand", rules=[{"type": "deletion"}], include=["refs/heads/main"])
     facts = facts_of(protecting)
 

@@ -53,6 +53,7 @@ def minted(github: Sandbox) -> list[Grant]:
 def test_a_token_for_planning_reads_everything_and_writes_nothing(
     github: Sandbox, start_app: Callable[..., Services]
 ) -> None:
+    """P6.38."""
     services = start_app()
     github.world.users.join_team("acme/core", "ana")
     github.world.protect(ROCKET, "main", ["ci"], restrictions=Restrictions(("ana",), ("core",), ()))

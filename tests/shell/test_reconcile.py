@@ -116,6 +116,7 @@ def test_what_is_wished_comes_into_force_by_itself_and_is_on_record(protect: Cal
 
 
 def test_what_is_as_wished_is_never_written_again(protect: Callable[..., Protected]) -> None:
+    """P6.29."""
     protected = protect()
     protected.pass_by()
 
@@ -152,6 +153,7 @@ def test_a_configuration_that_protects_nothing_costs_nothing(
 def test_what_somebody_loosened_is_put_right_within_seconds_and_both_are_on_record(
     protect: Callable[..., Protected],
 ) -> None:
+    """P6.36."""
     protected = protect()
     protected.pass_by()
     protected.github.world.protect("acme/rocket", "main", ["ci/test"], enforce_admins=False, strict=True)
@@ -198,6 +200,7 @@ def test_a_change_that_no_event_told_of_is_found_by_the_next_look(protect: Calla
 def test_a_rule_that_nobody_manages_is_left_alone_and_its_changes_are_on_record(
     protect: Callable[..., Protected],
 ) -> None:
+    """P6.37."""
     protected = protect()
     protected.pass_by()
     protected.github.world.protect("acme/rocket", "old", ["ci/old"])
@@ -211,6 +214,7 @@ def test_a_rule_that_nobody_manages_is_left_alone_and_its_changes_are_on_record(
 
 
 def test_a_ruleset_that_is_disabled_is_on_record_as_weaker(protect: Callable[..., Protected]) -> None:
+    """P6.59."""
     protected = protect()
     made = protected.github.world.add_ruleset("acme/rocket", "tight", rules=[{"type": "deletion"}])
     protected.pass_by()
@@ -227,6 +231,7 @@ def test_a_ruleset_that_is_disabled_is_on_record_as_weaker(protect: Callable[...
 
 
 def test_a_changed_configuration_is_put_into_force_at_once_for_what_it_is(protect: Callable[..., Protected]) -> None:
+    """P6.36."""
     protected = protect()
     protected.pass_by()
 
@@ -395,6 +400,7 @@ def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable
 
 
 def test_one_repository_that_fails_stops_no_other(protect: Callable[..., Protected], fleet: list[str]) -> None:
+    """P6.47."""
     protected = protect(many(3))
     protected.github.world.delete_repo("acme/r1")
 
@@ -548,7 +554,7 @@ NAMING = ENFORCED.replace("enforce_admins: true", "restrictions: {users: [], tea
 def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone(
     protect: Callable[..., Protected], github: Sandbox
 ) -> None:
-    """P7.8, P4.34: who may not write is left out without a word."""
+    """P6.53, P7.8, P4.34: who may not write is left out without a word."""
     github.world.users.join_team("acme/strangers", "eve")
     github.world.repo("acme/rocket").people.team_roles["strangers"] = Role.READ
     protected = protect(NAMING)
@@ -576,7 +582,7 @@ def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone
 def test_who_may_not_push_is_named_before_anything_is_written_where_that_is_verified(
     protect: Callable[..., Protected], github: Sandbox
 ) -> None:
-    """P3.12."""
+    """P6.32, P3.12."""
     github.world.users.join_team("acme/strangers", "eve")
     github.world.repo("acme/rocket").people.team_roles["strangers"] = Role.READ
     protected = protect(NAMING.replace("mode: enforce", "mode: enforce, verify_restrictions: true"))

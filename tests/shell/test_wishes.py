@@ -545,7 +545,7 @@ def test_a_bot_among_the_users_is_let_by_as_the_app_that_it_is(loaded: Load) -> 
 
 
 def test_apps_are_written_if_that_is_asked_for(wishes: Wishes) -> None:
-    """E153."""
+    """P6.33, E153."""
     text = prow("orgs: {acme: {protect: true, restrictions: {apps: [Content-App]}}}")
 
     (wish,) = wishes(text + ours("enable_apps_restrictions: true")).values()
@@ -786,7 +786,9 @@ def patterns(text: str) -> str:
 
 
 def test_a_pattern_is_one_target_and_speaks_for_the_branches_it_matches(wishes: Wishes) -> None:
-    """P7.10: exact names first, then patterns in the order of the file; no branch of one gets a rule of its own."""
+    """P6.31, P7.10: exact names first, then patterns in the order of the file; their branches get no rules of their
+    own.
+    """
     text = prow("orgs: {acme: {protect: true, repos: {rocket: {branches: {release-1: {allow_deletions: true}}}}}}")
 
     found = wishes(text + patterns('"v*": {}, "release-*": {enforce_admins: true}'), "main release-1 release-2 v3 v/4")
@@ -797,7 +799,7 @@ def test_a_pattern_is_one_target_and_speaks_for_the_branches_it_matches(wishes: 
 
 
 def test_a_pattern_may_say_everything_and_needs_no_branches(loaded: Load, wishes: Wishes) -> None:
-    """P7.10: nor does Prow's section have to name the org."""
+    """P6.40, P7.10: nor does Prow's section have to name the org."""
     text = patterns(
         '"release-*": {protect: true, required_status_checks: {contexts: [ci]}, checks: [{context: ci, app: x}], '
         "required_pull_request_reviews: {required_approving_review_count: 1, dismissal_restrictions: {apps: [A]}}}"
