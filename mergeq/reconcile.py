@@ -615,7 +615,7 @@ def take_over(planner: Protecting, scope: str, reserved: tuple[str, ...]) -> Tak
     HeldBack and Unreadable.
     """
     repos = [scope] if "/" in scope else [one.repo for one in planner.repos(scope)]
-    facts = planner.read(repos)
+    facts = planner.read(repos, branches=repos)
     unknown = [f"{repo} was not read: {_unread(one)}" for repo, one in facts.items() if one.rules is None]
     rules = {repo: one.rules for repo, one in facts.items() if one.rules}
     comments = [
@@ -629,7 +629,8 @@ def take_over(planner: Protecting, scope: str, reserved: tuple[str, ...]) -> Tak
         for rule in theirs
         if any(may_begin(rule.pattern, one) for one in reserved)
     ]
-    return TakenOver(factored(rules, reserved), tuple(dict.fromkeys([*unknown, *comments])), tuple(unknown))
+    branches = {repo: one.branches for repo, one in facts.items()}
+    return TakenOver(factored(rules, reserved, branches), tuple(dict.fromkeys([*unknown, *comments])), tuple(unknown))
 
 
 def _unread(facts: RepoFacts) -> str:

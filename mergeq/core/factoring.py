@@ -16,7 +16,11 @@ _WHOLE = frozenset({"required_deployments", "bypass_force_push_allowances"})
 """What a narrower level replaces: it goes upward as a whole or not at all."""
 
 
-def factored(rules: Mapping[str, Iterable[Rule]], reserved: tuple[str, ...] = ()) -> Policy:
+def factored(
+    rules: Mapping[str, Iterable[Rule]],
+    reserved: tuple[str, ...] = (),
+    branches: Mapping[str, frozenset[str] | None] = {},
+) -> Policy:
     """A configuration, as YAML has it, under which nothing is to be done about these rules, by ``ORG/REPO``.
 
     Prow's fields stand in `branch-protection`; what Prow does not know, and every pattern, in `mergeq.protection`. A
@@ -30,7 +34,7 @@ def factored(rules: Mapping[str, Iterable[Rule]], reserved: tuple[str, ...] = ()
     for repo, found in sorted(rules.items()):
         kept = sorted((one for one in found if not any(may_begin(one.pattern, two) for two in reserved)), key=_age)
         if kept:
-            prow[repo], ours[repo] = _repo(repo, kept)
+            prow[repo], ours[repo] = _repo(repo, kept, branches.get(repo))
     document: Policy = {}
     if by_org := _orgs(prow):
         document["branch-protection"] = {"orgs": by_org}
@@ -43,12 +47,12 @@ def _age(rule: Rule) -> tuple[int, str]:
     return rule.serial, rule.pattern
 
 
-def _repo(repo: str, rules: Sequence[Rule]) -> tuple[Policy, Policy]:
+def _repo(repo: str, rules: Sequence[Rule], branches: frozenset[str] | None) -> tuple[Policy, Policy]:
     """What either section says of a repository."""
     prow, of_prow = _parted([_prows(rule.values) for rule in rules])
     ours, of_ours = _parted([_own(rule.values) for rule in rules])
     for rule, said, own in zip(rules, of_prow, of_ours, strict=True):
-        if Target(repo, rule.pattern).is_glob:
+        if Target(repo, rule.pattern).is_glob or (branches is not None and rule.pattern not in branches):
             ours.setdefault("patterns", {})[rule.pattern] = {"protect": True, **said, **own}
             continue
         prow.setdefault("branches", {})[rule.pattern] = {"protect": True, **said}

@@ -103,6 +103,19 @@ def test_a_pattern_stands_in_our_section_with_all_its_fields() -> None:
     }
 
 
+def test_a_rule_for_a_branch_that_is_not_there_yet_stands_among_the_patterns() -> None:
+    """P2.11: under `branches` it would ask for nothing."""
+    rules = [rule(LOCK=True), rule("next", 2, LOCK=True)]
+
+    document = factored({"acme/a": rules}, branches={"acme/a": frozenset({"main"})})
+
+    assert document["branch-protection"]["orgs"]["acme"]["repos"]["a"] == {"branches": {"main": {"protect": True}}}
+    assert document["mergeq"]["protection"]["orgs"]["acme"]["repos"]["a"] == {
+        "lock_branch": True,
+        "patterns": {"next": {"protect": True}},
+    }
+
+
 def test_lists_of_people_are_said_even_where_nobody_is_named() -> None:
     document = factored({"acme/a": [rule(REVIEWS=0, DISMISSERS=NOBODY, PUSHERS=CORE, FORCERS=CORE)]})
 
