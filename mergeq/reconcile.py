@@ -900,9 +900,16 @@ def _write(services: Services, item: Item, facts: RepoFacts) -> Problem | None:
     if item.kind is Kind.DELETE:
         return services.applier.replace(target.repo, target.pattern, None)
     policy = policy_of(item.after)
-    sent = body(policy, apps=values.enable_apps_restrictions)
+    sent = body(policy, apps=values.enable_apps_restrictions or _lets_an_app_push(item))
     signatures = next((bool(one.after) for one in item.changes if one.field is Field.SIGNATURES), None)
     return services.applier.replace(target.repo, target.pattern, sent, signatures)
+
+
+def _lets_an_app_push(item: Item) -> bool:
+    """Whether an item lets an App push that may not yet: one that is named by its bot, whatever is said of apps."""
+    before, after = (values.get(Field.PUSHERS) for values in (item.before, item.after))
+    known = before.apps if isinstance(before, Actors) else frozenset[str]()
+    return isinstance(after, Actors) and not after.apps <= known
 
 
 def _executor(services: Services) -> str:

@@ -14,7 +14,7 @@ from mergeq.core.orders import EVERYTHING
 from mergeq.core.protection import Field, Item, Kind, Target
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
-from mergeq.sandbox.records import Protection
+from mergeq.sandbox.records import Protection, Restrictions
 from mergeq.sandbox.users import Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
@@ -607,6 +607,25 @@ def test_prows_own_request_is_sent_where_that_is_asked_for(protect: Callable[...
     assert (rule.enforce_admins, rule.conversation_resolution) == (True, False)
     assert protected.results() == [Result.APPLIED]
     assert hits(github, "PUT /repos/{owner}/{repo}/branches/{branch}/protection") == 1
+
+
+@pytest.mark.parametrize("fields", ["preserve", "prow"])
+def test_a_bot_that_is_named_among_the_users_may_push_as_the_app_that_it_is(
+    protect: Callable[..., Protected], github: Sandbox, fields: str
+) -> None:
+    """Real configurations let Prow push by the login of its App's bot."""
+    github.world.install_app(github.world.register_app("prow", permissions={"contents": "write"}), "acme")
+    named = "restrictions: {users: ['prow[bot]']}\n              enforce_admins"
+    config = ENFORCED.replace("enforce_admins", named)
+    protected = protect(config.replace("mode: enforce", f"mode: enforce, fields: {fields}"))
+
+    protected.pass_by()
+    protected.pass_by(7 * 3600.0)
+
+    rule = protected.rule()
+    assert rule
+    assert rule.restrictions == Restrictions(apps=("prow",))
+    assert protected.results() == [Result.APPLIED]
 
 
 def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect: Callable[..., Protected]) -> None:
