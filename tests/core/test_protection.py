@@ -4,6 +4,7 @@ import json
 
 from hypothesis import given
 
+from mergeq.core.protecting import Exemption
 from mergeq.core.protection import Actors, Values, actors, heard_values, spoken_values
 from tests.core.protected import rule_values
 from tests.core.trials import trials
@@ -24,3 +25,11 @@ def test_actors_are_named_as_people_write_them() -> None:
 
 def test_the_login_of_a_bot_names_its_app() -> None:
     assert actors(["jo", "@Kubernetes-Prow[bot]"]) == Actors(frozenset({"jo"}), apps=frozenset({"kubernetes-prow"}))
+
+
+def test_an_exemption_is_about_the_branches_of_a_repository_and_does_not_hold_at_its_end_any_more() -> None:
+    """P7.11."""
+    exemption = Exemption("rel-1", "acme/rocket:release-*", until=100.0, owner="jo", reason="hotfix")
+
+    assert (exemption.repo, exemption.glob) == ("acme/rocket", "release-*")
+    assert [exemption.is_in_force(now) for now in (99.9, 100.0)] == [True, False]
