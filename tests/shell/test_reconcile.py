@@ -622,7 +622,7 @@ def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect
 
     assert [(one.result, one.run) for one in protected.rows()[1:]] == [(Result.APPLIED, "r9")]
     assert [str(one.target) for one in store.run("r9")] == ["acme/rocket:main"]
-    assert store.intent("acme/rocket") is None
+    assert store.intents("acme/rocket") == []
 
 
 def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Callable[..., Protected]) -> None:
@@ -641,6 +641,54 @@ def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Ca
         (Result.APPLIED, False),
     ]
     assert protected.rule()
+
+
+def test_many_changes_of_one_repository_take_a_look_for_every_few(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    names = [f"b{n:02}" for n in range(24)]
+    for name in names:
+        github.world.push("acme/rocket", name, {"engine.txt": "v1"})
+    branches = "".join(f"            {name}: {{protect: true}}\n" for name in names)
+    protected = protect(ENFORCED.replace("            main:\n", f"{branches}            main:\n"))
+    before = hits(github, "graphql")
+
+    protected.pass_by()
+
+    assert all(protected.rule(name) for name in names)
+    assert protected.results() == [Result.APPLIED] * 25
+    assert hits(github, "graphql") - before <= 25 + 11
+
+
+def test_what_somebody_else_changes_meanwhile_is_still_told(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    world.protect("acme/rocket", "old", ["ci/old"])
+    reconcile.note(services, gathered := reconcile.gather(services))
+    world.unprotect("acme/rocket", "old")
+
+    reconcile.carry_out(services, gathered, gathered.plan.writes, reconcile.Order("r1"))
+    protected.pass_by()
+
+    assert [(row.result, row.target) for row in protected.rows()] == [
+        (Result.APPLIED, "acme/rocket:main"),
+        (Result.SEEN, "acme/rocket:old"),
+    ]
+
+
+def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protected], github: Sandbox) -> None:
+    protected = protect(ENFORCED.replace("mode: enforce", "mode: enforce, backend: ruleset"))
+    protected.pass_by()
+    rulesets = github.world.repo("acme/rocket").rulesets
+    made = [one.name for one in rulesets.values()]
+    rulesets.clear()
+
+    protected.pass_by(7 * 3600.0)
+
+    assert made == ["mergeq: main"]
+    assert [one.name for one in rulesets.values()] == made
+    assert protected.results() == [Result.APPLIED, Result.SEEN, Result.APPLIED]
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
 
 
 # Exemptions
