@@ -308,14 +308,12 @@ def _gathered(ready: Services, text: str | None) -> Gathered:
 
 def _scope_of(ready: Services, text: str | None) -> str:
     """What is to be looked at. Raises click.UsageError for what the configuration protects nothing of."""
-    protected = ready.config.protected()
-    if not protected:
+    if not ready.config.protected():
         raise click.ClickException("the configuration protects nothing: it has no branch-protection for any org")
     if text is None:
         return ALL
     scope = repo_of(text) if "/" in text else text
-    named = protected.get(scope.partition("/")[0], frozenset())
-    if named is not None and not any(scope in {repo, repo.partition("/")[0]} for repo in named):
+    if not reconcile.is_protected(ready, scope):
         raise click.ClickException(f"the configuration protects nothing of {scope}")
     return scope
 

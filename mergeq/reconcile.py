@@ -4,6 +4,7 @@ Whatever looks does so as the planner; `carry_out` alone writes, as the applier.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -185,12 +186,12 @@ def _managed(services: Services, scope: str) -> tuple[list[str], dict[str, str]]
     found: set[str] = {repo for repo in services.store.protection.repos_in_force() if is_within(repo, scope)}
     errors: dict[str, str] = {}
     for org, named in services.config.protected().items():
-        if scope not in {ALL, org} and not scope.startswith(f"{org}/"):
+        if scope != ALL and scope.partition("/")[0].lower() != org.lower():
             continue
         if named is not None:
             found |= {repo for repo in named if is_within(repo, scope)}
         elif "/" in scope:
-            found.add(scope)
+            found.add(services.store.protection.spelt(scope))
         else:
             try:
                 found |= {one.repo for one in services.planner.repos(org)}
@@ -198,6 +199,14 @@ def _managed(services: Services, scope: str) -> tuple[list[str], dict[str, str]]
                 errors[org] = str(error)
                 found |= {one.repo for one in services.store.protection.seen(org)}
     return sorted(found), errors
+
+
+def is_protected(services: Services, scope: str) -> bool:
+    """Whether the configuration protects anything of an ORG or an ORG/REPO."""
+    org = scope.partition("/")[0].lower()
+    protected = services.config.protected().items()
+    named = next((repos for one, repos in protected if one.lower() == org), frozenset[str]())
+    return named is None or any(is_within(repo, scope) for repo in named)
 
 
 def _planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFacts]) -> Plan:
@@ -428,26 +437,25 @@ def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda
     store, began, scope = services.store.protection, services.now(), widened(services, scope)
     gathered = gather(services, scope)
     note(services, gathered)
-    if scope == ALL:
-        store.note_whole(gathered.at, services.config.digest)
     order = Order(store.new_id(began), plan=gathered.plan.hash)
     chosen = in_order(gathered.plan)
     report = Report(order.run, gathered)
     if why := stopped(services):
         report = replace(report, left=tuple((item, why) for item in chosen))
-    elif chosen:
-        report = enforce(services, gathered, chosen, order, going)
     else:
-        _supersede(services, scope)
+        if scope == ALL:
+            store.note_whole(gathered.at, services.config.digest)
+        report = enforce(services, gathered, chosen, order, going)
     tell(services, report, services.now() - began)
     return report
 
 
 def widened(services: Services, scope: str) -> str:
-    """A scope, or everything where the configuration is another than at the last look at everything: no part of a
-    change goes by itself that would be held as a whole.
+    """A scope, or everything where the configuration is another than when all was last weighed: no part of a change
+    goes by itself that would be held as a whole.
     """
-    return scope if services.store.protection.whole()[1] == services.config.digest else ALL
+    is_weighed = services.store.protection.whole()[1] == services.config.digest
+    return scope if is_weighed or stopped(services) else ALL
 
 
 def enforce(
@@ -532,8 +540,9 @@ def tell(services: Services, report: Report, seconds: float | None = None) -> No
         store.count("mergeq_protection_skipped_total", org=item.target.repo.partition("/")[0], reason=reason)
     for repo, why in gathered.unknown.items():
         services.log.warning("protection not read", about=repo, why=why)
-    for item, why in report.left:
-        services.log.warning("protection not written yet", target=str(item.target), why=why)
+    for why, count in Counter(why for _, why in report.left).items():
+        first = next(str(item.target) for item, one in report.left if one == why)
+        services.log.warning("protection not written yet", target=first, others=count - 1, why=why)
 
 
 # what is told of one branch, and what is taken over

@@ -75,7 +75,7 @@ class Sought:
         """Whether a row is wanted, its time apart."""
         org, repo = row.repo.partition("/")[0], row.repo
         return (
-            self.about in {"", org, repo, row.target}
+            self.about.lower() in {"", org.lower(), repo.lower(), row.target.lower()}
             and self.result in {"", row.result.value}
             and self.cause in {"", row.cause}
             and self.effect in {"", row.effect}
@@ -150,9 +150,8 @@ class ProtectionStore:
 
     def announced(self, repo: str, now: float) -> list[Announced]:
         """What events have said of a repository or all of its owner of late, newest first."""
-        scopes = {repo, repo.partition("/")[0]}
         found = (msgspec.json.decode(raw, type=tuple[str, Announced]) for raw in self._redis.lrange(SAID, 0, -1))
-        return [said for scope, said in found if scope in scopes and said.at > now - _MEMORY_SECONDS][::-1]
+        return [said for scope, said in found if is_within(repo, scope) and said.at > now - _MEMORY_SECONDS][::-1]
 
     # what was seen
 
@@ -202,6 +201,10 @@ class ProtectionStore:
             for raw in self._redis.hmget(SEEN, names[start : start + 100]):
                 if (one := _heard_seen(raw)) is not None:
                     yield one
+
+    def spelt(self, repo: str) -> str:
+        """A repository as it was called when it was looked at last; as it is where it never was."""
+        return next((one for one in _texts(self._redis.hkeys(SEEN)) if one.lower() == repo.lower()), repo)
 
     def forget_repos(self, scope: str, but: Iterable[str]) -> None:
         """Forget what was seen of all repositories within a scope but these."""
@@ -421,8 +424,8 @@ class ProtectionStore:
 
 
 def is_within(repo: str, scope: str) -> bool:
-    """Whether a repository is within ``*``, an ORG or an ORG/REPO."""
-    return scope in {"*", repo, repo.partition("/")[0]}
+    """Whether a repository is within ``*``, an ORG or an ORG/REPO, however these are spelt."""
+    return scope.lower() in {"*", repo.lower(), repo.partition("/")[0].lower()}
 
 
 def _appending(rows: Iterable[AuditRecord]) -> list[list[str]]:

@@ -265,6 +265,7 @@ def test_while_everything_is_paused_nothing_is_written(protect: Callable[..., Pr
     protected.pass_by()
 
     assert protected.rule() is None
+    assert reconcile.widened(protected.mergeq.services, "acme/rocket") == "acme/rocket"
 
 
 def test_what_nobody_asks_for_any_more_is_shown_as_orphaned_and_stays(protect: Callable[..., Protected]) -> None:
@@ -755,6 +756,23 @@ def test_each_event_has_what_it_is_about_looked_at(
     assert send(protected.mergeq, event, sent).status_code in {200, 202}
 
     assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == marked
+
+
+@pytest.mark.parametrize("config", [ENFORCED, ENFORCED.replace("repos:", "protect: true\n      repos:")])
+def test_a_repository_is_one_however_it_is_spelt(protect: Callable[..., Protected], config: str) -> None:
+    protected = protect(config.replace("acme:", "ACME:").replace("rocket:", "Rocket:"))
+    protected.pass_by()
+    protected.github.world.unprotect("acme/rocket", "main")
+
+    protected.tells("branch_protection_rule", "deleted", "bob", "d1")
+    protected.mergeq.work()
+
+    assert [(row.result, row.by) for row in protected.rows(about="acme/rocket:main")] == [
+        (Result.APPLIED, "mergeq"),
+        (Result.SEEN, "bob"),
+        (Result.APPLIED, "mergeq"),
+    ]
+    assert len(list(protected.store.seen())) == 1
 
 
 # The store
