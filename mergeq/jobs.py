@@ -78,7 +78,8 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
     otherwise = _of_no_use(services, event, found.repo)
     scope, said = guarded(event, payload) or ("", None)
-    protects = scope if _is_protected(services, event, scope) else ""
+    matters = bool(scope) and (event != "create" or config.wants_branches(scope))
+    protects = scope if matters and reconcile.is_protected(services, scope) else ""
     done = store.deliver(
         delivery,
         marks if found.with_pulls else [*marks, *map(Mark, every)],
@@ -104,14 +105,6 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     except Exception as error:  # noqa: BLE001 -- whatever RQ meets: the marks are set, and the tick sends for them
         services.log.warning("webhook not sent for yet", about=event, error=type(error).__name__)
     return Received.QUEUED if done.touched else otherwise
-
-
-def _is_protected(services: Services, event: str, scope: str) -> bool:
-    """Whether the protection of an owner or a repository is looked at; where a branch comes, whether that matters."""
-    org = scope.partition("/")[0]
-    named = services.config.protected().get(org, frozenset()) if scope else frozenset[str]()
-    is_named = named is None or scope in named or (bool(named) and scope == org)
-    return is_named and (event != "create" or services.config.wants_branches(scope))
 
 
 def _of_no_use(services: Services, event: str, repo: str) -> Received:

@@ -109,9 +109,7 @@ def apply_command(
     with _at_work(paths) as ready:
         gathered = _gathered(ready, scope)
         _expect_plan(gathered.plan, wanted)
-        if even_if_observe:
-            gathered = _as_enforced(gathered)
-            why = f"{why}{' ' if why else ''}(--even-if-observe)"
+        gathered, why = _as_asked(gathered, why, even_if_observe=even_if_observe)
         order = Order(ready.store.protection.new_id(ready.now()), who(name), why, gathered.plan.hash, exactly=True)
         _carry_out(ready, gathered, order, confirm=confirm, as_json=as_json)
 
@@ -146,7 +144,7 @@ def rollback_command(
             raise click.ClickException(f"nothing is known of a run {run}; the newest are {known}")
         gathered = reconcile.undoing(ready, run)
         _expect_plan(gathered.plan, wanted)
-        gathered = _as_enforced(gathered) if even_if_observe else gathered
+        gathered, why = _as_asked(gathered, why, even_if_observe=even_if_observe)
         started = ready.store.protection.new_id(ready.now())
         order = Order(started, who(name), why, gathered.plan.hash, exactly=True, undoes=run)
         _carry_out(ready, gathered, order, confirm=confirm, as_json=as_json)
@@ -159,11 +157,8 @@ def _carry_out(ready: Services, gathered: Gathered, order: Order, *, confirm: bo
         click.echo("\n".join(plan_text.lines(gathered.plan)))
         _say_unknown(gathered)
     report = Report(order.run, gathered)
-    observed = [item for item in gathered.plan.writes if item.mode is Mode.OBSERVE]
-    if observed and not chosen:
-        orgs = ", ".join(sorted({item.target.repo.partition("/")[0] for item in observed}))
-        what = f"{orgs} is only observed: say `mode: enforce` in the configuration, or add --even-if-observe"
-        raise click.ClickException(what)
+    if confirm and not chosen and gathered.plan.writes:
+        raise click.ClickException(_only_observed(gathered.plan))
     if confirm and chosen:
         if stop := reconcile.stopped(ready, by_hand=True):
             raise click.ClickException(stop)
@@ -308,14 +303,12 @@ def _gathered(ready: Services, text: str | None) -> Gathered:
 
 def _scope_of(ready: Services, text: str | None) -> str:
     """What is to be looked at. Raises click.UsageError for what the configuration protects nothing of."""
-    protected = ready.config.protected()
-    if not protected:
+    if not ready.config.protected():
         raise click.ClickException("the configuration protects nothing: it has no branch-protection for any org")
     if text is None:
         return ALL
     scope = repo_of(text) if "/" in text else text
-    named = protected.get(scope.partition("/")[0], frozenset())
-    if named is not None and not any(scope in {repo, repo.partition("/")[0]} for repo in named):
+    if not reconcile.is_protected(ready, scope):
         raise click.ClickException(f"the configuration protects nothing of {scope}")
     return scope
 
@@ -329,13 +322,21 @@ def _enforced(plan: Plan) -> Plan:
     return Plan(tuple(item for item in plan.items if item.mode is Mode.ENFORCE))
 
 
-def _as_enforced(gathered: Gathered) -> Gathered:
-    """The same as if the configuration said `enforce` everywhere."""
+def _only_observed(plan: Plan) -> str:
+    orgs = ", ".join(sorted({item.target.repo.partition("/")[0] for item in plan.writes}))
+    return f"{orgs} is only observed: say `mode: enforce` in the configuration, or add --even-if-observe"
+
+
+def _as_asked(gathered: Gathered, why: str, *, even_if_observe: bool) -> tuple[Gathered, str]:
+    """The same as if the configuration said `enforce` everywhere, where that is asked for; and why, with that said."""
+    if not even_if_observe:
+        return gathered, why
     wishes = {
         repo: tuple(replace(wish, mode=Mode.ENFORCE) for wish in theirs) for repo, theirs in gathered.wishes.items()
     }
     items = tuple(replace(item, mode=Mode.ENFORCE) for item in gathered.plan.items)
-    return replace(gathered, wishes=wishes, plan=replace(gathered.plan, items=items))
+    enforced = replace(gathered, wishes=wishes, plan=replace(gathered.plan, items=items))
+    return enforced, f"{why} (--even-if-observe)".strip()
 
 
 def _who_may_agree(ready: Services, name: str | None) -> str:
@@ -384,8 +385,10 @@ def _say_report(report: Report, *, confirmed: bool) -> None:
     for item, why in report.left:
         click.echo(f"  left  {item.target}: {why}")
     if not confirmed:
-        if in_order(report.gathered.plan):
-            click.echo("\nnothing was written; add --confirm to write it")
+        plan = report.gathered.plan
+        if plan.writes:
+            what = "add --confirm to write it" if in_order(plan) else _only_observed(plan)
+            click.echo(f"\nnothing was written; {what}")
         return
     done = sum(row.result in {Result.APPLIED, Result.ROLLED_BACK} for row in report.rows)
     failed = len(report.rows) - done

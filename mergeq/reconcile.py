@@ -4,6 +4,7 @@ Whatever looks does so as the planner; `carry_out` alone writes, as the applier.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ _LATER = 300.0  # the same for what GitHub could not do
 _FEW = 20  # repositories that are looked at again each by itself
 _PARKED, _PARKED_LONGEST = 600.0, 86400.0
 _RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
+_IN_A_ROW = 10  # changes of a repository between two looks at it
+_REFUSED = "GitHub refused two changes here for want of administration rights"
 _REFUSALS = 2  # for want of rights, after which the rest of a repository is not tried (P7.7)
 _UNFOUNDED = "the store is new, and it is being found out whether an earlier one was lost"
 
@@ -155,7 +158,8 @@ def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = 
         wishes[repo] = _authorized(services, repo, theirs)
     known, is_asked = services.store.protection.in_force(facts), asked is not None
     gathered = Gathered(scope, at, wishes=wishes, facts=facts, known=known, errors=errors, is_asked=is_asked)
-    return replace(gathered, plan=_planned(services, gathered, facts))
+    made = _planned(services, gathered, facts)
+    return replace(gathered, plan=replace(made, items=tuple(_warned(services, item) for item in made.items)))
 
 
 def _authorized(services: Services, repo: str, wishes: Iterable[Wish]) -> tuple[Wish, ...]:
@@ -182,12 +186,12 @@ def _managed(services: Services, scope: str) -> tuple[list[str], dict[str, str]]
     found: set[str] = {repo for repo in services.store.protection.repos_in_force() if is_within(repo, scope)}
     errors: dict[str, str] = {}
     for org, named in services.config.protected().items():
-        if scope not in {ALL, org} and not scope.startswith(f"{org}/"):
+        if scope != ALL and scope.partition("/")[0].lower() != org.lower():
             continue
         if named is not None:
             found |= {repo for repo in named if is_within(repo, scope)}
         elif "/" in scope:
-            found.add(scope)
+            found.add(services.store.protection.spelt(scope))
         else:
             try:
                 found |= {one.repo for one in services.planner.repos(org)}
@@ -197,14 +201,18 @@ def _managed(services: Services, scope: str) -> tuple[list[str], dict[str, str]]
     return sorted(found), errors
 
 
+def is_protected(services: Services, scope: str) -> bool:
+    """Whether the configuration protects anything of an ORG or an ORG/REPO."""
+    org = scope.partition("/")[0].lower()
+    protected = services.config.protected().items()
+    named = next((repos for one, repos in protected if one.lower() == org), frozenset[str]())
+    return named is None or any(is_within(repo, scope) for repo in named)
+
+
 def _planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFacts]) -> Plan:
     """The plan for repositories as they are read now, everything else as it was gathered."""
     left_alone, now = services.store.protection.parked(facts), services.now()
-    items = [
-        _warned(services, item)
-        for repo, seen in facts.items()
-        for item in _planned_alone(services, gathered, seen, left_alone, now)
-    ]
+    items = (item for seen in facts.values() for item in _planned_alone(services, gathered, seen, left_alone, now))
     warnings = (one for seen in facts.values() for one in services.config.protection_warnings(seen, now))
     ordered = tuple(sorted(items, key=lambda item: item.target))
     return Plan(ordered, tuple(dict.fromkeys(warnings)), services.config.digest)
@@ -307,21 +315,26 @@ def _note_changes(
     """Put on record what others changed, and what mergeq itself was about to do when it was last heard of."""
     store, told = services.store.protection, spoken_facts(facts)
     causes = {item.target.pattern: item.cause.value for item in items if item.cause}
-    before, pending = store.live(facts.repo), store.intent(facts.repo)
+    before, pending = store.live(facts.repo), store.intents(facts.repo)
     since = before[0] if before else 0.0
 
     def rows(known: Mapping[str, Any] | None) -> list[AuditRecord]:
-        found = list(differences(known, told)) if known is not None else []
-        if pending is None:
-            return [_row_of(services, facts.repo, one, causes, since) for one in found]
-        row, item = pending
-        left = next((one for one in items if one.target == item.target), None)
-        theirs = [one for one in found if one.is_ruleset or one.about != item.target.pattern]
-        if left is not None and left.kind in WRITES and left.hash == item.hash:
-            row = replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
-        return [row, *(_row_of(services, facts.repo, one, causes, since) for one in theirs)]
+        found = differences(known, told) if known is not None else ()
+        ours = [item.target for _, item in pending]
+        theirs = [one for one in found if not any(one.is_of(target) for target in ours)]
+        return [
+            *(_come_of(row, item, items) for row, item in pending),
+            *(_row_of(services, facts.repo, one, causes, since) for one in theirs),
+        ]
 
     return store.note_live(facts.repo, gathered.at, told, rows)
+
+
+def _come_of(row: AuditRecord, item: Item, items: Sequence[Item]) -> AuditRecord:
+    """What came of a write about which nothing was heard any more, by what is still to be done."""
+    if any(one.target == item.target and one.kind in WRITES and one.hash == item.hash for one in items):
+        return replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
+    return row
 
 
 def _row_of(services: Services, repo: str, found: Difference, causes: Mapping[str, str], since: float) -> AuditRecord:
@@ -424,26 +437,25 @@ def reconcile(services: Services, scope: str, going: Callable[[], bool] = lambda
     store, began, scope = services.store.protection, services.now(), widened(services, scope)
     gathered = gather(services, scope)
     note(services, gathered)
-    if scope == ALL:
-        store.note_whole(gathered.at, services.config.digest)
     order = Order(store.new_id(began), plan=gathered.plan.hash)
     chosen = in_order(gathered.plan)
     report = Report(order.run, gathered)
     if why := stopped(services):
         report = replace(report, left=tuple((item, why) for item in chosen))
-    elif chosen:
-        report = enforce(services, gathered, chosen, order, going)
     else:
-        _supersede(services, scope)
+        if scope == ALL:
+            store.note_whole(gathered.at, services.config.digest)
+        report = enforce(services, gathered, chosen, order, going)
     tell(services, report, services.now() - began)
     return report
 
 
 def widened(services: Services, scope: str) -> str:
-    """A scope, or everything where the configuration is another than at the last look at everything: no part of a
-    change goes by itself that would be held as a whole.
+    """A scope, or everything where the configuration is another than when all was last weighed: no part of a change
+    goes by itself that would be held as a whole.
     """
-    return scope if services.store.protection.whole()[1] == services.config.digest else ALL
+    is_weighed = services.store.protection.whole()[1] == services.config.digest
+    return scope if is_weighed or stopped(services) else ALL
 
 
 def enforce(
@@ -528,8 +540,9 @@ def tell(services: Services, report: Report, seconds: float | None = None) -> No
         store.count("mergeq_protection_skipped_total", org=item.target.repo.partition("/")[0], reason=reason)
     for repo, why in gathered.unknown.items():
         services.log.warning("protection not read", about=repo, why=why)
-    for item, why in report.left:
-        services.log.warning("protection not written yet", target=str(item.target), why=why)
+    for why, count in Counter(why for _, why in report.left).items():
+        first = next(str(item.target) for item, one in report.left if one == why)
+        services.log.warning("protection not written yet", target=first, others=count - 1, why=why)
 
 
 # what is told of one branch, and what is taken over
@@ -666,6 +679,15 @@ def carry_out(
     return Report(order.run, gathered, None, rows, tuple(left for one in done for left in one.left))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A change that was sent: the row that it is to have on record, and what GitHub said against it."""
+
+    item: Item
+    row: AuditRecord
+    problem: Problem | None
+
+
 class _Work:
     """What is done to one repository, in the thread of its own."""
 
@@ -679,6 +701,7 @@ class _Work:
     ) -> None:
         self._services, self._gathered, self._order = services, gathered, order
         self._store, self._going, self._say = services.store.protection, going, say
+        self._refusals = 0
         self.rows: list[AuditRecord] = []
         self.left: list[tuple[Item, str]] = []
 
@@ -690,18 +713,13 @@ class _Work:
                 if writer is None:
                     self._leave(todo, "somebody else is writing there", _AGAIN)
                     return
-                facts, refusals = self._read(repo), 0
-                while todo:
-                    if not self._going():
-                        self._leave(todo, STOPPED, None)
-                        return
-                    if refusals == _REFUSALS:
-                        why = "GitHub refused two changes here for want of administration rights"
-                        self._leave(todo, why, None)
-                        return
-                    row, facts = self._one(writer, todo[0], facts)
-                    refusals += row is not None and row.problem.startswith(Trouble.NO_ADMIN)
-                    del todo[0]
+                while todo and self._going() and self._refusals < _REFUSALS:
+                    part = todo[:_IN_A_ROW]
+                    self._settled(writer, repo, self._sent(writer, part, self._read(repo)))
+                    del todo[: len(part)]
+            if todo:
+                is_refused = self._refusals >= _REFUSALS
+                self._leave(todo, _REFUSED if is_refused else STOPPED, None)
         except LeaseLost:
             self._leave(todo, "another writer took over", _AGAIN)
         except HeldBack as error:
@@ -743,59 +761,70 @@ class _Work:
     def _again(self, facts: RepoFacts) -> Plan:
         return _planned(self._services, self._gathered, {facts.repo: facts})
 
-    def _one(self, writer: Writer, wanted: Item, facts: RepoFacts) -> tuple[AuditRecord | None, RepoFacts]:
-        """Carry out one item if it is still to be, and the repository as it then is."""
-        item = _of(self._again(facts), wanted.target)
-        if item is None or item.kind not in WRITES:
-            return None, facts  # it is as wished by now, or is not to be any more
-        if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
-            self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
-            return None, facts
-        services, store = self._services, self._store
-        if wait := store.turn(facts.repo.partition("/")[0], services.now(), _INTERVAL):
-            services.sleep(wait)
-        with _branches_kept(services, item.target) as busy:
-            if busy:
-                self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
-                return None, facts
-            store.extend(writer, services.now())
-            row = _row(services, self._order, item, Result.ROLLED_BACK if self._order.undoes else Result.APPLIED)
-            row = replace(row, executor=_executor(services))
-            store.intend(writer, row, item)
-            problem = _write(services, item, facts)
-            store.extend(writer, services.now())
-            return self._verified(writer, item, row, problem, facts)
+    def _sent(self, writer: Writer, items: Sequence[Item], facts: RepoFacts) -> list[_Sent]:
+        """Send some items, each if it is still to be done to the repository as it was just read."""
+        services, store, now_planned, sent = self._services, self._store, self._again(facts), list[_Sent]()
+        for index, wanted in enumerate(items):
+            if not self._going() or self._refusals >= _REFUSALS:
+                self._leave(items[index:], STOPPED if self._refusals < _REFUSALS else _REFUSED, None)
+                break
+            item = _of(now_planned, wanted.target)
+            if item is None or item.kind not in WRITES:
+                continue  # it is as wished by now, or is not to be any more
+            if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
+                self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
+                continue
+            if wait := store.turn(_org(item), services.now(), _INTERVAL):
+                services.sleep(wait)
+            with _branches_kept(services, item.target) as busy:
+                if busy:
+                    self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
+                    continue
+                row = _row(services, self._order, item, Result.ROLLED_BACK if self._order.undoes else Result.APPLIED)
+                row = replace(row, executor=_executor(services), calls=1)
+                store.extend(writer, services.now())
+                store.intend(writer, row, item)
+                problem = _write(services, item, facts)
+            self._refusals += problem is not None and problem.kind is Trouble.NO_ADMIN
+            sent.append(_Sent(item, row, problem))
+        return sent
 
-    def _verified(
-        self, writer: Writer, item: Item, row: AuditRecord, problem: Problem | None, facts: RepoFacts
-    ) -> tuple[AuditRecord, RepoFacts]:
-        """Find out what became of a write by reading it again, and put that on record (P7.8)."""
-        services, at, rest, calls = self._services, 0.0, item, 1
-        for wait in _SETTLES if problem is None else (0.0,):
+    def _settled(self, writer: Writer, repo: str, sent: Sequence[_Sent]) -> None:
+        """Find out what became of writes by reading the repository again, and put that on record (P7.8)."""
+        services, open_ = self._services, list(sent)
+        for wait in _SETTLES if sent else ():
             if wait:
                 services.sleep(wait)
-            at, calls = services.now(), calls + 1
-            facts = self._read(facts.repo)
-            found = _of(self._again(facts), item.target)
-            if found is None or found.kind not in {*WRITES, Kind.PARKED}:
-                return self._ended(writer, item, replace(row, calls=calls), facts, at), facts
-            rest = found
-        if problem is not None:
-            return self._failed(replace(row, calls=calls), problem), facts
-        return self._not_effective(writer, item, replace(row, calls=calls), rest, facts, at), facts
+            self._store.extend(writer, services.now())
+            at, facts = services.now(), self._read(repo)
+            found = self._again(facts)
+            left = {one.target for one in found.items if one.kind in {*WRITES, Kind.PARKED}}
+            for one in [one for one in open_ if one.item.target not in left]:
+                self._ended(writer, one, facts, at)
+                open_.remove(one)
+            if wait == _SETTLES[-1] or all(one.problem for one in open_):
+                for one in open_:
+                    self._not_there(writer, one, found, facts, at)
+                self._show(facts)
+                break
 
-    def _ended(self, writer: Writer, item: Item, row: AuditRecord, facts: RepoFacts, at: float) -> AuditRecord:
-        services, order = self._services, self._order
+    def _not_there(self, writer: Writer, sent: _Sent, found: Plan, facts: RepoFacts, at: float) -> None:
+        if sent.problem is not None:
+            self._failed(sent.row, sent.problem)
+        elif (rest := _of(found, sent.item.target)) is not None:
+            self._not_effective(writer, sent, rest, facts, at)
+
+    def _ended(self, writer: Writer, sent: _Sent, facts: RepoFacts, at: float) -> None:
+        services, order, item, row = self._services, self._order, sent.item, sent.row
         wish = self._gathered.wish(item.target)
         known = InForce(_values_of(wish, item.after), item.exemptions, services.now()) if wish else None
         parked = _kept_undone(services, facts, item.target, order) if order.undoes else None
         live = (at, spoken_facts(facts))
         self._store.note_applied(writer, item, row, in_force=known, live=live, parked=parked)
-        self._show(facts)
         services.store.count("mergeq_protection_applied_total", org=_org(item), reason=row.cause or "asked")
-        return self._said(row)
+        self._said(row)
 
-    def _failed(self, row: AuditRecord, problem: Problem) -> AuditRecord:
+    def _failed(self, row: AuditRecord, problem: Problem) -> None:
         row = replace(row, result=Result.FAILED, problem=f"{problem.kind}: {problem.text}")
         self._store.note_failed(row)
         if problem.kind in _RETRIED:
@@ -803,43 +832,39 @@ class _Work:
         org = row.repo.partition("/")[0]
         self._services.store.count("mergeq_protection_failed_total", org=org, reason=problem.kind.value)
         self._services.log.warning("protection not changed", target=row.target, why=row.problem)
-        return self._said(row)
+        self._said(row)
 
-    def _not_effective(
-        self, writer: Writer, item: Item, row: AuditRecord, rest: Item, facts: RepoFacts, at: float
-    ) -> AuditRecord:
+    def _not_effective(self, writer: Writer, sent: _Sent, rest: Item, facts: RepoFacts, at: float) -> None:
         """GitHub took it and it is not so: tried once more, then left alone for longer each time, until the wish or the
         live rule is another.
         """
-        services, about = self._services, difference_of(rest)
+        services, item, about = self._services, sent.item, difference_of(rest)
         known = self._store.parked([facts.repo]).get(item.target)
         strikes = known.strikes + 1 if known is not None and known.about == about else 1
         seconds = min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST) if strikes > 1 else _AGAIN
         names = ", ".join(change.field for change in rest.changes) or "the rule"
         why = f"GitHub accepted the change, but it had no effect on {names}"
-        row = replace(row, result=Result.NOT_EFFECTIVE, problem=why)
+        row = replace(sent.row, result=Result.NOT_EFFECTIVE, problem=why)
         parked = Parked(f"{why}, {strikes} times", about, strikes, services.now() + seconds)
         live = (at, spoken_facts(facts))
         self._store.note_applied(writer, item, row, in_force=None, live=live, parked=parked)
         self._store.put_off(facts.repo, parked.until)
-        self._show(facts)
         services.store.count("mergeq_protection_failed_total", org=_org(item), reason=Trouble.NOT_EFFECTIVE.value)
         tell = services.log.error if strikes > 1 else services.log.warning
         tell("protection without effect", target=str(item.target), fields=names, times=strikes)
-        return self._said(row)
+        self._said(row)
 
     def _show(self, facts: RepoFacts) -> None:
         """Have pages show the repository as it is now; after what was asked for besides, as the next look finds it."""
         if self._gathered.is_asked:
             self._store.put_off(facts.repo, self._services.now())
             return
-        items = self._again(facts).items
-        self._store.note_seen([_seen(self._services, replace(self._gathered, at=self._services.now()), facts, items)])
+        shown = [_warned(self._services, item) for item in self._again(facts).items]
+        self._store.note_seen([_seen(self._services, replace(self._gathered, at=self._services.now()), facts, shown)])
 
-    def _said(self, row: AuditRecord) -> AuditRecord:
+    def _said(self, row: AuditRecord) -> None:
         self.rows.append(row)
         self._say(row)
-        return row
 
 
 def _is_worse(item: Item, wanted: Item) -> bool:

@@ -10,11 +10,13 @@ from typing import Any
 from mergeq.core.lattice import effect
 from mergeq.core.protection import (
     OFF,
+    OURS,
     Effect,
     Field,
     Item,
     RepoFacts,
     Ruleset,
+    Target,
     Values,
     Wish,
     heard_values,
@@ -159,6 +161,9 @@ def _digest(told: list[Any]) -> str:
     return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()
 
 
+_Told = Mapping[str, Any] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What became of one rule between two looks: `before` and `after` have what differs alone, None for a rule that
@@ -170,6 +175,10 @@ class Difference:
     after: Mapping[str, Any] | None
     effect: Effect
     is_ruleset: bool = False
+
+    def is_of(self, target: Target) -> bool:
+        """Whether it is of the rule or the ruleset that a target has of mergeq."""
+        return self.about == (OURS + target.pattern if self.is_ruleset else target.pattern)
 
 
 def spoken_facts(facts: RepoFacts) -> dict[str, Any]:
@@ -195,6 +204,29 @@ def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
     return {kind: kept(before[kind], after[kind]) for kind in after}
 
 
+def patched(before: Mapping[str, Any], after: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """What is known of a repository with what is about one target as it is now: whatever else has changed meanwhile is
+    still to be told.
+    """
+
+    def with_part(was: _Told, now: _Told, names: set[str]) -> _Told:
+        if was is None or now is None:
+            return was
+        kept = {name: one for name, one in was.items() if name not in names}
+        return kept | {name: now[name] for name in names if name in now}
+
+    ours = {
+        name
+        for side in (before["rulesets"], after["rulesets"])
+        for name, one in (side or {}).items()
+        if one is not None and one["name"] == OURS + target.pattern
+    }
+    return {
+        "rules": with_part(before["rules"], after["rules"], {target.pattern}),
+        "rulesets": with_part(before["rulesets"], after["rulesets"], ours),
+    }
+
+
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """What somebody changed between two looks, each as `spoken_facts` gives it, in the order of the patterns."""
     now = merged(before, after)
@@ -207,9 +239,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
         for _, was, one in _beside(before["rulesets"], now["rulesets"])
     ]
     return tuple(found)
-
-
-_Told = Mapping[str, Any] | None
 
 
 def _beside(before: _Told, after: _Told) -> list[tuple[str, _Told, _Told]]:

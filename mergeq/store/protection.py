@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mergeq.core.audit import Announced, AuditRecord, Held, InForce, Parked, Result, SeenRepo, merged
+from mergeq.core.audit import Announced, AuditRecord, Held, InForce, Parked, Result, SeenRepo, merged, patched
 from mergeq.core.protection import Item, Target, heard_item, heard_values, spoken_item, spoken_values
 from mergeq.store import scripts
 from mergeq.store.paging import newest_first
@@ -30,7 +30,7 @@ PARKED = _P + "parked:"  # hash per ORG/REPO: pattern -> Parked
 WRITERS = _P + "writers"  # sorted set: ORG/REPO -> when the lease of whoever writes there ends
 TOKENS = _P + "tokens"  # hash: ORG/REPO -> fencing token of that lease
 TOKEN = _P + "token"  # counter of them
-INTENTS = _P + "intents"  # hash: ORG/REPO -> AuditRecord and Item of a write whose end is not on record yet
+INTENTS = _P + "intents:"  # hash per ORG/REPO: pattern -> AuditRecord and Item of a write whose end is not on record
 PACES = _P + "paces"  # hash: owner -> when the next write may be sent
 HELD = _P + "held"  # hash: what was looked at -> Held, its newest plan that waits for a person
 ACKED = _P + "acked"  # sorted set: hash of an item that a person has let go -> until when
@@ -75,7 +75,7 @@ class Sought:
         """Whether a row is wanted, its time apart."""
         org, repo = row.repo.partition("/")[0], row.repo
         return (
-            self.about in {"", org, repo, row.target}
+            self.about.lower() in {"", org.lower(), repo.lower(), row.target.lower()}
             and self.result in {"", row.result.value}
             and self.cause in {"", row.cause}
             and self.effect in {"", row.effect}
@@ -150,9 +150,8 @@ class ProtectionStore:
 
     def announced(self, repo: str, now: float) -> list[Announced]:
         """What events have said of a repository or all of its owner of late, newest first."""
-        scopes = {repo, repo.partition("/")[0]}
         found = (msgspec.json.decode(raw, type=tuple[str, Announced]) for raw in self._redis.lrange(SAID, 0, -1))
-        return [said for scope, said in found if scope in scopes and said.at > now - _MEMORY_SECONDS][::-1]
+        return [said for scope, said in found if is_within(repo, scope) and said.at > now - _MEMORY_SECONDS][::-1]
 
     # what was seen
 
@@ -180,11 +179,11 @@ class ProtectionStore:
             known = _live(raw) if raw else None
             if known and known[0] > at:
                 return ()
-            news, pending = tuple(rows(known[1] if known else None)), self.intent(repo)
+            news, pending = tuple(rows(known[1] if known else None)), self.intents(repo)
             shown = merged(known[1], told) if known else told
-            commands = [["HSET", LIVE, repo, _alive(at, shown)], *_appending(news), ["HDEL", INTENTS, repo]]
-            if pending and any(row.id == pending[0].id and row.result is not Result.FAILED for row in news):
-                commands += _ran(*pending)
+            commands = [["HSET", LIVE, repo, _alive(at, shown)], *_appending(news), ["DEL", INTENTS + repo]]
+            done = {row.id for row in news if row.result is not Result.FAILED}
+            commands += [command for row, item in pending if row.id in done for command in _ran(row, item)]
             if self._acting(keys=[LIVE], args=[repo, raw or "", _dump(commands)]):
                 self._forget_old_rows()
                 return news
@@ -202,6 +201,10 @@ class ProtectionStore:
             for raw in self._redis.hmget(SEEN, names[start : start + 100]):
                 if (one := _heard_seen(raw)) is not None:
                     yield one
+
+    def spelt(self, repo: str) -> str:
+        """A repository as it was called when it was looked at last; as it is where it never was."""
+        return next((one for one in _texts(self._redis.hkeys(SEEN)) if one.lower() == repo.lower()), repo)
 
     def forget_repos(self, scope: str, but: Iterable[str]) -> None:
         """Forget what was seen of all repositories within a scope but these."""
@@ -292,23 +295,21 @@ class ProtectionStore:
 
     def intend(self, writer: Writer, row: AuditRecord, item: Item) -> None:
         """Write down what is about to be sent, as it is to be on record if all goes well. Raises LeaseLost."""
-        command = ["HSET", INTENTS, writer.repo, _dump((row, spoken_item(item)))]
+        command = ["HSET", INTENTS + writer.repo, item.target.pattern, _dump((row, spoken_item(item)))]
         if not self._writing(keys=[TOKENS], args=[writer.repo, writer.token, _dump([command])]):
             raise LeaseLost(writer.repo)
 
-    def intent(self, repo: str) -> tuple[AuditRecord, Item] | None:
-        """What was about to be sent when its writer was last heard of."""
-        if (raw := self._redis.hget(INTENTS, repo)) is None:
-            return None
-        row, item = msgspec.json.decode(raw, type=tuple[AuditRecord, dict[str, Any]])
-        return row, heard_item(item)
+    def intents(self, repo: str) -> list[tuple[AuditRecord, Item]]:
+        """What was about to be sent when its writer was last heard of, in that order."""
+        found = self._redis.hvals(INTENTS + repo)
+        told = [msgspec.json.decode(raw, type=tuple[AuditRecord, dict[str, Any]]) for raw in found]
+        return [(row, heard_item(item)) for row, item in sorted(told, key=lambda one: one[0].id)]
 
     def note_applied(
         self,
         writer: Writer,
         item: Item,
         row: AuditRecord,
-        also: Sequence[AuditRecord] = (),
         *,
         in_force: InForce | None,
         live: tuple[float, Mapping[str, Any]],
@@ -318,14 +319,21 @@ class ProtectionStore:
         it was wished, what its run has done, and what is left alone. Raises LeaseLost.
         """
         repo, pattern = item.target.repo, item.target.pattern
-        commands = [["HSET", LIVE, repo, _alive(*live)], *_appending((row, *also))]
+        known = self.live(repo)
+        shown = patched(known[1], live[1], item.target) if known else live[1]
+        commands = [["HSET", LIVE, repo, _alive(live[0], shown)], *_appending([row])]
         if parked:
             commands += [["HSET", PARKED + repo, pattern, _dump(parked)]]
         else:
             if in_force:
                 commands += [["HSET", APPLIED + repo, pattern, _spoken_in_force(in_force)], ["SADD", KEPT, repo]]
             commands += [["HDEL", PARKED + repo, pattern]]
-        commands += [*_ran(row, item), ["ZREM", ACKED, item.hash], ["HDEL", INTENTS, repo], ["INCR", *self._touch]]
+        commands += [
+            *_ran(row, item),
+            ["ZREM", ACKED, item.hash],
+            ["HDEL", INTENTS + repo, pattern],
+            ["INCR", *self._touch],
+        ]
         if not self._writing(keys=[TOKENS], args=[repo, writer.token, _dump(commands)]):
             raise LeaseLost(repo)
         self._forget_old_rows()
@@ -386,7 +394,7 @@ class ProtectionStore:
 
     def note_failed(self, row: AuditRecord) -> None:
         """Add a row of what did not come about, which is not about to be sent any more."""
-        self._together([*_appending([row]), ["HDEL", INTENTS, row.repo]])
+        self._together([*_appending([row]), ["HDEL", INTENTS + row.repo, row.target.partition(":")[2]]])
 
     def audit(self, sought: Sought | None = None, *, limit: int = 500, cursor: str = "") -> list[AuditRecord]:
         """The newest rows that are sought, newest first; `cursor` goes on after the row it was made of. Raises
@@ -416,8 +424,8 @@ class ProtectionStore:
 
 
 def is_within(repo: str, scope: str) -> bool:
-    """Whether a repository is within ``*``, an ORG or an ORG/REPO."""
-    return scope in {"*", repo, repo.partition("/")[0]}
+    """Whether a repository is within ``*``, an ORG or an ORG/REPO, however these are spelt."""
+    return scope.lower() in {"*", repo.lower(), repo.partition("/")[0].lower()}
 
 
 def _appending(rows: Iterable[AuditRecord]) -> list[list[str]]:

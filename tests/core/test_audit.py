@@ -12,6 +12,7 @@ from mergeq.core.audit import (
     difference_of,
     differences,
     merged,
+    patched,
     spoken_facts,
     wish_of,
 )
@@ -132,6 +133,28 @@ def test_what_could_not_be_read_is_never_taken_for_a_change_and_stays_as_it_was_
     assert merged(before, unread) == before
     assert merged(before, partial) == before
     assert merged(unread, before) == before
+
+
+def test_of_one_target_alone_it_is_known_how_it_is_now() -> None:
+    ours = replace(TIGHT, id=8, name="mergeq: main", owner="acme/rocket")
+    before = told({"main": {}, "next": {}}, TIGHT)
+    after = told(
+        {"main": {Field.STRICT: True}, "next": {Field.STRICT: True}}, replace(TIGHT, enforcement="disabled"), ours
+    )
+
+    known = patched(before, after, MAIN)
+
+    assert [one.about for one in differences(known, after)] == ["next", "tight"]
+    assert [one.about for one in differences(patched(known, told({"next": {}}, TIGHT), MAIN), before)] == ["main"]
+    assert patched(before, spoken_facts(RepoFacts("acme/rocket", rules=None, rulesets=None)), MAIN) == before
+
+
+def test_a_difference_is_of_the_target_whose_rule_or_ruleset_it_is() -> None:
+    (ours,) = differences(told({}), told({}, replace(TIGHT, name="mergeq: main")))
+    (rule,) = differences(told({}), told({"main": {}}))
+    (other,) = differences(told({}), told({}, TIGHT))
+
+    assert [ours.is_of(MAIN), rule.is_of(MAIN), other.is_of(MAIN)] == [True, True, False]
 
 
 # What is left alone

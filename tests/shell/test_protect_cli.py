@@ -164,11 +164,13 @@ def test_an_observed_org_is_not_written_to_unless_that_is_said_and_then_it_is_on
 ) -> None:
     at = desk(OBSERVED)
 
+    dry = at.says("apply")
     why = at.refuses("apply", "--confirm")
     before = at.rule()
     at.says("apply", "--confirm", "--even-if-observe", "--why", "try it")
 
     assert why == "acme is only observed: say `mode: enforce` in the configuration, or add --even-if-observe"
+    assert dry.endswith(f"nothing was written; {why}\n")
     assert before is None
     assert at.rule()
     assert at.rows()[0].why == "try it (--even-if-observe)"

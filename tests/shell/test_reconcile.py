@@ -270,6 +270,7 @@ def test_while_everything_is_paused_nothing_is_written(protect: Callable[..., Pr
     protected.pass_by()
 
     assert protected.rule() is None
+    assert reconcile.widened(protected.mergeq.services, "acme/rocket") == "acme/rocket"
 
 
 def test_what_nobody_asks_for_any_more_is_shown_as_orphaned_and_stays(protect: Callable[..., Protected]) -> None:
@@ -647,7 +648,7 @@ def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect
 
     assert [(one.result, one.run) for one in protected.rows()[1:]] == [(Result.APPLIED, "r9")]
     assert [str(one.target) for one in store.run("r9")] == ["acme/rocket:main"]
-    assert store.intent("acme/rocket") is None
+    assert store.intents("acme/rocket") == []
 
 
 def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Callable[..., Protected]) -> None:
@@ -666,6 +667,54 @@ def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Ca
         (Result.APPLIED, False),
     ]
     assert protected.rule()
+
+
+def test_many_changes_of_one_repository_take_a_look_for_every_few(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    names = [f"b{n:02}" for n in range(24)]
+    for name in names:
+        github.world.push("acme/rocket", name, {"engine.txt": "v1"})
+    branches = "".join(f"            {name}: {{protect: true}}\n" for name in names)
+    protected = protect(ENFORCED.replace("            main:\n", f"{branches}            main:\n"))
+    before = hits(github, "graphql")
+
+    protected.pass_by()
+
+    assert all(protected.rule(name) for name in names)
+    assert protected.results() == [Result.APPLIED] * 25
+    assert hits(github, "graphql") - before <= 25 + 11
+
+
+def test_what_somebody_else_changes_meanwhile_is_still_told(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    world.protect("acme/rocket", "old", ["ci/old"])
+    reconcile.note(services, gathered := reconcile.gather(services))
+    world.unprotect("acme/rocket", "old")
+
+    reconcile.carry_out(services, gathered, gathered.plan.writes, reconcile.Order("r1"))
+    protected.pass_by()
+
+    assert [(row.result, row.target) for row in protected.rows()] == [
+        (Result.APPLIED, "acme/rocket:main"),
+        (Result.SEEN, "acme/rocket:old"),
+    ]
+
+
+def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protected], github: Sandbox) -> None:
+    protected = protect(ENFORCED.replace("mode: enforce", "mode: enforce, backend: ruleset"))
+    protected.pass_by()
+    rulesets = github.world.repo("acme/rocket").rulesets
+    made = [one.name for one in rulesets.values()]
+    rulesets.clear()
+
+    protected.pass_by(7 * 3600.0)
+
+    assert made == ["mergeq: main"]
+    assert [one.name for one in rulesets.values()] == made
+    assert protected.results() == [Result.APPLIED, Result.SEEN, Result.APPLIED]
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
 
 
 # Exemptions
@@ -732,6 +781,23 @@ def test_each_event_has_what_it_is_about_looked_at(
     assert send(protected.mergeq, event, sent).status_code in {200, 202}
 
     assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == marked
+
+
+@pytest.mark.parametrize("config", [ENFORCED, ENFORCED.replace("repos:", "protect: true\n      repos:")])
+def test_a_repository_is_one_however_it_is_spelt(protect: Callable[..., Protected], config: str) -> None:
+    protected = protect(config.replace("acme:", "ACME:").replace("rocket:", "Rocket:"))
+    protected.pass_by()
+    protected.github.world.unprotect("acme/rocket", "main")
+
+    protected.tells("branch_protection_rule", "deleted", "bob", "d1")
+    protected.mergeq.work()
+
+    assert [(row.result, row.by) for row in protected.rows(about="acme/rocket:main")] == [
+        (Result.APPLIED, "mergeq"),
+        (Result.SEEN, "bob"),
+        (Result.APPLIED, "mergeq"),
+    ]
+    assert len(list(protected.store.seen())) == 1
 
 
 # The store
