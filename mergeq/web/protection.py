@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.core.audit import AuditRecord, Held, Result, SeenRepo
-from mergeq.core.plan_text import said
+from mergeq.core.plan_text import CAUSES, said
 from mergeq.core.protecting import Exemption
 from mergeq.core.protection import (
     OFF,
@@ -57,12 +57,6 @@ _SAID = {
     Kind.UPDATE: "differs from what is wished",
     Kind.DELETE: "is protected, but is not to be",
     Kind.ORPHANED: "is protected, though nothing asks for it any more; left alone",
-}
-_BECAUSE: Mapping[str, str] = {
-    Cause.DRIFT: "changed on GitHub",
-    Cause.CONFIG: "the configuration changed",
-    Cause.BOTH: "changed on GitHub, and the configuration changed too",
-    Cause.EXPIRY: "an exemption ended",
 }
 _CHIPS = {
     Kind.NOTHING: ("kept", "go"),
@@ -163,7 +157,7 @@ class RepoView:
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """One row of the audit, in words."""
+    """One row of the audit, in words. `run` is what `mergeq protect rollback` takes, empty for what wrote nothing."""
 
     time: str
     result: str
@@ -175,6 +169,7 @@ class RecordView:
     why: str
     problem: str
     place: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +220,19 @@ class ProtectionView:
 
 
 class Views:
-    """Makes the values of the pages about protection: out of what was seen, what is held, and `audit_of`, which gives
-    the newest records about a repository.
+    """Makes the values of the pages about protection: out of what was seen, what is held, and the newest `records` of
+    the audit, in which it is looked up who changed what.
     """
 
     def __init__(
         self,
         mode_of: Callable[[str], Mode],
         held: Sequence[Held],
-        audit_of: Callable[[str], Sequence[AuditRecord]],
+        records: Sequence[AuditRecord],
     ) -> None:
-        self._mode_of, self._audit_of = mode_of, audit_of
+        self._mode_of, self._records = mode_of, dict[str, list[AuditRecord]]()
+        for one in records:
+            self._records.setdefault(one.target, []).append(one)
         self._held = {str(item.target) for plan in held for item in plan.items}
 
     def page(self, seen: Iterable[SeenRepo], asked: str) -> ProtectionView:
@@ -296,19 +293,18 @@ class Views:
             repos=plan.repos,
             weakened=plan.weakened,
             removed=plan.removed,
-            rules=tuple(self._rule(item, ()) for item in items[:_TOLD]),
+            rules=tuple(self._rule(item) for item in items[:_TOLD]),
             more=len(items[_TOLD:]),
         )
 
     def _repo(self, line: RepoLine, one: SeenRepo) -> RepoView:
-        records = self._audit_of(one.repo)
-        rules = [self._rule(item, records) for item in one.items]
+        rules = [self._rule(item) for item in one.items]
         rules.sort(key=lambda rule: (rule.is_kept, rule.pattern))
         mode = self._mode_of(one.repo.partition("/")[0])
         return RepoView(line, mode, one.warnings, tuple(rules))
 
-    def _rule(self, item: Item, records: Sequence[AuditRecord]) -> RuleView:
-        mine = [record for record in records if record.target == str(item.target)]
+    def _rule(self, item: Item) -> RuleView:
+        mine = self._records.get(str(item.target), ())
         seen = next((record for record in mine if record.result is Result.SEEN), None)
         settings = tuple(_settings(item, mine))
         chip, tone = self._chip(item)
@@ -375,9 +371,10 @@ def record(one: AuditRecord) -> RecordView:
         pattern=one.target.partition(":")[2],
         changes=tuple(changes),
         by=one.by,
-        why=one.why or _BECAUSE.get(one.cause, ""),
+        why=one.why or CAUSES.get(one.cause, ""),
         problem=one.problem,
         place=one.place,
+        run=one.run if one.result is Result.APPLIED else "",
     )
 
 
@@ -496,7 +493,7 @@ def _is_repair(one: AuditRecord) -> bool:
 
 
 def _says(item: Item) -> str:
-    because = _BECAUSE.get(item.cause) if item.cause else None
+    because = CAUSES.get(item.cause) if item.cause else None
     if item.kind is Kind.UPDATE and because:
         return because
     told = _SAID.get(item.kind) or item.why
