@@ -2,8 +2,9 @@
 with what it is, what it is to be, and the line that asks for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
+from textwrap import wrap
 
 from mergeq.core.protection import (
     WRITES,
@@ -28,6 +29,7 @@ CAUSES: Mapping[str, str] = {
     Cause.BOTH: "changed on GitHub, and the configuration changed too",
     Cause.EXPIRY: "an exemption has ended",
 }
+_WIDTH = 60  # of names beside what is said of them
 _NONE: Mapping[Field, str] = {
     Field.REVIEWS: "no pull request needed",
     Field.PUSHERS: "whoever may write",
@@ -104,8 +106,8 @@ def lines(plan: Plan) -> list[str]:
         told += [f"  {item.target}: {_shortly(item)}" for item in weaker]
     for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
         told += ["", repo]
-        for item in items:
-            told += [f"  {line}" for line in _item_lines(item)]
+        for names, rest in _alike(items, _item_lines):
+            told += [f"  {line}" for line in _headed(names, *rest)]
     return [*told, *(["", *(f"warning: {one}" for one in plan.warnings)] if plan.warnings else [])]
 
 
@@ -121,8 +123,30 @@ def _shortly(item: Item) -> str:
     return "; ".join(f"{change.field} {changed(change)}" for change in weaker)
 
 
+def _alike(
+    items: Iterable[Item], lines_of: Callable[[Item], Iterable[str]]
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The patterns of one repository about which the same is to be said, and that."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for item in items:
+        found.setdefault(tuple(lines_of(item)), []).append(item.target.pattern)
+    return ((tuple(names), rest) for rest, names in found.items())
+
+
+def _headed(names: tuple[str, ...], sign: str, why: str, *rest: str) -> Iterator[str]:
+    """What is said of patterns below their names: beside the first word of it, or on lines of their own if many."""
+    told = ", ".join(names)
+    if len(told) <= _WIDTH:
+        yield f"{sign} {told}  {why}"
+    else:
+        yield f"{sign} {_counted(len(names), 'branch or pattern', 'branches and patterns')}  {why}"
+        yield from (f"    {line}" for line in wrap(told, 2 * _WIDTH, break_long_words=False, break_on_hyphens=False))
+    yield from rest
+
+
 def _item_lines(item: Item) -> Iterator[str]:
-    yield f"{_SIGNS.get(item.kind, '!' if item.kind is not Kind.NOTHING else ' ')} {item.target.pattern}  {_why(item)}"
+    yield _SIGNS.get(item.kind, "!" if item.kind is not Kind.NOTHING else " ")
+    yield _why(item)
     if item.kind in WRITES:
         names = [change.field for change in item.changes]
         width = max(map(len, names), default=0)
@@ -157,14 +181,19 @@ def markdown(plan: Plan) -> list[str]:
         told += ["- " + _plain(f"{item.target}: {_shortly(item)}") for item in weaker] + [""]
     for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
         told += [f"<details><summary>{_plain(repo)}</summary>", ""]
-        for item in items:
-            told += [f"- **{_plain(item.target.pattern)}** {_plain(_why(item))}"]
-            for change in item.changes if item.kind in WRITES else ():
-                place = _place(item, change.field)
-                told += [f"  - `{change.field}`: {_plain(changed(change))}{f' ({_plain(place)})' if place else ''}"]
-            told += [f"  - ⚠ {_plain(warning)}" for warning in item.warnings]
+        for names, (why, *rest) in _alike(items, _markdown_lines):
+            told += [f"- {', '.join(f'**{_plain(name)}**' for name in names)} {why}", *rest]
         told += ["", "</details>", ""]
     return [*told, *(f"⚠ {_plain(one)}" for one in plan.warnings)]
+
+
+def _markdown_lines(item: Item) -> Iterator[str]:
+    yield _plain(_why(item))
+    for change in item.changes if item.kind in WRITES else ():
+        place = _place(item, change.field)
+        yield f"  - `{change.field}`: {_plain(changed(change))}{f' ({_plain(place)})' if place else ''}"
+    for warning in item.warnings:
+        yield f"  - ⚠ {_plain(warning)}"
 
 
 def _plain(text: str) -> str:

@@ -156,3 +156,26 @@ def test_what_strengthens_alone_and_what_is_orphaned_need_no_heading() -> None:
     assert "Protects less:" not in told
     assert "  - `enforce_admins`: false → true (p.yaml:2)" in told
     assert "- **release/\\*** orphaned: nobody asks for it" in told
+
+
+def test_branches_of_which_the_same_is_to_be_said_are_named_together() -> None:
+    alike = [
+        Item(Target("acme/rocket", name), Kind.CREATE, changes=(ADMINS,), why="it has no rule", place="p.yaml:2")
+        for name in ("main", "next")
+    ]
+
+    assert lines(Plan(tuple(alike)))[-3:] == [
+        "acme/rocket",
+        "  + main, next  create, it has no rule, only observed",
+        "      enforce_admins  false → true  [p.yaml:2]",
+    ]
+    assert "- **main**, **next** create, it has no rule, only observed" in markdown(Plan(tuple(alike)))
+
+
+def test_so_many_branches_that_they_fill_lines_have_lines_of_their_own() -> None:
+    many = [Item(Target("acme/rocket", f"release-{n:02}"), Kind.CREATE, changes=(ADMINS,)) for n in range(20)]
+
+    told = lines(Plan(tuple(many)))
+
+    assert "  + 20 branches and patterns  create" in "\n".join(told)
+    assert [line.split(", ")[0].strip() for line in told if "release-" in line] == ["release-00", "release-10"]
