@@ -469,6 +469,18 @@ def test_only_one_timer_has_everything_looked_at(protect: Callable[..., Protecte
     assert [protected.store.begin(5.0, last), protected.store.begin(5.0, last)] == [True, False]
 
 
+def test_what_is_stopped_before_a_write_is_left_for_the_next_run(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+
+    report = reconcile.reconcile(protected.mergeq.services, reconcile.ALL, lambda: False)
+
+    assert [why for _, why in report.left] == [reconcile.STOPPED]
+    assert not report.is_whole
+    assert protected.rule() is None
+    protected.pass_by()
+    assert protected.rule()
+
+
 # Rolling back
 
 
