@@ -249,7 +249,7 @@ def ack_command(hash_: str, why: str, name: str | None, paths: tuple[Path, ...],
     if as_json:
         click.echo(json.dumps({"hash": found[0].hash, "by": by, "why": why, "targets": _targets(found[0])}))
     else:
-        click.echo(f"{len(found[0].items)} changes go at the next look, or by `mergeq protect apply --confirm`")
+        click.echo(f"agreed to {len(found[0].items)} changes; {_what_then(found[0].scope)}")
 
 
 @protect.command("import")
@@ -349,6 +349,13 @@ def _who_may_agree(ready: Services, name: str | None) -> str:
     if not any(ready.github.is_member(team, name) for team in teams):
         raise click.ClickException(f"{name} is not seen to be a member of {' or '.join(teams)}, and so may not agree")
     return who(name)
+
+
+def _what_then(scope: str) -> str:
+    """Who writes what was agreed to."""
+    if scope.startswith(reconcile.UNDOING):
+        return f"to write them: mergeq protect {scope} --confirm --why …"
+    return "the next look writes them, or `mergeq protect apply --confirm`"
 
 
 def _moment(text: str | None) -> float | None:

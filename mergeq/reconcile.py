@@ -61,6 +61,7 @@ from mergeq.sync import is_served
 
 ALL = "*"
 STOPPED = "the run was stopped before it came to this"
+UNDOING = "rollback "  # what the scope of a plan begins with that puts back what a run has changed
 OURSELVES = "mergeq"
 
 _AT_ONCE = 4  # repositories that are written to at once
@@ -82,7 +83,7 @@ _UNFOUNDED = "the store is new, and it is being found out whether an earlier one
 class Gathered:
     """What is wished and what is there, and the plan that follows. `scope` is ``*``, an ORG or an ORG/REPO, `at` when
     the reading began; `errors` say what could not be listed, by its ORG. `is_asked`: the wishes are not those of the
-    configuration.
+    configuration, and the scope is the name of a run behind UNDOING.
     """
 
     scope: str
@@ -423,8 +424,9 @@ def _measure(services: Services, gathered: Gathered, rows: Sequence[AuditRecord]
         kinds = [item.kind for item in gathered.plan.items if item.target.repo.startswith(f"{org}/")]
         for kind in Kind:
             store.set_gauge("mergeq_protection_branches", kinds.count(kind), org=org, reason=kind.value)
-    reason = "changes" if gathered.plan.writes else "nothing"
-    store.count("mergeq_protection_plans_total", org=gathered.scope.partition("/")[0], reason=reason)
+    reason = "asked" if gathered.is_asked else "changes" if gathered.plan.writes else "nothing"
+    org = "" if gathered.is_asked else gathered.scope.partition("/")[0]
+    store.count("mergeq_protection_plans_total", org=org, reason=reason)
 
 
 # a run
@@ -468,7 +470,7 @@ def enforce(
     say: Callable[[AuditRecord], None] = lambda _: None,
 ) -> Report:
     """Carry out items unless they wait for a person: together they are more than may go by itself, or they are part of
-    a plan that waits already (P7.6).
+    a plan that waits already, which does not keep anybody from putting something back (P7.6).
     """
     store, now = services.store.protection, services.now()
     acked = store.acknowledged(now)
@@ -484,7 +486,7 @@ def enforce(
             services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why="; ".join(reasons))
         return Report(order.run, gathered, held)
     _supersede(services, gathered.scope)
-    waiting = {item.target for held in store.held() for item in held.items}
+    waiting = set() if order.undoes else {item.target for held in store.held() for item in held.items}
     free = [item for item in chosen if item.hash in acked or item.target not in waiting]
     left = tuple((item, "it is part of a plan that waits for somebody to agree") for item in chosen if item not in free)
     report = carry_out(services, gathered, free, order, going, say)
@@ -500,12 +502,15 @@ def _supersede(services: Services, scope: str) -> None:
 
 
 def acknowledge(services: Services, held: Held, who: str, why: str) -> None:
-    """Let the items of a plan that waits go, on record; they are written by the next look, which is soon."""
+    """Let the items of a plan that waits go, on record; they are written by the next look, which is soon, but what puts
+    something back by whoever asks for it again.
+    """
     store = services.store.protection
     order = Order("", who, why, plan=held.hash)
     rows = [_row(services, order, item, Result.ACKNOWLEDGED) for item in held.items]
     store.acknowledge(held, rows, services.now())
-    store.mark([held.scope], services.now())
+    if not held.scope.startswith(UNDOING):
+        store.mark([held.scope], services.now())
 
 
 def undoing(services: Services, run: str) -> Gathered:
@@ -515,7 +520,7 @@ def undoing(services: Services, run: str) -> Gathered:
     wishes = {wish.target: wish for wish in reversed(undone(services.store.protection.run(run)))}
     mode = services.config.protection_mode
     asked = [replace(wish, mode=mode(wish.target.repo.partition("/")[0])) for wish in wishes.values()]
-    return gather(services, ALL, asked)
+    return gather(services, f"{UNDOING}{run}", asked)
 
 
 def stopped(services: Services, *, by_hand: bool = False) -> str:

@@ -220,7 +220,7 @@ def test_too_large_a_plan_is_held_until_somebody_who_may_has_agreed(desk: Callab
     assert stranger == "bob is not seen to be a member of acme/admins, and so may not agree"
     assert nobody == "say who agrees with --as LOGIN: a member of acme/admins"
     assert wrong == f"0123456789 names no plan that is held; those that are: {hash_}"
-    assert agreed.startswith("3 changes go at the next look")
+    assert agreed.startswith("agreed to 3 changes; the next look writes them")
     assert all(at.rule("main", f"acme/r{n}") for n in range(3))
 
 
@@ -243,6 +243,44 @@ def test_a_run_is_put_back_by_its_name(desk: Callable[..., Desk]) -> None:
     assert ([check.context for check in rule.checks], rule.enforce_admins) == (["ci/other"], False)
     assert [row.result.value for row in at.rows()] == ["applied", "rolled-back"]
     assert "rolled back by ana@" in at.says("plan")
+
+
+def test_what_puts_back_too_much_waits_too_and_forgets_nothing_else_that_waits(
+    desk: Callable[..., Desk], github: Sandbox
+) -> None:
+    for n in range(2):
+        github.world.create_repo(f"acme/r{n}", files=FILES)
+    at = desk(many(2))
+    at.pass_by()
+    run = at.rows()[0].run
+    at.rewrite(many(2, max_repos_changed=0).replace("enforce_admins", "required_linear_history"))
+    at.pass_by()
+    waiting = [one.scope for one in at.store.held()]
+
+    at.runs("rollback", run, "--why", "locked out", "--confirm", code=1)
+    held = {one.scope: one.hash[:12] for one in at.store.held()}
+    agreed = at.says("ack", held[f"rollback {run}"], "--why", "fine")
+    at.says("rollback", run, "--why", "locked out", "--confirm")
+
+    assert waiting == ["*"]
+    assert sorted(held) == ["*", f"rollback {run}"]
+    assert agreed == f"agreed to 2 changes; to write them: mergeq protect rollback {run} --confirm --why …\n"
+    assert [one.scope for one in at.store.held()] == ["*"]
+    assert at.rule("main", "acme/r0") is None
+
+
+def test_what_waits_keeps_nobody_from_putting_something_back(desk: Callable[..., Desk], github: Sandbox) -> None:
+    github.world.create_repo("acme/r0", files=FILES)
+    at = desk(many(1))
+    at.pass_by()
+    at.rewrite(many(1, max_repos_changed=0).replace("enforce_admins", "required_linear_history"))
+    at.pass_by()
+    at.rewrite(many(1).replace("enforce_admins", "required_linear_history"))
+
+    at.says("rollback", at.rows()[0].run, "--why", "locked out", "--confirm")
+
+    assert [one.scope for one in at.store.held()] == ["*"]
+    assert at.rule("main", "acme/r0") is None
 
 
 def test_a_run_that_nobody_knows_is_refused_with_those_that_are_known(desk: Callable[..., Desk]) -> None:

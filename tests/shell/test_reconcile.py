@@ -10,6 +10,7 @@ import pytest
 from mergeq import jobs, operators, reconcile
 from mergeq.bootstrap import connect_github
 from mergeq.core.audit import AuditRecord, Result
+from mergeq.core.budget import Hold
 from mergeq.core.orders import EVERYTHING
 from mergeq.core.protection import Field, Item, Kind, Target
 from mergeq.core.pull import Branch
@@ -448,6 +449,35 @@ def test_a_branch_on_which_the_queue_is_at_work_is_not_changed_meanwhile(
     assert protected.rule() is None
 
 
+def test_what_github_holds_back_is_done_as_soon_as_it_may(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    until = protected.mergeq.services.now() + 100.0
+    protected.mergeq.store.hold_off("*", Hold(until, "GitHub asked for it"))
+
+    protected.pass_by(60.0)
+    before = protected.rule()
+    protected.pass_by(60.0)
+
+    assert before is None
+    assert protected.rule()
+    assert protected.counted("failed_total") == 0
+
+
+def test_a_failure_of_mergeqs_own_is_tried_again_in_a_minute(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = protect()
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile, "gather", lambda *_: 1 / 0)
+        protected.pass_by()
+    before = protected.rule()
+    protected.pass_by(70.0)
+
+    assert before is None
+    assert protected.rule()
+    assert protected.counted("failed_total") == 1
+
+
 def test_a_store_that_was_lost_learns_what_is_in_force_and_writes_nothing(
     protect: Callable[..., Protected],
 ) -> None:
@@ -467,6 +497,18 @@ def test_only_one_timer_has_everything_looked_at(protect: Callable[..., Protecte
     last = protected.store.begun()
 
     assert [protected.store.begin(5.0, last), protected.store.begin(5.0, last)] == [True, False]
+
+
+def test_what_is_stopped_before_a_write_is_left_for_the_next_run(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+
+    report = reconcile.reconcile(protected.mergeq.services, reconcile.ALL, lambda: False)
+
+    assert [why for _, why in report.left] == [reconcile.STOPPED]
+    assert not report.is_whole
+    assert protected.rule() is None
+    protected.pass_by()
+    assert protected.rule()
 
 
 # Rolling back
