@@ -232,7 +232,8 @@ def demo(once: bool, as_json: bool, port: int, state: Path | None, prs: int, pat
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
             click.echo("\n" + "\n".join(table(verdict, width)))
         if not once and not stopping.is_set():
-            click.echo(f"\nThe pages stay up: {settings.public_url}/tide  (Ctrl-C stops everything)")
+            pages = f"{settings.public_url}/tide, {settings.public_url}/protection"
+            click.echo(f"\nThe pages stay up: {pages}  (Ctrl-C stops everything)")
             parts.watch(stopping)
         elif not (ended and verdict["ok"]) and not stopping.is_set():
             raise click.ClickException("not every story ended as expected")

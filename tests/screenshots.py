@@ -45,6 +45,8 @@ def main(folder: Path) -> None:
             ("history-empty", "/tide-history?state=WRONG_TREE"),
             ("pull-red", "/pr/acme/rocket/10"),
             ("pull-landed", "/pr/acme/guidebook/4"),
+            ("protection", "/protection"),
+            ("protection-repo", "/protection/acme/guidebook"),
             ("not-found", "/pr/acme/rocket/999"),
         ):
             take(browser, folder, name, pages + path)
