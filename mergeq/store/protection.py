@@ -39,6 +39,7 @@ RUN = _P + "run:"  # list per run: each Item that it has applied, in their order
 NAMES = _P + "names"  # counter of runs and rows
 ROWS = _P + "rows"  # hash: id -> AuditRecord
 AUDIT = _P + "audit"  # sorted set: id of an AuditRecord by its time
+AUDIT_OF = _P + "audit:"  # the same per ORG/REPO
 
 WRITER_SECONDS = 60.0  # whoever writes extends it before each thing it does
 _MEMORY_SECONDS = 120.0  # for how long it is remembered who an event was by: GitHub's API lags behind its events
@@ -393,7 +394,8 @@ class ProtectionStore:
         ValueError for a cursor that is none.
         """
         sought, found = sought or Sought(), list[AuditRecord]()
-        for ids in newest_first(self._redis, AUDIT, sought.since, sought.until, cursor):
+        key = AUDIT_OF + sought.about.partition(":")[0] if "/" in sought.about else AUDIT
+        for ids in newest_first(self._redis, key, sought.since, sought.until, cursor):
             for raw in self._redis.hmget(ROWS, ids):
                 if raw is not None and sought.admits(row := msgspec.json.decode(raw, type=AuditRecord)):
                     found.append(row)
@@ -410,7 +412,12 @@ class ProtectionStore:
 
     def _forget_old_rows(self) -> None:
         if (surplus := self._redis.zcard(AUDIT) - _ROWS) > 0:
-            self._redis.hdel(ROWS, *(name for name, _ in self._redis.zpopmin(AUDIT, surplus)))
+            names = [name for name, _ in self._redis.zpopmin(AUDIT, surplus)]
+            write = self._redis.pipeline()
+            for name, raw in zip(names, self._redis.hmget(ROWS, names), strict=True):
+                write.zrem(AUDIT_OF + msgspec.json.decode(raw, type=AuditRecord).repo, name)
+            write.hdel(ROWS, *names)
+            write.execute()
         if (surplus := self._redis.zcard(RUNS) - _RUNS) > 0:
             self._redis.delete(*(RUN + name.decode() for name, _ in self._redis.zpopmin(RUNS, surplus)))
 
@@ -424,7 +431,11 @@ def _appending(rows: Iterable[AuditRecord]) -> list[list[str]]:
     return [
         command
         for row in rows
-        for command in (["HSETNX", ROWS, row.id, _dump(row)], ["ZADD", AUDIT, "NX", repr(row.time), row.id])
+        for command in (
+            ["HSETNX", ROWS, row.id, _dump(row)],
+            ["ZADD", AUDIT, "NX", repr(row.time), row.id],
+            ["ZADD", AUDIT_OF + row.repo, "NX", repr(row.time), row.id],
+        )
     ]
 
 

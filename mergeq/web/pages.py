@@ -30,6 +30,7 @@ _LONGEST_SEARCH = 400  # characters: more than any ORG/REPO:BRANCH has
 _HISTORY_ROWS = 100
 _HISTORY_LIMIT = 500
 _AUDIT_ROWS = 30
+_AUDIT_LATELY = 1000  # records that are searched for who changed what is shown
 _JSON_LINES = "application/x-ndjson"
 _HISTORY_SAMPLE = 1000  # records that the filters take their choices from
 _HELP = {
@@ -162,15 +163,17 @@ def protection() -> str:
     narrows.
     """
     services, mark = _services(), _mark()
-    found, kept, now = _protection_views(), services.store.protection, services.now()
+    kept, now = services.store.protection, services.now()
+    held, newest = kept.held(), kept.audit(limit=_AUDIT_LATELY)
+    found = guarded.Views(services.config.protection_mode, held, newest)
     return render_template(
         "protection.html",
         mark=mark,
         page=found.page(kept.seen(), request.args.get("q", "")[:_LONGEST_SEARCH]),
         orgs=sorted(_modes().items()),
-        held=[found.held(plan) for plan in kept.held()],
+        held=[found.held(plan) for plan in held],
         exemptions=[guarded.exemption(one, now) for one in services.config.protection_values.exemptions],
-        records=[guarded.record(one) for one in kept.audit(limit=_AUDIT_ROWS)],
+        records=[guarded.record(one) for one in newest[:_AUDIT_ROWS]],
     )
 
 
@@ -186,12 +189,13 @@ def protection_json() -> Response:
 def protection_of(org: str, repo: str) -> str:
     """One repository: every setting of every branch or pattern, the line that asks for it, since when and by whom."""
     services, mark, one = _services(), _mark(), _seen(f"{org}/{repo}")
-    records = services.store.protection.audit(Sought(about=one.repo), limit=_AUDIT_ROWS)
+    kept = services.store.protection
+    records = kept.audit(Sought(about=one.repo), limit=_AUDIT_LATELY)
     return render_template(
         "protection-repo.html",
         mark=mark,
-        repo=_protection_views().repo(one),
-        records=[guarded.record(each) for each in records],
+        repo=guarded.Views(services.config.protection_mode, kept.held(), records).repo(one),
+        records=[guarded.record(each) for each in records[:_AUDIT_ROWS]],
     )
 
 
@@ -313,14 +317,6 @@ class _Metrics:
         loaded = GaugeMetricFamily("mergeq_config_loaded_timestamp", "Unix time the configuration in force was read.")
         loaded.add_metric([], followed.loaded_at)
         return [valid, loaded]
-
-
-def _protection_views() -> guarded.Views:
-    services = _services()
-    kept = services.store.protection
-    return guarded.Views(
-        services.config.protection_mode, kept.held(), lambda repo: kept.audit(Sought(about=repo), limit=_AUDIT_ROWS)
-    )
 
 
 def _modes() -> dict[str, Mode]:

@@ -225,17 +225,19 @@ class ProtectionView:
 
 
 class Views:
-    """Makes the values of the pages about protection: out of what was seen, what is held, and `audit_of`, which gives
-    the newest records about a repository.
+    """Makes the values of the pages about protection: out of what was seen, what is held, and the newest `records` of
+    the audit, in which it is looked up who changed what.
     """
 
     def __init__(
         self,
         mode_of: Callable[[str], Mode],
         held: Sequence[Held],
-        audit_of: Callable[[str], Sequence[AuditRecord]],
+        records: Sequence[AuditRecord],
     ) -> None:
-        self._mode_of, self._audit_of = mode_of, audit_of
+        self._mode_of, self._records = mode_of, dict[str, list[AuditRecord]]()
+        for one in records:
+            self._records.setdefault(one.target, []).append(one)
         self._held = {str(item.target) for plan in held for item in plan.items}
 
     def page(self, seen: Iterable[SeenRepo], asked: str) -> ProtectionView:
@@ -296,19 +298,18 @@ class Views:
             repos=plan.repos,
             weakened=plan.weakened,
             removed=plan.removed,
-            rules=tuple(self._rule(item, ()) for item in items[:_TOLD]),
+            rules=tuple(self._rule(item) for item in items[:_TOLD]),
             more=len(items[_TOLD:]),
         )
 
     def _repo(self, line: RepoLine, one: SeenRepo) -> RepoView:
-        records = self._audit_of(one.repo)
-        rules = [self._rule(item, records) for item in one.items]
+        rules = [self._rule(item) for item in one.items]
         rules.sort(key=lambda rule: (rule.is_kept, rule.pattern))
         mode = self._mode_of(one.repo.partition("/")[0])
         return RepoView(line, mode, one.warnings, tuple(rules))
 
-    def _rule(self, item: Item, records: Sequence[AuditRecord]) -> RuleView:
-        mine = [record for record in records if record.target == str(item.target)]
+    def _rule(self, item: Item) -> RuleView:
+        mine = self._records.get(str(item.target), ())
         seen = next((record for record in mine if record.result is Result.SEEN), None)
         settings = tuple(_settings(item, mine))
         chip, tone = self._chip(item)

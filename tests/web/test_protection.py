@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import redis
 from werkzeug.test import TestResponse
 
 from mergeq.config.schemas import validator
@@ -24,6 +25,7 @@ from mergeq.core.protection import (
     Mode,
     Value,
 )
+from mergeq.store import protection
 from tests.conftest import CONFIG, Mergeq
 from tests.web.builders import LABEL, MAIN, POLICY, RULE, drifted, item, line, look, row, save, seen, standing
 
@@ -438,3 +440,19 @@ def test_figures_of_protection_are_gauges_and_counters_with_a_word_on_each(guard
     assert 'mergeq_protection_branches{org="acme",reason="no-op"} 3.0' in text
     assert "# TYPE mergeq_protection_drift_total counter" in text
     assert "# HELP mergeq_protection_drift_total Changes of protection by others" in text
+
+
+def test_what_is_forgotten_of_the_audit_is_so_for_its_repository_too(
+    guarding: Mergeq, monkeypatch: pytest.MonkeyPatch, clean_redis: "redis.Redis"
+) -> None:
+    monkeypatch.setattr(protection, "_ROWS", 3)
+    for number in range(4):
+        row(guarding.store, float(number), "acme/rocket:main", by=f"rocket-{number}")
+        row(guarding.store, float(number), "acme/tower:main", by=f"tower-{number}")
+
+    assert len(listed(guarding, "")) == 3
+    assert sorted(listed(guarding, "repo=acme/rocket") + listed(guarding, "repo=acme/tower:main")) == sorted(
+        listed(guarding, "")
+    )
+    kept = [clean_redis.zcard(f"{protection.AUDIT_OF}acme/{name}") for name in ("rocket", "tower")]
+    assert sum(kept) == 3
