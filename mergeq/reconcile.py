@@ -298,7 +298,8 @@ def _look_again(services: Services, gathered: Gathered) -> None:
 
 def _seen(services: Services, gathered: Gathered, facts: RepoFacts, items: Sequence[Item]) -> SeenRepo:
     error = facts.problem.text if facts.problem else ""
-    return SeenRepo(facts.repo, gathered.at, tuple(items), error, gathered.plan.warnings, services.config.digest)
+    warnings = services.config.protection_warnings(facts, services.now())
+    return SeenRepo(facts.repo, gathered.at, tuple(items), error, warnings, services.config.digest)
 
 
 def _note_changes(

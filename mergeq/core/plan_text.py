@@ -22,7 +22,7 @@ from mergeq.core.protection import (
 )
 
 _SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.DELETE: "-"}
-_CAUSES = {
+CAUSES: Mapping[str, str] = {
     Cause.CONFIG: "the configuration changed",
     Cause.DRIFT: "changed on GitHub",
     Cause.BOTH: "changed on GitHub, and the configuration changed too",
@@ -137,7 +137,7 @@ def _item_lines(item: Item) -> Iterator[str]:
 def _why(item: Item) -> str:
     told = [item.kind.value if item.kind in WRITES else f"{item.kind.value}: {item.why}"]
     if item.kind in WRITES:
-        told += [_CAUSES.get(item.cause, item.why) if item.cause else item.why]
+        told += [CAUSES.get(item.cause, item.why) if item.cause else item.why]
         told += ["only observed"] if item.mode is Mode.OBSERVE else []
         told += [f"exempt by {', '.join(item.exemptions)}"] if item.exemptions else []
     return ", ".join(told)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.core.audit import AuditRecord, Held, Result, SeenRepo
-from mergeq.core.plan_text import said
+from mergeq.core.plan_text import CAUSES, said
 from mergeq.core.protecting import Exemption
 from mergeq.core.protection import (
     OFF,
@@ -57,12 +57,6 @@ _SAID = {
     Kind.UPDATE: "differs from what is wished",
     Kind.DELETE: "is protected, but is not to be",
     Kind.ORPHANED: "is protected, though nothing asks for it any more; left alone",
-}
-_BECAUSE: Mapping[str, str] = {
-    Cause.DRIFT: "changed on GitHub",
-    Cause.CONFIG: "the configuration changed",
-    Cause.BOTH: "changed on GitHub, and the configuration changed too",
-    Cause.EXPIRY: "an exemption ended",
 }
 _CHIPS = {
     Kind.NOTHING: ("kept", "go"),
@@ -163,7 +157,7 @@ class RepoView:
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """One row of the audit, in words."""
+    """One row of the audit, in words. `run` is what `mergeq protect rollback` takes, empty for what wrote nothing."""
 
     time: str
     result: str
@@ -175,6 +169,7 @@ class RecordView:
     why: str
     problem: str
     place: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,9 +371,10 @@ def record(one: AuditRecord) -> RecordView:
         pattern=one.target.partition(":")[2],
         changes=tuple(changes),
         by=one.by,
-        why=one.why or _BECAUSE.get(one.cause, ""),
+        why=one.why or CAUSES.get(one.cause, ""),
         problem=one.problem,
         place=one.place,
+        run=one.run if one.result is Result.APPLIED else "",
     )
 
 
@@ -497,7 +493,7 @@ def _is_repair(one: AuditRecord) -> bool:
 
 
 def _says(item: Item) -> str:
-    because = _BECAUSE.get(item.cause) if item.cause else None
+    because = CAUSES.get(item.cause) if item.cause else None
     if item.kind is Kind.UPDATE and because:
         return because
     told = _SAID.get(item.kind) or item.why

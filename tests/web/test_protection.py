@@ -25,6 +25,7 @@ from mergeq.core.protection import (
     Mode,
     Value,
 )
+from mergeq.sandbox import Sandbox
 from mergeq.store import protection
 from tests.conftest import CONFIG, Mergeq
 from tests.web.builders import LABEL, MAIN, POLICY, RULE, drifted, item, line, look, row, save, seen, standing
@@ -84,7 +85,7 @@ def test_what_somebody_loosened_comes_first_with_who_did_it_and_what_it_is_to_be
         (Kind.CREATE, {"before": {}, "cause": Cause.FIRST_RUN}, "TO BE CHANGED there is no rule yet. mergeq puts"),
         (Kind.DELETE, {"cause": Cause.CONFIG}, "is protected, but is not to be: the configuration changed. mergeq"),
         (Kind.UPDATE, {"cause": Cause.FIRST_RUN}, "TO BE CHANGED differs from what is wished. mergeq puts it right."),
-        (Kind.UPDATE, {"cause": Cause.EXPIRY}, "TO BE CHANGED an exemption ended. mergeq puts it right."),
+        (Kind.UPDATE, {"cause": Cause.EXPIRY}, "TO BE CHANGED an exemption has ended. mergeq puts it right."),
         (Kind.UPDATE, {"cause": Cause.BOTH}, "DRIFT changed on GitHub, and the configuration changed too. mergeq"),
         (Kind.UPDATE, {"cause": Cause.DRIFT, "mode": Mode.OBSERVE}, "Only looked at: mergeq writes nothing here."),
         (Kind.ORPHANED, {}, "ORPHANED is protected, though nothing asks for it any more; left alone."),
@@ -456,3 +457,21 @@ def test_what_is_forgotten_of_the_audit_is_so_for_its_repository_too(
     )
     kept = [clean_redis.zcard(f"{protection.AUDIT_OF}acme/{name}") for name in ("rocket", "tower")]
     assert sum(kept) == 3
+
+
+def test_a_look_at_github_is_on_the_pages_each_warning_with_its_own_repository(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq]
+) -> None:
+    github.world.create_repo("acme/tower", files={"README.md": "# Tower\n"}, branches={"relaese-1": {}})
+    named = "      repos: {tower: {branches: {release-1: {protect: true}}}}\n    beta"
+    mergeq = start_mergeq(CONFIG + POLICY.replace("    beta", named))
+
+    mergeq.sweep_and_work()
+
+    tower, rocket = (mergeq.web.get(f"/protection/acme/{name}").text for name in ("tower", "rocket"))
+    assert "release-1" in told(tower)
+    assert "release-1" not in told(rocket)
+    assert "enforce_admins true" in told(rocket)
+    assert "by mergeq" in told(rocket)
+    assert "mergeq protect rollback RUN" in told(rocket)
+    assert sums(mergeq.web.get("/protection").text) == [2, 3, 0, 0]
