@@ -32,8 +32,9 @@ FILES = {
     "kubernetes": "kubernetes__test-infra/config__prow__config.yaml",
     "istio": "istio__test-infra/prow__gcp__config.yaml",
 }
-PARTS = {"falcosecurity": 3, "kubernetes": 4, "istio": 12}
+PARTS = {"falcosecurity": 6, "kubernetes": 6, "istio": 12}
 """Of these `make test` has every so manieth named branch only, and repository where the organization is meant whole."""
+IN_TURN = [pytest.param(whose, marks=pytest.mark.soak if whose == "kubevirt" else ()) for whose in FILES]
 OURS = "mergeq: {protection: {mode: enforce, gate: {max_repos_changed: 999, max_weakening: 999, max_removals: 999}}}\n"
 UNNAMED = ("feature/#1", "main", "release-9.9")
 """Branches that every repository has; some sections take them by a pattern."""
@@ -211,7 +212,7 @@ def desk(
 
 
 @pytest.mark.journey
-@pytest.mark.parametrize("whose", FILES)
+@pytest.mark.parametrize("whose", IN_TURN)
 def test_a_real_section_comes_into_force_as_prow_would_have_it(desk: Callable[[str], Desk], whose: str) -> None:
     """P6.28."""
     at = desk(whose)

@@ -88,7 +88,7 @@ def worlds(github: Sandbox, at: Desk) -> Worlds:
 
 
 @given(drawn=st.lists(_rules, min_size=1, max_size=2).filter(any))
-@trials(5)
+@trials(3)
 def test_a_configuration_that_was_taken_over_asks_for_nothing(at: Desk, worlds: Worlds, drawn: list[Rules]) -> None:
     """P6.13."""
     org = worlds.org(drawn)
@@ -102,7 +102,7 @@ def test_a_configuration_that_was_taken_over_asks_for_nothing(at: Desk, worlds: 
 
 
 @given(rules=_rules, drawn=_wishes)
-@trials(8)
+@trials(6)
 def test_what_was_written_needs_no_second_time(
     at: Desk, worlds: Worlds, rules: Rules, drawn: dict[str, tuple[bool, Values, Backend]]
 ) -> None:
