@@ -187,14 +187,17 @@ def protection_json() -> Response:
 
 @pages.get("/protection/<org>/<repo>")
 def protection_of(org: str, repo: str) -> str:
-    """One repository: every setting of every branch or pattern, the line that asks for it, since when and by whom."""
+    """One repository: every setting of every branch or pattern, the line that asks for it, since when and by whom;
+    ``?q=`` narrows.
+    """
     services, mark, one = _services(), _mark(), _seen(f"{org}/{repo}")
     kept = services.store.protection
-    records = kept.audit(Sought(about=one.repo), limit=_AUDIT_LATELY)
+    records, wanted = kept.audit(Sought(about=one.repo), limit=_AUDIT_LATELY), request.args.get("q", "")
     return render_template(
         "protection-repo.html",
         mark=mark,
-        repo=guarded.Views(services.config.protection_mode, kept.held(), records).repo(one),
+        asked=wanted[:_LONGEST_SEARCH],
+        repo=guarded.Views(services.config.protection_mode, kept.held(), records).repo(one, wanted[:_LONGEST_SEARCH]),
         records=[guarded.record(each) for each in records[:_AUDIT_ROWS]],
     )
 

@@ -120,7 +120,6 @@ class RuleView:
     at: str
     warnings: tuple[str, ...]
     exemptions: tuple[str, ...]
-    is_kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +146,13 @@ class RepoLine:
 
 @dataclass(frozen=True, slots=True)
 class RepoView:
-    """One repository whole: what is not as wished first."""
+    """One repository whole: what is not as wished first, and how many `more` targets there are than are shown."""
 
     line: RepoLine
     mode: Mode
     warnings: tuple[str, ...]
     rules: tuple[RuleView, ...]
+    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +264,12 @@ class Views:
         shown = [(line, one) for line, one in whole if is_meant or not line.is_quiet]
         lines = sorted([*lines, *(line for line, one in whole if line.is_quiet and not is_meant)], key=rank)
         found = [*(line for line, _ in shown), *lines]
+
+        def shows(item: Item) -> bool:
+            return bool(asked) or item.kind is not Kind.NOTHING
+
         return ProtectionView(
-            repos=tuple(self._repo(line, one) for line, one in shown),
+            repos=tuple(self._repo(line, one, shows) for line, one in shown),
             lines=tuple(lines[:_LINES]),
             unlisted=len(lines[_LINES:]),
             asked=asked,
@@ -279,9 +283,10 @@ class Views:
             is_open=len(shown) <= _OPEN,
         )
 
-    def repo(self, one: SeenRepo) -> RepoView:
-        """The page about one repository, with every setting of every target."""
-        return self._repo(_line(one), one)
+    def repo(self, one: SeenRepo, asked: str) -> RepoView:
+        """The page about one repository, with every setting of every target whose pattern contains what is asked."""
+        wanted = asked.strip().lower()
+        return self._repo(_line(one), one, lambda item: wanted in item.target.pattern.lower())
 
     def held(self, plan: Held) -> HeldView:
         """A plan that waits, its targets those that it would weaken first."""
@@ -297,11 +302,10 @@ class Views:
             more=len(items[_TOLD:]),
         )
 
-    def _repo(self, line: RepoLine, one: SeenRepo) -> RepoView:
-        rules = [self._rule(item) for item in one.items]
-        rules.sort(key=lambda rule: (rule.is_kept, rule.pattern))
-        mode = self._mode_of(one.repo.partition("/")[0])
-        return RepoView(line, mode, one.warnings, tuple(rules))
+    def _repo(self, line: RepoLine, one: SeenRepo, shows: Callable[[Item], bool]) -> RepoView:
+        items = sorted(filter(shows, one.items), key=lambda item: (item.kind is Kind.NOTHING, item.target))
+        rules = tuple(self._rule(item) for item in items[:_ROWS])
+        return RepoView(line, self._mode_of(one.repo.partition("/")[0]), one.warnings, rules, len(items[_ROWS:]))
 
     def _rule(self, item: Item) -> RuleView:
         mine = self._records.get(str(item.target), ())
@@ -324,7 +328,6 @@ class Views:
             at=when(drifted.time) if drifted else "",
             warnings=item.warnings,
             exemptions=item.exemptions,
-            is_kept=item.kind is Kind.NOTHING,
         )
 
     def _chip(self, item: Item) -> tuple[str, str]:

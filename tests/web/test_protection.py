@@ -274,6 +274,27 @@ def test_a_setting_says_its_value_the_line_that_asks_for_it_since_when_and_by_wh
     assert "Kept as a ruleset." in next_
 
 
+def test_a_repository_with_very_many_branches_shows_what_matters_and_the_rest_on_demand(guarding: Mergeq) -> None:
+    seen(guarding.store, *(item(f"acme/rocket:b-{number:03}") for number in range(300)), drifted("acme/rocket:zz"))
+
+    page = guarding.web.get("/protection/acme/rocket").text
+    narrowed = guarding.web.get("/protection/acme/rocket?q=B-299").text
+
+    assert re.findall(r'<section id="rule-([^"]+)"', page)[:2] == ["zz", "b-000"]
+    assert page.count('<section id="rule-') == 200
+    assert "101 more are not shown." in told(page)
+    assert re.findall(r'<section id="rule-([^"]+)"', narrowed) == ["b-299"]
+    assert "No branch or pattern here contains “none such”." in told(
+        guarding.web.get("/protection/acme/rocket?q=none such").text
+    )
+
+
+def test_a_repository_where_very_much_differs_is_cut_off_with_a_word(guarding: Mergeq) -> None:
+    seen(guarding.store, *(drifted(f"acme/rocket:b-{number:03}") for number in range(201)))
+
+    assert "and 1 more every setting" in told(guarding.web.get("/protection").text)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
