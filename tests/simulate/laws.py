@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LANDED = {Outcome.LANDED, Outcome.PARTIAL, Outcome.RACED, Outcome.WRONG_TREE, Outcome.LANDED_AFTER_CLOSE}
 
 
+_SEEN = 60.0  # within so many seconds a landing whose answer was lost is certainly looked for
 _KEPT = 26 * 3600.0  # seconds, after which nothing is left of what is kept for a day at most
 _LONGEST = 40  # commits that a run can add to a base, and some
 
@@ -68,6 +69,7 @@ class Laws:
     landings: list[Landing] = field(default_factory=list)
     excused: dict[str, Outcome] = field(default_factory=dict)
     heads: dict[tuple[str, str], int] = field(default_factory=dict)
+    taken_back: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
 
     def before_move(self, git: QuickGit, ref: str, old: str, new: str) -> None:
@@ -107,6 +109,12 @@ class Laws:
         for full_name in self.plan.checks:
             for pull in self.github.world.repo(full_name).pulls.values():
                 self.heads[full_name, pull.head_sha] = pull.number
+        for one in self.landings[-5:]:
+            git = self.github.world.repo(one.branch.full_repo).git
+            if self.github.clock.now() - one.at < _SEEN and not git.is_ancestor(
+                one.after, git.tip(one.branch.name) or ""
+            ):
+                self.taken_back.add(one.after)
         if self.github.world.activity.failures:
             raise self.github.world.activity.failures[0]
         if self.broken:
@@ -283,7 +291,7 @@ class Laws:
             ]
             if (said := self.excused.get(landing.after)) and said not in {record.outcome for record in found}:
                 self._break(f"history does not say that the landing of {landing.numbers} was {said.value}")
-            if not found:
+            if not found and landing.after not in self.taken_back:  # with its answer lost, nobody can know of it
                 self._break(f"history does not know that {landing.numbers} landed on {landing.branch}")
             if sum(record.outcome is Outcome.LANDED for record in found) > len(landing.numbers):
                 self._break(f"history has the landing of {landing.numbers} on {landing.branch} twice")
