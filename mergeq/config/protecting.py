@@ -77,6 +77,9 @@ def extended(parent: Policy, child: Policy) -> Policy:
     return merged
 
 
+_INERT = frozenset({"policy_owners", "breakglass_team"})  # nobody asks for them yet
+
+
 class ProtectingSection:
     """The section of all documents. It has been checked against its schema, and no leaf stands in two of them."""
 
@@ -100,6 +103,8 @@ class ProtectingSection:
         values: dict[str, Any] = {}
         for key, value in section.items():
             self._spots[key] = self._reading.spot((*path, key))
+            if key in _INERT:
+                self._reading.warn((*path, key), "is not applied yet", "remove it, or know that it has no effect")
             if key == "gate":
                 gate: dict[str, Any] = {name: tuple(one) if name == "ack_by" else one for name, one in value.items()}
                 values[key] = replace(self.values.gate, **gate)
