@@ -39,7 +39,7 @@ RUN = _P + "run:"  # list per run: each Item that it has applied, in their order
 NAMES = _P + "names"  # counter of runs and rows
 ROWS = _P + "rows"  # hash: id -> AuditRecord
 AUDIT = _P + "audit"  # sorted set: id of an AuditRecord by its time
-AUDIT_OF = _P + "audit:"  # the same per ORG/REPO
+AUDIT_OF = _P + "audit:"  # the same per ORG/REPO in lower case
 
 WRITER_SECONDS = 60.0  # whoever writes extends it before each thing it does
 _MEMORY_SECONDS = 120.0  # for how long it is remembered who an event was by: GitHub's API lags behind its events
@@ -402,7 +402,7 @@ class ProtectionStore:
         ValueError for a cursor that is none.
         """
         sought, found = sought or Sought(), list[AuditRecord]()
-        key = AUDIT_OF + sought.about.partition(":")[0] if "/" in sought.about else AUDIT
+        key = AUDIT_OF + sought.about.partition(":")[0].lower() if "/" in sought.about else AUDIT
         for ids in newest_first(self._redis, key, sought.since, sought.until, cursor):
             for raw in self._redis.hmget(ROWS, ids):
                 if raw is not None and sought.admits(row := msgspec.json.decode(raw, type=AuditRecord)):
@@ -423,7 +423,7 @@ class ProtectionStore:
             names = [name for name, _ in self._redis.zpopmin(AUDIT, surplus)]
             write = self._redis.pipeline()
             for name, raw in zip(names, self._redis.hmget(ROWS, names), strict=True):
-                write.zrem(AUDIT_OF + msgspec.json.decode(raw, type=AuditRecord).repo, name)
+                write.zrem(AUDIT_OF + msgspec.json.decode(raw, type=AuditRecord).repo.lower(), name)
             write.hdel(ROWS, *names)
             write.execute()
         if (surplus := self._redis.zcard(RUNS) - _RUNS) > 0:
@@ -442,7 +442,7 @@ def _appending(rows: Iterable[AuditRecord]) -> list[list[str]]:
         for command in (
             ["HSETNX", ROWS, row.id, _dump(row)],
             ["ZADD", AUDIT, "NX", repr(row.time), row.id],
-            ["ZADD", AUDIT_OF + row.repo, "NX", repr(row.time), row.id],
+            ["ZADD", AUDIT_OF + row.repo.lower(), "NX", repr(row.time), row.id],
         )
     ]
 

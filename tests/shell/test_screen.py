@@ -97,7 +97,7 @@ OPEN = {
 
 
 def test_the_table_says_what_landed_as_which_commit_and_what_did_not_end_as_it_should() -> None:
-    assert table({"prs": [LANDED, OPEN], "ok": False}, 0) == [
+    assert table({"prs": [LANDED, OPEN], "rules": [], "ok": False}, 0) == [
         "PULL REQUEST    STORY                  HAPPENED          WHY",
         "acme/rocket#6   from a fork, approved  landed            as 6fc46d4, the tree that was tested",
         f"acme/rocket#10  from a fork, approved  open, NOT landed  {WHY}",
@@ -107,13 +107,13 @@ def test_the_table_says_what_landed_as_which_commit_and_what_did_not_end_as_it_s
 
 
 def test_what_did_not_come_from_a_test_on_its_base_is_not_called_tested() -> None:
-    line = table({"prs": [{**LANDED, "tested_tree": None}], "ok": True}, 0)[1]
+    line = table({"prs": [{**LANDED, "tested_tree": None}], "rules": [], "ok": True}, 0)[1]
 
     assert line.endswith("as 6fc46d4, green on its own head")
 
 
 def test_the_table_keeps_to_a_terminal_s_width_and_loses_no_word() -> None:
-    lines = table({"prs": [LANDED, OPEN], "ok": True}, 80)
+    lines = table({"prs": [LANDED, OPEN], "rules": [], "ok": True}, 80)
 
     assert max(map(len, lines)) <= 80
-    assert sorted(" ".join(lines).split()) == sorted(" ".join(table({"prs": [LANDED, OPEN], "ok": True}, 0)).split())
+    assert sorted(" ".join(lines).split()) == sorted(" ".join(table({"prs": [LANDED, OPEN], "rules": [], "ok": True}, 0)).split())
