@@ -39,16 +39,6 @@ READY = ("lgtm", "approved")
 FILES = {"README.md": "# Rocket\n", "ci.sh": "! grep -q BROKEN *.txt\n", "engine.txt": "one engine\n"}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the core every branch is covered by the core's own tests; what the others run of it is not counted, since that
-    takes a third of their time.
-    """
-    own = Path(__file__).parent / "core"
-    for item in items if config.pluginmanager.hasplugin("pytest_cov") else ():
-        if own not in item.path.parents:
-            item.add_marker(pytest.mark.no_cover)
-
-
 @pytest.fixture(scope="session")
 def witness() -> Iterator[Witness | None]:
     """Whoever holds all that sandboxes of this process say against GitHub's own descriptions."""

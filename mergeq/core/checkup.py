@@ -62,9 +62,11 @@ NEEDS = (
 """What mergeq does on GitHub and the permission for it (GitHub's "Permissions required for GitHub Apps")."""
 
 EVENTS = (
+    "branch_protection_configuration",
     "branch_protection_rule",
     "check_run",
     "check_suite",
+    "create",
     "issues",
     "label",
     "milestone",

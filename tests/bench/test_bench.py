@@ -18,11 +18,17 @@ FOLDER = Path(__file__).parent
 IN_SOAK = pytest.mark.skipif("MERGEQ_JUDGE_EVERY_ANSWER" not in os.environ, reason="half a minute; in make soak")
 
 
+_LONG = {
+    *("runs_per_landing", "landings_per_ci_time", "slope", "idle_calls", "idle_points", "sandbox_rate"),
+    *("calls_per_landing", "calls_per_landing_batch", "calls_per_landing_pushed", "protection_points"),
+}
+
+
 def grouped(bench: Bench) -> ParameterSet:
     """Figures that one run gives are taken in one process."""
     starts_processes = bench in reaction.BENCHES
     group = pytest.mark.xdist_group(f"bench {starts_processes}")
-    takes_long = starts_processes or bench.id in {"runs_per_landing", "landings_per_ci_time", "slope"}
+    takes_long = starts_processes or bench.id in _LONG
     return pytest.param(bench, id=bench.id, marks=[group, IN_SOAK] if takes_long else [group])
 
 

@@ -448,7 +448,7 @@ def test_a_token_of_workflows_that_may_write_is_a_warning() -> None:
         ((replace(HOOK, is_json=False),), f"{HOOK.url}: sends forms", "set its content type"),
         (
             (replace(HOOK, events=frozenset({"push"})),),
-            f"{HOOK.url}: does not send branch_protection_rule",
+            f"{HOOK.url}: does not send branch_protection_configuration",
             "subscribe",
         ),
         ((replace(HOOK, failed=("push at 1: 401",)),), f"{HOOK.url}: 1 of its newest 3", "give the webhook the secret"),

@@ -275,7 +275,7 @@ def test_one_slot_resolves_a_queue_with_as_few_runs_as_halving_can(p: float, run
     which is red once more (D24). Nothing bad lands: that the queue itself asserts.
     """
     config = staging(slots=1, batch_size_limit=8, staging=StagingValues(keep=LENGTH))
-    queues = [Queue(config, p, seed=seed, waiting=10) for seed in range(1, 2 + round(7 * MANY))]
+    queues = [Queue(config, p, seed=seed, waiting=10) for seed in range(1, 2 + round(4 * MANY))]
     wanted, within = (250, 0.1) if MANY >= 1 else (60, 0.4)  # few scatter
     for queue in queues:
         while queue.resolved < wanted:

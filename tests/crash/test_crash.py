@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.journey,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent"),
 ]
-EVERY = 400  # each run takes a point of four hundred, and each commit others
+EVERY = 800  # each run takes a point of eight hundred, and each commit others
 BATCHES = [name for name, journey in JOURNEYS.items() if len(journey.lands) > 1 and "staging" in journey.queue]
 OTHERS = [name for name in JOURNEYS if name not in BATCHES]
 

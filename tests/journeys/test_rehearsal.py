@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "falcosecurity"])
+@pytest.mark.parametrize("name", ["kubernetes", pytest.param("falcosecurity", marks=pytest.mark.soak)])
 def test_a_real_prow_configuration_is_rehearsed(tmp_path: Path, name: str) -> None:
     """What the processes add to what follows here for all of them."""
     config = str(REAL / SEVEN[name])
@@ -47,7 +47,9 @@ def test_a_real_prow_configuration_is_rehearsed(tmp_path: Path, name: str) -> No
     assert {row["outcome"] for row in verdict["prs"]} == {"landed", "open"}
 
 
-@pytest.mark.parametrize("name", SEVEN)
+@pytest.mark.parametrize(
+    "name", [*[*SEVEN][:2], *(pytest.param(name, marks=pytest.mark.soak) for name in [*SEVEN][2:])]
+)
 def test_what_lands_is_what_the_file_itself_asks_for(
     github: Sandbox, start_mergeq: Callable[..., Mergeq], name: str
 ) -> None:

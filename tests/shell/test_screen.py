@@ -116,4 +116,6 @@ def test_the_table_keeps_to_a_terminal_s_width_and_loses_no_word() -> None:
     lines = table({"prs": [LANDED, OPEN], "rules": [], "ok": True}, 80)
 
     assert max(map(len, lines)) <= 80
-    assert sorted(" ".join(lines).split()) == sorted(" ".join(table({"prs": [LANDED, OPEN], "rules": [], "ok": True}, 0)).split())
+    assert sorted(" ".join(lines).split()) == sorted(
+        " ".join(table({"prs": [LANDED, OPEN], "rules": [], "ok": True}, 0)).split()
+    )
