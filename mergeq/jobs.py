@@ -18,7 +18,7 @@ from rq.queue import Queue
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
-from mergeq import epoch, execute, reconcile, stage, sync, trigger, update
+from mergeq import enforcing, epoch, execute, gathering, reconcile, stage, sync, trigger, update
 from mergeq import sweep as sweeping
 from mergeq.bootstrap import Services
 from mergeq.core.history import Outcome
@@ -79,7 +79,7 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     otherwise = _of_no_use(services, event, found.repo)
     scope, said = guarded(event, payload) or ("", None)
     matters = bool(scope) and (event != "create" or config.wants_branches(scope))
-    protects = scope if matters and reconcile.is_protected(services, scope) else ""
+    protects = scope if matters and gathering.is_protected(services, scope) else ""
     done = store.deliver(
         delivery,
         marks if found.with_pulls else [*marks, *map(Mark, every)],
@@ -362,7 +362,7 @@ def protect(scope: str) -> None:
             _protect_again(services, wide)
         else:
             report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
-            if any(why == reconcile.STOPPED for _, why in report.left):
+            if any(why == enforcing.STOPPED for _, why in report.left):
                 _protect_again(services, scope)
     except HeldBack as error:
         store.put_off(scope, error.until)
@@ -390,7 +390,7 @@ def _keep_protecting(services: Services) -> None:
     values, last = config.protection_values, store.begun()
     jitter = values.jitter * zlib.crc32(repr(last).encode()) / 2**32
     if now - last >= values.period + jitter and config.protected() and store.begin(now, last):
-        store.mark([reconcile.ALL], now - _PATIENCE)
+        store.mark([gathering.ALL], now - _PATIENCE)
     for scope in store.overdue(now, _PATIENCE):
         _enqueue(services, protect, scope, _seconds_for(scope))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mergeq import reconcile
+from mergeq import gathering, reconcile
 from mergeq.bootstrap import Services, connect_github
 from mergeq.config import load
 from mergeq.config.writing import as_yaml
@@ -35,8 +35,10 @@ from mergeq.core.audit import AuditRecord, Held, Result
 from mergeq.core.planning import gate, in_order
 from mergeq.core.protection import Check, Kind, Mode, Plan, Value, heard_values, spoken, spoken_item
 from mergeq.core.queue import QueueValues
+from mergeq.enforcing import Order, Report
+from mergeq.gathering import ALL, Gathered
 from mergeq.github import HeldBack, Unreadable
-from mergeq.reconcile import ALL, Explained, Gathered, Order, Report
+from mergeq.reconcile import Explained
 from mergeq.store.protection import Sought
 from mergeq.web.protection import record_json
 
@@ -298,7 +300,7 @@ def _gathered(ready: Services, text: str | None) -> Gathered:
     scope = _scope_of(ready, text)
     if sys.stderr.isatty():
         click.echo(f"reading what protects {'everything' if scope == ALL else scope} …", err=True)
-    return reconcile.gather(ready, scope)
+    return gathering.gather(ready, scope)
 
 
 def _scope_of(ready: Services, text: str | None) -> str:
@@ -308,7 +310,7 @@ def _scope_of(ready: Services, text: str | None) -> str:
     if text is None:
         return ALL
     scope = repo_of(text) if "/" in text else text
-    if not reconcile.is_protected(ready, scope):
+    if not gathering.is_protected(ready, scope):
         raise click.ClickException(f"the configuration protects nothing of {scope}")
     return scope
 

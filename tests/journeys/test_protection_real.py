@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mergeq import reconcile
+from mergeq import gathering, reconcile
 from mergeq.config import Configuration
 from mergeq.config.reading import compiled
 from mergeq.core import branchprotector
@@ -175,7 +175,7 @@ def comes_into_force(at: Desk, world: World) -> None:
     assert f": {len(bodies)} changes in " in at.says("plan", code=2)
     started = Counter(at.github.hits)
 
-    report = reconcile.reconcile(at.mergeq.services, reconcile.ALL)
+    report = reconcile.reconcile(at.mergeq.services, gathering.ALL)
 
     asked, after = Counter(at.github.hits) - started, world.protection()
     assert {(row.result, row.problem) for row in report.rows} == {(Result.APPLIED, "")}
@@ -189,7 +189,7 @@ def comes_into_force(at: Desk, world: World) -> None:
 
     started = Counter(at.github.hits)
     assert at.says("plan").startswith("nothing to do: ")
-    assert reconcile.reconcile(at.mergeq.services, reconcile.ALL).rows == ()
+    assert reconcile.reconcile(at.mergeq.services, gathering.ALL).rows == ()
     asked = Counter(at.github.hits) - started
     rules = sum(state is not None for state in after.values())
     assert not {*asked} - {"graphql:Repositories", "graphql:Protection", "graphql:MoreRules"}, "nothing is written"

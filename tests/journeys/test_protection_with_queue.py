@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 import yaml
 
-from mergeq import reconcile
-from mergeq.reconcile import Report
+from mergeq import gathering, reconcile
+from mergeq.enforcing import Report
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import FILES, Mergeq
 from tests.shell.quirky import MERGED, ready, work
@@ -59,7 +59,7 @@ def test_an_organization_is_protected_while_a_batch_lands(
         if [pull.merged for pull in pulls] == [True, True, False] and not found:
             desk.rewrite(ENFORCED)
             started.services.follow()
-            report = reconcile.reconcile(started.services, reconcile.ALL)
+            report = reconcile.reconcile(started.services, gathering.ALL)
             found.append(Meanwhile(staging_refs(github), report, rules()))
 
     queue = Mergeq(replace(started.services, sleep=sleep), clock)

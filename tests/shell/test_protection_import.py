@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mergeq import reconcile
+from mergeq import gathering, reconcile
 from mergeq.core.audit import Result
 from mergeq.core.branchprotector import body, policy_of
 from mergeq.core.planning import in_order
 from mergeq.core.protection import Backend, Change, Effect, Field, Item, Kind, Mode, RepoFacts, Target, Values, Wish
+from mergeq.enforcing import Order
 from mergeq.github import Protecting
-from mergeq.reconcile import Order
 from mergeq.sandbox import ManualClock, Sandbox
 from tests.conftest import Mergeq
 from tests.core.protected import PATTERNS, rule_values, wished_values
@@ -113,12 +113,12 @@ def test_what_was_written_needs_no_second_time(
         Wish(Target(repo, pattern), protect, values, backend=backend, mode=Mode.ENFORCE)
         for pattern, (protect, values, backend) in drawn.items()
     ]
-    gathered = reconcile.gather(services, reconcile.ALL, wishes)
+    gathered = gathering.gather(services, gathering.ALL, wishes)
 
     report = reconcile.enforce(services, gathered, in_order(gathered.plan), Order("run"))
 
     assert [row for row in report.rows if row.result is not Result.APPLIED] == []
     assert (report.held, report.left) == (None, ())
-    again = reconcile.gather(services, reconcile.ALL, wishes).plan
+    again = gathering.gather(services, gathering.ALL, wishes).plan
     assert again.writes == ()
     assert {item.kind for item in again.items} & {Kind.UNKNOWN, Kind.PARKED} == set()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mergeq import jobs, operators, reconcile
+from mergeq import enforcing, gathering, jobs, operators, reconcile
 from mergeq.bootstrap import connect_github
 from mergeq.core.audit import AuditRecord, Result
 from mergeq.core.budget import Hold
@@ -373,11 +373,11 @@ def test_a_changed_configuration_is_weighed_as_a_whole_whatever_is_looked_at_fir
 def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Protected]) -> None:
     protected = protect()
     services = protected.mergeq.services
-    gathered = reconcile.gather(services)
+    gathered = gathering.gather(services)
     protected.github.world.protect("acme/rocket", "main", ["ci/other"])
-    order = reconcile.Order("r1", "ana", exactly=True)
+    order = enforcing.Order("r1", "ana", exactly=True)
 
-    report = reconcile.carry_out(services, gathered, gathered.plan.writes, order)
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, order)
 
     assert [(str(item.target), why) for item, why in report.left] == [
         ("acme/rocket:main", "it was changed since the plan was made; plan it again")
@@ -390,10 +390,10 @@ def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Pr
 def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable[..., Protected]) -> None:
     protected = protect()
     services = protected.mergeq.services
-    gathered = reconcile.gather(services)
+    gathered = gathering.gather(services)
     protected.github.world.protect("acme/rocket", "main", enforce_admins=False)
 
-    report = reconcile.carry_out(services, gathered, gathered.plan.writes, reconcile.Order("r1"))
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
 
     assert [row.result for row in report.rows] == [Result.APPLIED]
     rule = protected.rule()
@@ -443,7 +443,7 @@ def test_a_branch_on_which_the_queue_is_at_work_is_not_changed_meanwhile(
     lease = store.claim(Branch.parse("acme/rocket:main"), services.now() + 3600.0)
     assert lease
 
-    report = reconcile.reconcile(services, reconcile.ALL)
+    report = reconcile.reconcile(services, gathering.ALL)
 
     assert [why for _, why in report.left] == ["the queue is at work on acme/rocket:main"]
     assert protected.rule() is None
@@ -502,9 +502,9 @@ def test_only_one_timer_has_everything_looked_at(protect: Callable[..., Protecte
 def test_what_is_stopped_before_a_write_is_left_for_the_next_run(protect: Callable[..., Protected]) -> None:
     protected = protect()
 
-    report = reconcile.reconcile(protected.mergeq.services, reconcile.ALL, lambda: False)
+    report = reconcile.reconcile(protected.mergeq.services, gathering.ALL, lambda: False)
 
-    assert [why for _, why in report.left] == [reconcile.STOPPED]
+    assert [why for _, why in report.left] == [enforcing.STOPPED]
     assert not report.is_whole
     assert protected.rule() is None
     protected.pass_by()
@@ -522,7 +522,7 @@ def test_what_is_rolled_back_stays_so_until_the_configuration_asks_for_something
     services = protected.mergeq.services
     run = protected.rows()[0].run
     gathered = reconcile.undoing(services, run)
-    order = reconcile.Order("r2", "ana", "it locked us out", exactly=True, undoes=run)
+    order = enforcing.Order("r2", "ana", "it locked us out", exactly=True, undoes=run)
 
     report = reconcile.enforce(services, gathered, gathered.plan.writes, order)
     gone = protected.rule()
@@ -543,8 +543,8 @@ def test_a_plan_that_waited_in_a_part_is_forgotten_once_everything_was_weighed(
 ) -> None:
     protected = protect(many(3, max_repos_changed=2))
     services, store = protected.mergeq.services, protected.store
-    gathered = reconcile.gather(services, "acme")
-    reconcile.enforce(services, gathered, gathered.plan.writes, reconcile.Order("r1", "ana"))
+    gathered = gathering.gather(services, "acme")
+    reconcile.enforce(services, gathered, gathered.plan.writes, enforcing.Order("r1", "ana"))
     waited = [held.scope for held in store.held()]
 
     protected.rewrite(many(3, max_repos_changed=3))
@@ -583,9 +583,9 @@ def test_after_two_refusals_for_want_of_rights_the_rest_of_a_repository_is_not_t
     token = github.world.users.issue_token("writer")
     with closing(connect_github(replace(services.settings, github_token=token))) as client:
         weak = replace(services, applier=client.protecting_as(client.credentials))
-        gathered = reconcile.gather(weak)
+        gathered = gathering.gather(weak)
 
-        report = reconcile.carry_out(weak, gathered, gathered.plan.writes, reconcile.Order("r1"))
+        report = enforcing.carry_out(weak, gathered, gathered.plan.writes, enforcing.Order("r1"))
 
     assert [row.problem.partition(":")[0] for row in report.rows] == ["no_admin", "no_admin"]
     assert [why for _, why in report.left] == ["GitHub refused two changes here for want of administration rights"] * 3
@@ -677,7 +677,7 @@ def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect
     services, store = protected.mergeq.services, protected.store
     protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/test, ci/more]"))
     services.follow()
-    gathered = reconcile.gather(services)
+    gathered = gathering.gather(services)
     (item,) = gathered.plan.writes
     writer = store.acquire("acme/rocket", services.now())
     assert writer
@@ -696,11 +696,11 @@ def test_what_was_being_written_when_mergeq_died_is_on_record_as_its_own(protect
 def test_what_was_not_sent_when_mergeq_died_failed_and_is_done_again(protect: Callable[..., Protected]) -> None:
     protected = protect()
     services, store = protected.mergeq.services, protected.store
-    gathered = reconcile.gather(services)
+    gathered = gathering.gather(services)
     (item,) = gathered.plan.writes
     writer = store.acquire("acme/rocket", services.now())
     assert writer
-    store.intend(writer, reconcile._row(services, reconcile.Order("r9"), item, Result.APPLIED), item)
+    store.intend(writer, enforcing.row_about(services, enforcing.Order("r9"), item, Result.APPLIED), item)
 
     protected.pass_by(120.0)
 
@@ -732,10 +732,10 @@ def test_what_somebody_else_changes_meanwhile_is_still_told(protect: Callable[..
     protected = protect()
     services, world = protected.mergeq.services, protected.github.world
     world.protect("acme/rocket", "old", ["ci/old"])
-    reconcile.note(services, gathered := reconcile.gather(services))
+    reconcile.note(services, gathered := gathering.gather(services))
     world.unprotect("acme/rocket", "old")
 
-    reconcile.carry_out(services, gathered, gathered.plan.writes, reconcile.Order("r1"))
+    enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
     protected.pass_by()
 
     assert [(row.result, row.target) for row in protected.rows()] == [
