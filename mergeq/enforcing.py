@@ -20,6 +20,7 @@ from mergeq.core.audit import (
 )
 from mergeq.core.branchprotector import body, policy_of
 from mergeq.core.marks import Mark
+from mergeq.core.plan_text import CAUSES
 from mergeq.core.protecting import Fields
 from mergeq.core.protection import (
     WRITES,
@@ -359,7 +360,7 @@ def row_about(services: Services, order: Order, item: Item, result: Result) -> A
         before=None if item.kind is Kind.CREATE else before,
         after=None if item.kind is Kind.DELETE else after,
         by=order.by,
-        why=order.why or item.why,
+        why=order.why or (CAUSES.get(item.cause, item.why) if item.cause else item.why),
         plan=order.plan,
         config=services.config.digest,
         place=lines[-1].place if lines else item.place,

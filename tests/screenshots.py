@@ -36,14 +36,14 @@ def main(folder: Path) -> None:
         browser.open(f"{pages}/tide")
         browser.picture(shipped("webui") / "screenshot.png", whole=False)
         take(browser, folder, "queue-busy", f"{pages}/tide")
-        take(browser, folder, "pull-tested", f"{pages}/pr/acme/rocket/10")
+        take(browser, folder, "pull-tested", f"{pages}/pr/acme/rocket/8")
         if not any("The pages stay up" in line for line in table):
             sys.exit("the demo ended before its time; `make demo` says why")
         for name, path in (
             ("queue", "/tide"),
             ("history", "/tide-history"),
             ("history-empty", "/tide-history?state=WRONG_TREE"),
-            ("pull-red", "/pr/acme/rocket/10"),
+            ("pull-red", "/pr/acme/rocket/8"),
             ("pull-landed", "/pr/acme/guidebook/4"),
             ("protection", "/protection"),
             ("protection-repo", "/protection/acme/guidebook"),
