@@ -139,6 +139,16 @@ class Pool:
         """Those that are in the pool."""
         return tuple(standing for standing in self.standings if standing.in_pool)
 
+    def never_reported(self, ours: str) -> tuple[str, ...]:
+        """The contexts that GitHub requires here and that no open pull request has been given, except `ours`: most
+        likely their names are wrong, or CI is not set up (P7.47). Empty while CI has not reported anything at all.
+        """
+        seen = {one.name.lower() for standing in self.standings for one in standing.pull.contexts or ()} - {
+            ours.lower()
+        }
+        wanted = {name for name, _ in self.protection.required if name.lower() not in {*seen, ours.lower()}}
+        return tuple(sorted(wanted)) if seen else ()
+
     def standing(self, number: int) -> Standing | None:
         """The standing of one pull request; None when it is not open on this branch."""
         return next((standing for standing in self.standings if standing.pull.number == number), None)

@@ -190,6 +190,7 @@ class Views:
             halted=pool.halted,
             stalled=when(self._stalled[pool.branch]) if pool.branch in self._stalled else "",
             unread=pool.unread,
+            never_reported=pool.never_reported(settings.status_context),
             blockers=tuple(replace(blocker, url=_link(blocker.url)) for blocker in pool.blockers),
             runs=tuple(self._run(run, saved, settings) for run in saved.runs if _is_told(run, pool)),
             members=tuple(_pull(one, saved, settings, place) for place, one in members if one.pull.number in sought),

@@ -101,6 +101,7 @@ class PoolView:
     halted: str
     stalled: str
     unread: tuple[str, ...]
+    never_reported: tuple[str, ...]
     blockers: tuple[Blocker, ...]
     runs: tuple[RunView, ...]
     members: tuple[PullView, ...]

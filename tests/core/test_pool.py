@@ -975,3 +975,13 @@ def test_only_a_green_result_ends_the_wait(contexts: tuple[Context, ...] | None,
 
 def test_a_push_ends_the_wait() -> None:
     assert unproved_now(pr(head_sha="f" * 40), SEEN_RED, "tide") == Unproved("f" * 40, frozenset())
+
+
+def test_what_github_requires_and_nothing_has_ever_reported_is_named_once_ci_has_reported_anything() -> None:
+    """P7.47."""
+    asked = Protection(required=(("ci/test", None), ("ci/tset", None), ("tide", None)))
+    silent, told = (
+        pool(pr(1, contexts=found), protection=asked) for found in ((green("tide"),), (green("CI/test"), green("tide")))
+    )
+
+    assert (silent.never_reported("tide"), told.never_reported("Tide")) == ((), ("ci/tset",))

@@ -245,3 +245,16 @@ def test_when_redis_is_away_the_answer_is_503_in_words(start_mergeq: Callable[..
 
     assert page.status_code == 503
     assert "mergeq could not answer" in page.text
+
+
+def test_a_context_that_github_requires_and_nothing_reports_is_named_on_its_branch(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    """P7.47: whoever reads the queue sees it as whoever reads a plan does."""
+    github.world.protect("acme/rocket", "main", ["ci/tset"])
+    github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.settle()
+
+    mergeq.sweep_and_work()
+
+    assert "<b>GitHub requires what nothing reports here:</b> ci/tset." in mergeq.web.get("/tide").text
