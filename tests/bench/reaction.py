@@ -176,6 +176,7 @@ def scale_workers(share: float) -> Measured:
         github.ask("answer_after", milliseconds=100)
         ready = services(Settings.from_environment({**environment(folder, where), "MERGEQ_REDIS_URL": redis_url}))
         stack.callback(ready.queue.connection.close)
+        ready.store.found(ready.now())  # no timer finds out here that no earlier store was lost
         for crew in _CREWS:
             for _ in range(crew - len(Worker.all(ready.queue.connection))):
                 stack.enter_context(worker(folder, where, redis_url))
