@@ -33,7 +33,7 @@ from mergeq.console import (
 from mergeq.core import plan_text
 from mergeq.core.audit import AuditRecord, Held, Result
 from mergeq.core.planning import gate, in_order
-from mergeq.core.protection import Check, Kind, Mode, Plan, Value, heard_values, spoken, spoken_item
+from mergeq.core.protection import Check, Kind, Mode, Plan, Value, spoken, spoken_item
 from mergeq.core.queue import QueueValues
 from mergeq.enforcing import Order, Report
 from mergeq.gathering import ALL, Gathered
@@ -406,24 +406,14 @@ def _say_report(report: Report, *, confirmed: bool) -> None:
 
 
 def _row_line(row: AuditRecord) -> str:
-    before, after = heard_values(row.before or {}), heard_values(row.after or {})
-    others = {*(row.before or {}), *(row.after or {})} - {*before, *after}  # what a ruleset says, in GitHub's own words
-    told_of = [
-        f"{name} {plan_text.said(name, before[name]) if name in before else 'none'} → "
-        f"{plan_text.said(name, after[name]) if name in after else 'none'}"
-        for name in {**before, **after}
-    ] + [f"{name} {_json(row.before, name)} → {_json(row.after, name)}" for name in sorted(others)]
-    changes = "" if row.result is Result.HELD else ", ".join(told_of)
+    pairs = plan_text.sides(row.before, row.after) if row.result is not Result.HELD else ()
+    changes = ", ".join(f"{name} {was or 'none'} → {became or 'none'}" for name, was, became in pairs)
     told = [row.result.value, row.target, row.effect, row.why, changes, row.problem]
     return f"{_second(row.time)}  {row.by or 'somebody':<16}  " + "  ".join(one for one in told if one)
 
 
 def _second(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _json(told: Any, name: str) -> str:
-    return json.dumps(told[name]) if told and name in told else "none"
 
 
 # documents

@@ -2,9 +2,11 @@
 with what it is, what it is to be, and the line that asks for it.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from textwrap import wrap
+from typing import Any
 
 from mergeq.core.protection import (
     WRITES,
@@ -20,6 +22,7 @@ from mergeq.core.protection import (
     Plan,
     Source,
     Value,
+    heard_values,
 )
 
 _SIGNS = {Kind.CREATE: "+", Kind.UPDATE: "~", Kind.DELETE: "-"}
@@ -59,6 +62,27 @@ def changed(change: Change) -> str:
         return f"{said(change.field, change.before)} → {said(change.field, change.after)}"
     told = [f"{sign}{one}" for sign, some in (("+", after - before), ("-", before - after)) for one in sorted(some)]
     return ", ".join(told)
+
+
+def sides(was: Mapping[str, Any] | None, became: Mapping[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+    """Each setting that a row of the audit has, in the order of `Field`, with what it was and became in words, empty
+    where it was not there; last, by their own names, those of rulesets that no field stands for.
+    """
+    was, became = was or {}, became or {}
+    before, after = heard_values(was), heard_values(became)
+    for name in Field:
+        if name in before or name in after:
+            there = (
+                said(name, before[name]) if name in before else "",
+                said(name, after[name]) if name in after else "",
+            )
+            yield name, *there
+    for other in sorted({*was, *became} - {*Field}):
+        yield other, _plainly(was.get(other)), _plainly(became.get(other))
+
+
+def _plainly(told: Any) -> str:
+    return told if isinstance(told, str) else json.dumps(told) if told else ""
 
 
 def _parts(value: Value) -> frozenset[str] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mergeq.core.audit import AuditRecord, Held, Result, SeenRepo
-from mergeq.core.plan_text import CAUSES, said
+from mergeq.core.plan_text import CAUSES, said, sides
 from mergeq.core.protecting import Exemption
 from mergeq.core.protection import (
     OFF,
@@ -18,8 +18,6 @@ from mergeq.core.protection import (
     Kind,
     Mode,
     Source,
-    Values,
-    heard_values,
     spoken_item,
 )
 from mergeq.web.shown import fitting
@@ -357,15 +355,10 @@ def exemption(one: Exemption, now: float) -> ExemptionView:
 
 def record(one: AuditRecord) -> RecordView:
     """A row of the audit as the page lists it, with the settings that it changed."""
-    was, became = one.before or {}, one.after or {}
-    before, after = heard_values(was), heard_values(became)
     changes = [
-        SettingView(name, _NAMES[name], _side(name, before), _side(name, after))
-        for name in Field
-        if name in before or name in after
+        SettingView(name, _NAMES[Field(name)] if name in {*Field} else name, was, became)
+        for name, was, became in sides(one.before, one.after)
     ]
-    others = sorted({*was, *became} - {*Field})
-    changes += [SettingView(name, name, _plain(was.get(name)), _plain(became.get(name))) for name in others]
     return RecordView(
         time=when(one.time),
         result=_CALLED.get(one.result, "repaired" if _is_repair(one) else one.result.value),
@@ -480,15 +473,6 @@ def _line(one: SeenRepo) -> RepoLine:
 def _is_weak(item: Item) -> bool:
     """Whether GitHub protects less than is wished."""
     return any(change.effect is Effect.STRENGTHEN for change in item.changes)
-
-
-def _side(name: Field, values: Values) -> str:
-    return said(name, values[name]) if name in values else ""
-
-
-def _plain(told: Any) -> str:
-    """What a ruleset has under one of its own names; empty for nothing."""
-    return told if isinstance(told, str) else json.dumps(told) if told else ""
 
 
 def _is_repair(one: AuditRecord) -> bool:

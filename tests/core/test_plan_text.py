@@ -2,7 +2,7 @@
 
 import pytest
 
-from mergeq.core.plan_text import changed, lines, markdown, said, summary
+from mergeq.core.plan_text import changed, lines, markdown, said, sides, summary
 from mergeq.core.protection import (
     NOBODY,
     Actors,
@@ -179,3 +179,17 @@ def test_so_many_branches_that_they_fill_lines_have_lines_of_their_own() -> None
 
     assert "  + 20 branches and patterns  create" in "\n".join(told)
     assert [line.split(", ")[0].strip() for line in told if "release-" in line] == ["release-00", "release-10"]
+
+
+def test_what_a_row_of_the_audit_changed_is_told_side_by_side() -> None:
+    was = {"enforce_admins": False, "required_status_checks.contexts": [{"context": "ci", "app": "any"}]}
+    became = {"enforce_admins": True, "enforcement": "active", "conditions": ["~ALL"], "bypass_actors": []}
+
+    assert list(sides(was, became)) == [
+        ("required_status_checks.contexts", "ci", ""),
+        ("enforce_admins", "false", "true"),
+        ("bypass_actors", "", ""),
+        ("conditions", "", '["~ALL"]'),
+        ("enforcement", "", "active"),
+    ]
+    assert list(sides(None, None)) == []
