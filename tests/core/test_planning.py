@@ -703,6 +703,17 @@ wishes_ = st.dictionaries(
 )
 
 
+def test_what_is_written_stands_among_the_rules_that_were_there() -> None:
+    facts = {REPO: repo(rule("main", 1), rule("old", 2), rule("kept", 3))}
+    wishes = [wish("main", LINEAR=True), wish("old", protect=False), wish("next", LOCK=True)]
+
+    after = applied(plan(wishes, facts).writes, facts)[REPO].rules or ()
+
+    assert [(one.pattern, one.serial) for one in after] == [("main", 1), ("kept", 3), ("next", 4)]
+    assert [one.values[Field.LINEAR] for one in after] == [True, False, False]
+    assert after[2].values[Field.LOCK] is True
+
+
 @given(rules, wishes_)
 @trials(80)
 def test_once_a_plan_is_applied_there_is_nothing_more_to_do(found: tuple[Rule, ...], wishes: list[Wish]) -> None:

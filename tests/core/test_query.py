@@ -781,6 +781,22 @@ def test_a_context_that_is_not_green_says_whose_turn_it_is(contexts: tuple[Any, 
     assert (reason.who, reason.remedy) == (who, remedy)
 
 
+def test_where_a_stranger_s_fork_has_no_results_a_maintainer_may_have_to_allow_them() -> None:
+    """Q86."""
+    silent = Demands(ContextPolicy(required=frozenset({"ci/test"})))
+
+    remedies = [
+        unmet(Query(), pr(contexts=(green("x"),), is_fork=True, by_writer=writer), silent)[0].remedy
+        for writer in (False, True)
+    ]
+
+    assert remedies == [
+        "see why ci/test does not report on this commit"
+        "; GitHub may be waiting for a maintainer to press Approve and run",
+        "see why ci/test does not report on this commit",
+    ]
+
+
 def test_a_check_that_waits_for_consent_is_a_maintainer_s_to_let_run() -> None:
     """Q86."""
     waiting = context("ci/test", Result.FAILURE, app="github-actions", conclusion="action_required")
