@@ -790,11 +790,8 @@ def test_where_a_stranger_s_fork_has_no_results_a_maintainer_may_have_to_allow_t
         for writer in (False, True)
     ]
 
-    assert remedies == [
-        "see why ci/test does not report on this commit"
-        "; GitHub may be waiting for a maintainer to press Approve and run",
-        "see why ci/test does not report on this commit",
-    ]
+    silence = "see why ci/test does not report on this commit"
+    assert remedies == [f"{silence}; GitHub may be waiting for a maintainer to press Approve and run", silence]
 
 
 def test_a_check_that_waits_for_consent_is_a_maintainer_s_to_let_run() -> None:
