@@ -14,6 +14,7 @@ from mergeq.core.planning import plan
 from mergeq.core.protection import (
     WRITES,
     Actors,
+    Cause,
     Check,
     Field,
     Item,
@@ -141,7 +142,9 @@ def planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFact
 def _planned_alone(
     services: Services, gathered: Gathered, facts: RepoFacts, left_alone: Mapping[Target, Parked], now: float
 ) -> tuple[Item, ...]:
-    """The items of one repository, without what is parked: that is known only by what would be done."""
+    """The items of one repository, without what is parked: that is known only by what would be done. What was asked for
+    to put a run back is asked for by no line of the configuration.
+    """
     config, wishes = services.config, gathered.wishes[facts.repo]
     past = {target: one.values for target, one in gathered.known.items() if target.repo == facts.repo}
 
@@ -155,7 +158,10 @@ def _planned_alone(
         for item in made.writes
         if item.target in left_alone and left_alone[item.target].holds(item, by_target[item.target], now)
     }
-    return (found(parked) if parked else made).items
+    items = (found(parked) if parked else made).items
+    if not gathered.is_asked:
+        return items
+    return tuple(replace(one, cause=one.cause and Cause.ROLLBACK, place="") for one in items)
 
 
 def warned(services: Services, item: Item) -> Item:

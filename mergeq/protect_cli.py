@@ -33,7 +33,7 @@ from mergeq.console import (
 from mergeq.core import plan_text
 from mergeq.core.audit import AuditRecord, Held, Result
 from mergeq.core.planning import gate, in_order
-from mergeq.core.protection import Check, Kind, Mode, Plan, Value, spoken, spoken_item
+from mergeq.core.protection import Cause, Check, Effect, Kind, Mode, Plan, Value, spoken, spoken_item
 from mergeq.core.queue import QueueValues
 from mergeq.enforcing import Order, Report
 from mergeq.gathering import ALL, Gathered
@@ -198,8 +198,8 @@ def explain_command(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> N
 @protect.command("audit")
 @click.argument("about", metavar="[ORG[/REPO[:PATTERN]]]", required=False, default="")
 @click.option("--result", type=click.Choice([one.value for one in Result]), help="How it ended, or `seen`.")
-@click.option("--cause", default="", help="Why it differed: drift, config-change, expiry, …")
-@click.option("--effect", default="", help="strengthen, weaken or neutral.")
+@click.option("--cause", type=click.Choice([one.value for one in Cause]), help="Why it differed.")
+@click.option("--effect", type=click.Choice([one.value for one in Effect]), help="Whether it protects more or less.")
 @click.option("--by", default="", help="Who did it.")
 @click.option("--run", default="", help="Which run it belongs to.")
 @click.option("--since", "since", help="From this day or moment on, ISO 8601, UTC where it says no zone.")
@@ -210,8 +210,8 @@ def explain_command(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> N
 def audit_command(
     about: str,
     result: str | None,
-    cause: str,
-    effect: str,
+    cause: str | None,
+    effect: str | None,
     by: str,
     run: str,
     since: str | None,
@@ -222,11 +222,13 @@ def audit_command(
     as_json: bool,
 ) -> None:
     """List who changed protection, newest first: mergeq, people on GitHub, and what did not work."""
-    sought = Sought(about, result or "", cause, effect, by, run, _moment(since), _moment(until))
+    sought = Sought(about, result or "", cause or "", effect or "", by, run, _moment(since), _moment(until))
     with _at_work(paths) as ready:
         rows = ready.store.protection.audit(sought, limit=limit)
     for row in rows:
         click.echo(json.dumps(record_json(row)) if as_json else _row_line(row))
+    if not rows:
+        click.echo("nothing like that is on record", err=True)
 
 
 @protect.command("ack")
@@ -379,6 +381,8 @@ def _moment(text: str | None) -> float | None:
 def _say_unknown(gathered: Gathered) -> None:
     for about, why in gathered.unknown.items():
         click.echo(f"not read: {about}: {why}", err=True)
+    if gathered.unknown:
+        click.echo("what is not known is left as it is; `mergeq doctor ORG/REPO` says what stands in the way", err=True)
 
 
 def _say_row(row: AuditRecord) -> None:
@@ -408,12 +412,12 @@ def _say_report(report: Report, *, confirmed: bool) -> None:
 def _row_line(row: AuditRecord) -> str:
     pairs = plan_text.sides(row.before, row.after) if row.result is not Result.HELD else ()
     changes = ", ".join(f"{name} {was or 'none'} → {became or 'none'}" for name, was, became in pairs)
-    told = [row.result.value, row.target, row.effect, row.why, changes, row.problem]
+    told = [row.result.value, row.target, row.effect, row.why, changes, row.problem, row.run and f"run {row.run}"]
     return f"{_second(row.time)}  {row.by or 'somebody':<16}  " + "  ".join(one for one in told if one)
 
 
 def _second(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 # documents

@@ -421,8 +421,10 @@ def take_over(planner: Protecting, scope: str, reserved: tuple[str, ...]) -> Tak
         for rule in theirs
         if any(may_begin(rule.pattern, one) for one in reserved)
     ]
-    branches = {repo: one.branches for repo, one in facts.items()}
-    return TakenOver(factored(rules, reserved, branches), tuple(dict.fromkeys([*unknown, *comments])), tuple(unknown))
+    policy = factored(rules, reserved, {repo: one.branches for repo, one in facts.items()})
+    if not policy and not unknown:
+        comments.insert(0, f"nothing that protects {scope} can be kept; write what is to protect it")
+    return TakenOver(policy, tuple(dict.fromkeys([*unknown, *comments])), tuple(unknown))
 
 
 def _unread(facts: RepoFacts) -> str:

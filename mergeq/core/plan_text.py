@@ -31,6 +31,7 @@ CAUSES: Mapping[str, str] = {
     Cause.DRIFT: "changed on GitHub",
     Cause.BOTH: "changed on GitHub, and the configuration changed too",
     Cause.EXPIRY: "an exemption has ended",
+    Cause.ROLLBACK: "what a run changed is put back",
 }
 _WIDTH = 60  # of names beside what is said of them
 _NONE: Mapping[Field, str] = {
@@ -107,13 +108,16 @@ def _names(actors: Actors) -> list[str]:
 def summary(plan: Plan) -> str:
     """How much a plan would do, in one line."""
     writes, repos = plan.writes, {item.target.repo for item in plan.writes}
+    unknown = sum(item.kind is Kind.UNKNOWN for item in plan.items)
     if not writes:
-        return f"nothing to do: {_counted(len(plan.items), 'branch or pattern', 'branches and patterns')} looked at"
+        told = _counted(len(plan.items), "branch or pattern", "branches and patterns")
+        return f"not known: {unknown} of {told} could not be read" if unknown else f"nothing to do: {told} looked at"
     weaker = sum(item.effect is Effect.WEAKEN for item in writes)
     parts = [_counted(len(writes), "change"), f"in {_counted(len(repos), 'repository', 'repositories')}"]
     parts += [f"of which {weaker} protect{'s' * (weaker == 1)} less"] if weaker else []
     watched = sum(item.mode is Mode.OBSERVE for item in writes)
     parts += [f"of which {watched} only observed"] if watched else []
+    parts += [f"{unknown} more not known"] if unknown else []
     return f"plan {plan.hash[:12]}: {' '.join(parts[:2])}{''.join(f', {one}' for one in parts[2:])}"
 
 

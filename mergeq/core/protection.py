@@ -320,6 +320,7 @@ class Cause(StrEnum):
     DRIFT = "drift"
     BOTH = "both"
     EXPIRY = "expiry"
+    ROLLBACK = "rollback"
 
 
 class Effect(StrEnum):

@@ -101,6 +101,14 @@ def test_what_is_not_done_says_why_and_what_is_as_wished_says_nothing() -> None:
     ]
 
 
+def test_what_could_not_be_read_is_not_said_to_need_nothing() -> None:
+    unknown = Item(MAIN, Kind.UNKNOWN, why="the rules of acme/rocket could not be read")
+    made = Item(NEXT, Kind.CREATE, why="it has no rule", mode=Mode.ENFORCE)
+
+    assert summary(Plan((unknown,))) == "not known: 1 of 1 branch or pattern could not be read"
+    assert summary(Plan((made, unknown))).endswith(": 1 change in 1 repository, 1 more not known")
+
+
 def test_a_rule_that_goes_is_said_to_protect_less() -> None:
     gone = Item(
         NEXT,

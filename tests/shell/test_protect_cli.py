@@ -237,11 +237,16 @@ def test_a_run_is_put_back_by_its_name(desk: Callable[..., Desk]) -> None:
     at.says("rollback", run, "--why", "locked out", "--confirm", "--as", "ana")
     at.pass_by(7 * 3600.0)
 
+    assert "  ~ main  update, what a run changed is put back\n" in shown
+    assert "yaml" not in shown, "no line of the configuration asks for it"
     assert "nothing was written" in shown
     rule = at.rule()
     assert rule
     assert ([check.context for check in rule.checks], rule.enforce_admins) == (["ci/other"], False)
-    assert [row.result.value for row in at.rows()] == ["applied", "rolled-back"]
+    assert [(row.result.value, row.cause) for row in at.rows()] == [
+        ("applied", "first-run"),
+        ("rolled-back", "rollback"),
+    ]
     assert "rolled back by ana@" in at.says("plan")
 
 
@@ -332,7 +337,8 @@ def test_the_audit_is_filtered_and_a_row_is_a_line(desk: Callable[..., Desk]) ->
     assert "bob" in told
     assert "the rule was removed on GitHub" in told
     assert [row["result"] for row in rows] == ["applied", "seen", "applied"]
-    assert at.says("audit", "--until", "2020-01-01") == ""
+    none = at.runs("audit", "--until", "2020-01-01")
+    assert (none.stdout, none.stderr) == ("", "nothing like that is on record\n")
     assert at.runs("audit", "--since", "tomorrow", code=1).exception
 
 
@@ -354,6 +360,15 @@ def test_what_is_imported_asks_for_nothing(desk: Callable[..., Desk]) -> None:
 
     assert told.startswith("# acme/rocket: the ruleset tight of acme/rocket stays as it is")
     assert at.says("plan") == "nothing to do: 3 branches and patterns looked at\n"
+
+
+def test_where_nothing_is_protected_an_import_says_so(desk: Callable[..., Desk]) -> None:
+    at = desk()
+
+    told = at.says("import", "acme").splitlines()
+
+    assert told[0].startswith("# nothing that protects acme can be kept; write what is to protect it")
+    assert told[1:] == ["{}"]
 
 
 def test_to_import_takes_neither_a_configuration_nor_a_redis(desk: Callable[..., Desk]) -> None:
