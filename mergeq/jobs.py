@@ -339,6 +339,7 @@ def tick_once(services: Services) -> None:
     if not services.store.is_founded() and services.store.begin_sweep(_EPOCH, services.now(), _UNFOUNDED_SECONDS):
         services.log.warning("the store is new or was emptied: nothing happens until all that is open was read")
         services.store.sweep_afresh()
+        services.store.set_swept(_EPOCH, services.now())
     for search in sweeping.due(services):
         if not _enqueue(services, sweep, search):
             services.log.info("the sweep before is still running", search=search)

@@ -9,7 +9,7 @@ from mergeq import execute, jobs, operators
 from mergeq.core.history import Outcome
 from mergeq.core.orders import EVERYTHING
 from mergeq.core.pull import Branch
-from mergeq.sandbox import Sandbox
+from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Pull
 from mergeq.store import LeaseLost
 from tests.conftest import CONFIG, FILES, READY, Mergeq
@@ -176,6 +176,25 @@ def test_a_person_may_take_it_on_before_everything_was_read(github: Sandbox, fre
 
     assert result.stdout == "everything goes on\n"
     assert pull.merged
+
+
+def test_until_everything_was_read_it_is_looked_for_once_a_minute(
+    github: Sandbox, fresh: Mergeq, clock: ManualClock
+) -> None:
+    """A GitHub that does not answer is not asked again with every beat."""
+    github.world.faults.add("graphql.5xx", times=None)
+    asked = []
+    for _ in range(3):
+        jobs.tick_once(fresh.services)
+        fresh.work()
+        asked.append(hits(github, "graphql"))
+        clock.advance(1)
+
+    clock.advance(60)
+    jobs.tick_once(fresh.services)
+    fresh.work()
+
+    assert asked[0] == asked[2] < hits(github, "graphql")
 
 
 def test_another_organization_that_is_added_later_pauses_nothing(
