@@ -234,7 +234,7 @@ def test_metrics_carry_tides_names(busy: Mergeq) -> None:
 
     assert 'pooledprs{branch="main",org="acme",repo="rocket"} 0.0' in text
     assert 'merges_total{branch="main",org="acme",repo="rocket"} 1.0' in text
-    assert 'tidesyncheartbeat_total{controller="sync"} 1.0' in text
+    assert '\ntidesyncheartbeat{controller="sync"} 1.0' in text
 
 
 def test_when_redis_is_away_the_answer_is_503_in_words(start_mergeq: Callable[..., Mergeq], tmp_path: Path) -> None:
