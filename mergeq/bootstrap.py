@@ -122,8 +122,11 @@ def services(
     *,
     now: Callable[[], float] = time.time,  # noqa: TID251 -- the one place where the clock comes from
     sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 -- and the one where waiting does
+    lenient: bool = False,
 ) -> Services:
-    """Everything, ready to work. Raises ConfigError with a line for each thing that is missing."""
+    """Everything, ready to work; if `lenient`, also on an invalid configuration, which then says nothing. Raises
+    ConfigError with a line for each thing that is missing.
+    """
     problems = _without_credentials(settings)
     if not settings.config_paths:
         problems.append("MERGEQ_CONFIG: is not set; name a configuration with --config PATH")
@@ -132,7 +135,8 @@ def services(
     if problems:
         raise ConfigError(*problems)
     connection = connect(settings.redis_url)
-    followed, store, log = Followed(settings.config_paths, now=now), Store(connection), logger(settings)
+    followed = Followed(settings.config_paths, now=now, lenient=lenient)
+    store, log = Store(connection), logger(settings)
     github = connect_github(settings, store, lambda: followed.current.budget, log.warning, now=now, sleep=sleep)
     common = _protection_credentials(settings, github.credentials, now)
     planning = _PLANNING if followed.current.protection_values.backend is Backend.CLASSIC else _PLANNING_RULESETS

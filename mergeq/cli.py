@@ -255,12 +255,17 @@ def pause(
 ) -> None:
     """Stop everything on a branch, or on all, until it is resumed.
 
-    What is asked of GitHub at this moment ends; nothing is asked after it.
+    What is asked of GitHub at this moment ends; nothing is asked after it. It is done on an invalid configuration too.
     """
     target = _branch_or_all(branch, everything=everything)
-    with _ordering(paths) as ready:
+    with _ordering(paths, lenient=True) as ready:
         record = operators.pause(ready, target, who(name), why)
         _say(record, f"{branch or 'everything'} is paused", as_json=as_json)
+        if ready.followed.problem:
+            click.echo(
+                f"the name was not looked up, since the configuration is invalid:\n{ready.followed.problem}",
+                err=True,
+            )
 
 
 @cli.command()
@@ -382,16 +387,21 @@ def sync_command(record: Path | None, paths: tuple[Path, ...], *, once: bool, as
     with interruptible() as (stopping, caught), working(paths) as ready:
         ready.meet_server()
         while True:
-            seen = replay.take_down(ready, sweep.nominated(ready))
+            unreadable: dict[str, str] = {}
+            seen = replay.take_down(ready, sweep.nominated(ready, unreadable))
+            seen["unreadable"] |= unreadable
             if record:
                 _write_json(record, seen)
             found = replay.decisions(replay.of(seen))
-            click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
-            for branch, why in seen["unreadable"].items():
-                click.echo(f"{branch}: {why}", err=True)
+            if as_json or found["branches"] or not seen["unreadable"]:
+                click.echo(json.dumps(found) if as_json else "\n".join(replay.decision_lines(found)))
+            for about, why in seen["unreadable"].items():
+                click.echo(f"not read: {about}: {why}", err=True)
             if once or stopping.wait(ready.config.sweep_period):
                 break
     exit_for(caught)
+    if seen["unreadable"]:
+        sys.exit(1)
 
 
 @cli.command("doctor")
@@ -559,8 +569,8 @@ def _branch_or_all(branch: str | None, *, everything: bool) -> Branch:
 
 
 @contextmanager
-def _ordering(paths: tuple[Path, ...]) -> Iterator[Services]:
-    with working(paths) as ready:
+def _ordering(paths: tuple[Path, ...], *, lenient: bool = False) -> Iterator[Services]:
+    with working(paths, lenient=lenient) as ready:
         try:
             yield ready
         except operators.NotDone as error:

@@ -52,15 +52,15 @@ def settings_of(paths: tuple[Path, ...]) -> Settings:
 
 
 @contextmanager
-def working(paths: tuple[Path, ...]) -> Iterator[Services]:
+def working(paths: tuple[Path, ...], *, lenient: bool = False) -> Iterator[Services]:
     """The services for one command: without a Redis that is named, that of the `mergeq run` whose state folder this is,
-    or its data if it does not run.
+    or its data if it does not run. `lenient` as for `services`.
     """
     settings = settings_of(paths)
     with ExitStack() as stack:
         if not settings.redis_url:
             settings = replace(settings, redis_url=stack.enter_context(embedded_redis(settings)).url)
-        yield services(settings)
+        yield services(settings, lenient=lenient)
 
 
 def who(name: str | None) -> str:

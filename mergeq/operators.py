@@ -85,8 +85,10 @@ def _name(branch: Branch) -> str:
 
 
 def _expect_served(services: Services, branch: Branch) -> None:
-    """Raises NotDone for a branch that nothing is ever done to. One that is served need not have been seen."""
-    if branch != EVERYTHING and not is_served(services, branch):
+    """Raises NotDone for a branch that nothing is ever done to. One that is served need not have been seen; of an
+    invalid configuration nobody knows what it serves.
+    """
+    if branch != EVERYTHING and not services.followed.problem and not is_served(services, branch):
         raise NotDone(f"{branch} is not served here: no query of the configuration is about it")
 
 

@@ -76,7 +76,7 @@ def explain_now(services: Services, full_repo: str, number: int) -> list[Explana
     except HeldBack as error:
         raise ConfigError(f"{error}; ask again later") from error
     except Unreadable as error:
-        raise ConfigError(f"{error}; check the name and what the token may see") from error
+        raise ConfigError(f"{error}; check the name, the credentials and GITHUB_API_URL") from error
     found = explain(number, seen, services.config.for_branch(branch))
     if found is None and seen.facts.unread:
         raise ConfigError(f"{full_repo}#{number} could not be read in full; ask again in a moment")

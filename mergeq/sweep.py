@@ -45,16 +45,16 @@ def _period(services: Services, search: str) -> float:
     return config.sweep.with_webhooks if told else config.sweep_period
 
 
-def nominated(services: Services) -> Iterator[Branch]:
+def nominated(services: Services, unreadable: dict[str, str]) -> Iterator[Branch]:
     """The branches that somebody wants to reach, and those that are known; for a look at everything that changes
-    nothing. A search that fails is logged and stops no other (D8).
+    nothing. A search that fails stops no other (D8): `unreadable` is given why, by its ``ORG`` or ``ORG/REPO``.
     """
     seen: dict[Branch, None] = {}
     for search in services.config.open_pull_searches():
         try:
             seen |= dict.fromkeys(row.branch for row in services.github.on(Purpose.SWEEP).open_pulls(search))
         except (HeldBack, Unreadable) as error:
-            services.log.warning("search failed", search=search, error=str(error))
+            unreadable[scope_of(search)] = str(error)
     seen |= dict.fromkeys(services.store.branches())
     return (branch for branch in seen if is_served(services, branch))
 

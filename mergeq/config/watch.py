@@ -26,8 +26,9 @@ class _InForce:
 class Followed:
     """The configuration that some paths hold, read again when the files behind them change.
 
-    `current` is always a valid one. Construction raises ConfigError; afterwards nothing here raises. Any thread may
-    call anything; `force` may be called from a signal handler too.
+    `current` is always a valid one. Construction raises ConfigError, unless `lenient`: then one that says nothing is in
+    force, with the problem. Afterwards nothing here raises. Any thread may call anything; `force` may be called from a
+    signal handler too.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Followed:
         loader: Callable[[tuple[Path, ...]], Configuration] = load,
         *,
         now: Callable[[], float] = time.time,  # noqa: TID251 -- services pass their own
+        lenient: bool = False,
     ) -> None:
         self._paths = tuple(paths)
         self._loader = loader
@@ -44,7 +46,12 @@ class Followed:
         self._forced = False
         self._looked_at = 0.0
         before = self._stats()
-        self._in_force = _InForce(loader(self._paths), now(), "")
+        try:
+            self._in_force = _InForce(loader(self._paths), now(), "")
+        except ConfigError as error:
+            if not lenient:
+                raise
+            self._in_force = _InForce(loader(()), now(), str(error))
         self._seen = before if self._stats() == before else None
 
     @property

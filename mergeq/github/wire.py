@@ -150,7 +150,8 @@ class Wire:
         except (NoCredentials, HeldBack) as error:
             raise Unreadable(f"{path} could not be asked: {error}") from None
         except (requests.RequestException, OSError) as error:
-            raise Unreadable(f"{path} could not be asked: the connection broke ({type(error).__name__})") from None
+            broken = f"the connection to {self._api_url} broke ({type(error).__name__}); check GITHUB_API_URL"
+            raise Unreadable(f"{path} could not be asked: {broken}") from None
         return answer
 
     def learn_server(self, owner: str) -> tuple[str, ...]:

@@ -100,6 +100,23 @@ def test_a_pause_of_everything_holds_for_branches_that_nobody_has_seen_yet(githu
     assert mergeq.web.get("/readyz").text == "ready\n"
 
 
+@pytest.mark.parametrize("what", ["acme/rocket:main", "--all"])
+def test_a_pause_waits_for_nobody_to_mend_the_configuration(github: Sandbox, mergeq: Mergeq, what: str) -> None:
+    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
+    github.settle()
+    mergeq.services.settings.config_paths[0].write_text("tide: {queries: [\n")
+
+    paused = said(mergeq, "pause", what, "--why", "a wrong push to the configuration")
+    resumed = refused(mergeq, "resume", what, "--why", "it is mended")
+    work(github, mergeq)
+
+    assert (paused.exit_code, paused.stdout.endswith(" is paused\n")) == (0, True)
+    assert "is not YAML" in paused.stderr
+    assert "is not YAML" in resumed
+    assert pull.is_open
+    assert mergeq.store.halted(MAIN).endswith("a wrong push to the configuration")
+
+
 def test_a_branch_that_is_halted_for_itself_stays_so_when_everything_is_resumed(
     github: Sandbox, mergeq: Mergeq
 ) -> None:

@@ -78,6 +78,15 @@ def test_a_recorded_world_is_decided_the_same_elsewhere(github: Sandbox, mergeq:
     assert mergeq.history() == [], "a recording does nothing"
 
 
+def test_a_look_that_github_does_not_let_happen_is_no_look_at_nothing(mergeq: Mergeq) -> None:
+    told = asked("sync", "--once", env=env_of(mergeq) | {"GITHUB_TOKEN": "ghp_another"})
+
+    assert told.exit_code == 1
+    assert told.stdout == ""
+    assert told.stderr.startswith("not read: acme: the search ")
+    assert "401 Bad credentials" in told.stderr
+
+
 def test_a_world_is_decided_in_plain_lines_and_as_tide_would(tmp_path: Path) -> None:
     file = tmp_path / "world.json"
     situation = Situation(facts(insider(1), insider(2, labels=("lgtm", "Approved"), was_found=False)), now=5.0)
