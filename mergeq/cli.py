@@ -83,7 +83,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mergeq")
 def cli() -> None:
-    """A self-hosted merge queue for GitHub that reads Prow's YAML unchanged."""
+    """A self-hosted merge queue and branch-protection enforcer for GitHub that reads Prow's YAML unchanged."""
 
 
 @cli.command()
@@ -263,7 +263,7 @@ def pause(
         _say(record, f"{branch or 'everything'} is paused", as_json=as_json)
         if ready.followed.problem:
             click.echo(
-                f"the name was not looked up, since the configuration is invalid:\n{ready.followed.problem}",
+                f"done without the configuration, which is invalid:\n{ready.followed.problem}",
                 err=True,
             )
 

@@ -274,6 +274,8 @@ def import_command(scope: str, paths: tuple[Path, ...]) -> None:
         planner = github.protecting_as(github.credentials)
         found = reconcile.take_over(planner, repo_of(scope) if "/" in scope else scope, reserved)
     click.echo(as_yaml(found.policy, found.comments), nl=False)
+    for why in found.unknown:
+        click.echo(why, err=True)
     if found.unknown:
         sys.exit(1)
 

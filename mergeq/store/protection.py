@@ -323,12 +323,9 @@ class ProtectionStore:
         known = self.live(repo)
         shown = patched(known[1], live[1], item.target) if known else live[1]
         commands = [["HSET", LIVE, repo, _alive(live[0], shown)], *_appending([row])]
-        if parked:
-            commands += [["HSET", PARKED + repo, pattern, _dump(parked)]]
-        else:
-            if in_force:
-                commands += [["HSET", APPLIED + repo, pattern, _spoken_in_force(in_force)], ["SADD", KEPT, repo]]
-            commands += [["HDEL", PARKED + repo, pattern]]
+        if in_force:
+            commands += [["HSET", APPLIED + repo, pattern, _spoken_in_force(in_force)], ["SADD", KEPT, repo]]
+        commands += [["HSET", PARKED + repo, pattern, _dump(parked)] if parked else ["HDEL", PARKED + repo, pattern]]
         commands += [
             *_ran(row, item),
             ["ZREM", ACKED, item.hash],

@@ -250,6 +250,16 @@ def test_a_run_is_put_back_by_its_name(desk: Callable[..., Desk]) -> None:
     assert "rolled back by ana@" in at.says("plan")
 
 
+def test_what_was_put_back_was_not_changed_by_somebody_else(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    at.pass_by()
+    at.says("rollback", at.rows()[-1].run, "--why", "locked out", "--confirm")
+
+    at.rewrite(ENFORCED.replace("ci/test", "ci/other"))
+
+    assert "  + main  create, the configuration changed\n" in at.says("plan", code=2)
+
+
 def test_what_puts_back_too_much_waits_too_and_forgets_nothing_else_that_waits(
     desk: Callable[..., Desk], github: Sandbox
 ) -> None:
