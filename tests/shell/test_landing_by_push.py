@@ -294,6 +294,38 @@ def test_an_answer_that_says_nothing_is_found_out_by_reading_and_never_sent_agai
     assert (pull.merged, outcomes(mergeq)) == (True, ["LANDED"] if landed else ["STALE", "LANDED"])
 
 
+@pytest.mark.parametrize(
+    ("config", "switch", "route"),
+    [
+        pytest.param(MERGED, "merge.5xx_nop", None, marks=pytest.mark.quirk("Q10")),
+        pytest.param(STAGED, "graphql.5xx", "graphql:Push", marks=pytest.mark.quirk("Q1")),
+    ],
+)
+def test_what_github_still_does_after_an_answer_that_says_nothing_is_recorded(
+    github: Sandbox,
+    start_mergeq: Callable[..., Mergeq],
+    quirk: Quirk,
+    clock: ManualClock,
+    config: str,
+    switch: str,
+    route: str | None,
+) -> None:
+    """D6: a request may go on for ten seconds, whatever became of its connection."""
+    mergeq, pull = start_mergeq(config), ready(github)
+    lease, saved = decided(github, mergeq)
+    staged = saved.runs[0].staged_sha
+    quirk.on(switch, route=route)
+    if route:
+        clock.call_later(5, lambda: github.world.update_ref("acme/rocket", "refs/heads/main", staged))
+    else:
+        clock.call_later(5, lambda: github.world.merge_pull(pull))
+
+    record = execute.land(mergeq.services, lease, saved)
+
+    assert (record.outcome, pull.merged, record.landed_tree) == (Outcome.LANDED, True, record.tested_tree)
+    assert record.landed_sha == tip(github)
+
+
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_push_whose_worker_died_is_found_and_recorded_once(github: Sandbox, mergeq: Mergeq, sent: bool) -> None:
     pulls = [ready(github, f"Part {n}") for n in range(2)]
