@@ -258,6 +258,24 @@ def test_a_rewound_base_voids_what_was_tested_and_halts_the_branch(
     assert not github.world.repo("acme/rocket").git.files_at(tip(github), ["secret.txt"])
 
 
+def test_an_answer_that_is_older_than_what_is_known_is_not_taken_for_a_rewound_base(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    before, pull = tip(github), ready(github)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
+    known = tip(github)
+    mergeq.sweep_and_work()
+    github.world.update_ref("acme/rocket", "refs/heads/main", before, force=True)
+    clock.call_later(62, lambda: github.world.update_ref("acme/rocket", "refs/heads/main", known, force=True))
+
+    work(github, mergeq)
+
+    assert (mergeq.store.halted(MAIN), pull.is_open) == ("", True)
+    assert "do not agree on whether acme/rocket:main is at" in read(mergeq)
+    work(github, mergeq, 3)
+    assert (mergeq.store.halted(MAIN), pull.merged) == ("", True)
+
+
 def test_a_base_that_moves_on_is_not_taken_for_rewound(github: Sandbox, mergeq: Mergeq) -> None:
     pull = ready(github)
     mergeq.sweep_and_work()
