@@ -425,3 +425,33 @@ def test_no_word_of_an_author_keeps_ci_from_what_is_staged(
     assert written
     assert not [text for text in written if any(marker in text for marker in ("[skip ci]", "[no ci]", "checks:"))]
     assert (pull.merged, outcomes(mergeq)) == (True, ["TRIGGERED", "LANDED"])
+
+
+@pytest.mark.quirk("Q53")
+def test_a_ref_that_is_refused_after_an_answer_that_said_nothing_is_made_anew(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    pull = ready(github)
+    quirk.on("http.5xx", route="POST /repos/{owner}/{repo}/git/refs", after=1)
+    quirk.on("refs.opaque422", after=2)
+
+    with capture_logs() as log:
+        work(github, mergeq, 5)
+
+    assert pull.merged
+    assert [one["event"] for one in log if one["log_level"] == "error"] == []
+    assert any("Reference update failed" in one for one in warned(log))
+
+
+@pytest.mark.quirk("Q80")
+def test_one_whose_commits_cannot_be_read_stands_back_and_the_others_are_tested(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    odd = ready(github, "Odd", labels=(*READY, "tide/rebase"))
+    fine = [ready(github, f"Part {number}") for number in range(2)]
+    quirk.on("graphql.untyped", route="graphql:Commits", times=None)
+
+    work(github, mergeq, 5)
+
+    assert (odd.is_open, [one.merged for one in fine]) == (True, [True, True])
+    assert "the commits of acme/rocket#1" in reasons(mergeq, odd)[0]
