@@ -223,7 +223,7 @@ def _choice(
     members = [(standing.pull.number, standing.method) for standing in attempt.chosen]
     against = list(obstacles(members, protection, queue))
     declined = services.store.declined(branch)
-    if declined is not None and declined.protection == protection:
+    if declined is not None and declined.holds(protection, services.now()):
         against.append(f"GitHub refused it under these rules: {declined.text}")
     if run is not None and not against and queue.landing is not Wanted.PULL_REQUEST:
         staged = Staged(attempt.top, attempt.onto, run.contexts)
@@ -283,9 +283,20 @@ def _push(services: Services, lease: Lease, attempt: _Attempt) -> tuple[Choice, 
                     return choice, [_Landed(Outcome.STALE, answer.refusal.told(answer.text))]
                 services.sleep(wait)
             case _:
-                services.store.decline(lease, Declined(seen.protection, answer.text))
+                _decline(services, lease, seen.protection, answer)
                 services.store.withdraw(lease)
                 return _choice(services, lease, attempt, seen.protection, seen), []
+
+
+def _decline(services: Services, lease: Lease, protection: Protection, answer: MergeAnswer) -> None:
+    """Remember that GitHub would not move the base: for good where it named a rule or a right, else for longer each
+    time.
+    """
+    before, until = services.store.declined(lease.branch), None
+    tries = before.tries + 1 if before is not None and before.protection == protection else 1
+    if answer.verdict is not MergeVerdict.STOPPED:
+        until = services.now() + stands_back(tries, _PARKED_SECONDS)
+    services.store.decline(lease, Declined(protection, answer.text, until, tries))
 
 
 def _intent_to_push(services: Services, attempt: _Attempt, base_sha: str, choice: Choice) -> Intent:

@@ -188,6 +188,25 @@ def test_a_refusal_falls_back_and_is_remembered_until_protection_changes(
     assert (asked, quirk.requests("graphql:Push")) == (1, 2)
 
 
+@pytest.mark.quirk("Q53")
+def test_a_refusal_that_names_no_rule_is_asked_about_again_after_a_while(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = start_mergeq(ONLY_BY_PUSH)
+    pull = ready(github)
+    lease, saved = decided(github, mergeq)
+    quirk.on("refs.opaque422")
+    record = execute.land(mergeq.services, lease, saved)
+    mergeq.store.release(lease)
+
+    work(github, mergeq, 3)
+    before = pull.merged
+    work(github, mergeq, 8)
+
+    assert (record.outcome, before, pull.merged) == (Outcome.REFUSED, False, True)
+    assert quirk.requests("graphql:Push") == 2
+
+
 @pytest.mark.quirk("Q54")
 @pytest.mark.parametrize(("times", "ended", "asked"), [(2, Outcome.LANDED, 3), (9, Outcome.STALE, 3)])
 def test_a_fast_forward_that_is_called_none_is_asked_for_again_and_not_for_ever(
