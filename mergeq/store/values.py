@@ -19,12 +19,12 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses
-    the other.
+    """The expiring right to act on one branch. The store knows the `token` of the latest actor, and refuses all others;
+    none is given twice, also by a Redis that lost the last second or fell back to a replica.
     """
 
     branch: Branch
-    token: int
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
