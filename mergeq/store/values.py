@@ -83,8 +83,8 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Declined:
     """What GitHub said when it would not let us move a base, and under which protection: until that changes it would
-    say so again (D5). Where it named no rule it is asked again after `until` (epoch seconds), None where it did; `tries`
-    counts how often it has said no.
+    say so again (D5). Where it named no rule it is asked again after `until` (epoch seconds), None where it did;
+    `tries` counts how often it has said no.
     """
 
     protection: Protection
