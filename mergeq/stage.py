@@ -319,9 +319,12 @@ def _create_ref(services: Services, branch: Branch, name: str, sha: str) -> None
 
 
 def _in_the_way(services: Services, branch: Branch, name: str, text: str) -> str:
-    """Which rulesets may be why GitHub refuses something on a ref of ours, and what to do, with what it said itself,
-    which may be nothing (Q52, Q53).
+    """Which branch or rulesets may be why GitHub refuses something on a ref of ours, and what to do, with what it said
+    itself, which may be nothing (Q52, Q53).
     """
+    above = [name[:end] for end, letter in enumerate(name) if letter == "/"]
+    if taken := [one for one in above if services.github.has_branch(branch, one)]:
+        return f"there is a branch {taken[0]}, below which git can have no other; delete it (GitHub said: {text})"
     staging = services.config.for_branch(branch).queue.staging
     prefix = staging.prefix if name.startswith(staging.prefix) else staging.scratch_prefix
     try:

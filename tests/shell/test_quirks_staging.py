@@ -356,6 +356,21 @@ def test_a_ref_that_is_refused_without_a_reason_is_made_anew_under_another_name(
     assert (pull.merged, outcomes(mergeq)) == (True, ["TRIGGERED", "LANDED"])
 
 
+def test_a_branch_that_leaves_no_room_for_ours_is_named_and_all_goes_on_once_it_is_gone(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    """Q53: git keeps a branch in a file, and what is below it in a folder of that name."""
+    pull = ready(github)
+    github.world.create_ref("acme/rocket", "refs/heads/mergeq", github.world.repo("acme/rocket").git.tip("main"))
+    mergeq.sweep_and_work()
+    said = status_of(github, pull)
+    github.world.delete_branch("acme/rocket", "mergeq")
+    work(github, mergeq, 3)
+
+    assert said.startswith("Not mergeable. It cannot be tested: there is a branch mergeq, below which git can have no")
+    assert pull.merged
+
+
 @pytest.mark.quirk("Q53")
 def test_a_ref_that_is_refused_does_not_disturb_what_is_tested(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pulls = [ready(github, "One"), ready(github, "Two")]
