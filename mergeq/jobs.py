@@ -30,7 +30,7 @@ from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import EVENTS, Watched, guarded, touched
 from mergeq.processes import die_with_parent
 from mergeq.redeliver import redeliver_missed
-from mergeq.store import Away, Lease, LeaseLost, SavedPool, held, reaching
+from mergeq.store import REFS, Away, Lease, LeaseLost, SavedPool, held, reaching
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
@@ -255,7 +255,8 @@ def _close(services: Services, lease: Lease) -> None:
 
 
 def _sweep_refs(services: Services, lease: Lease) -> None:
-    if services.config.for_branch(lease.branch).queue.retest is not Retest.HEAD:
+    stages = services.config.for_branch(lease.branch).queue.retest is not Retest.HEAD
+    if stages or REFS in services.store.marks(lease.branch):  # as when it did, until now
         try:
             stage.sweep_refs(services, lease)
         except Refused as error:
