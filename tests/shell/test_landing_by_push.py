@@ -350,12 +350,15 @@ def test_what_github_still_does_after_an_answer_that_says_nothing_is_recorded(
     """D6: a request may go on for ten seconds, whatever became of its connection."""
     mergeq, pull = start_mergeq(config), ready(github)
     lease, saved = decided(github, mergeq)
-    staged = saved.runs[0].staged_sha
     quirk.on(switch, route=route)
-    if route:
-        clock.call_later(5, lambda: github.world.update_ref("acme/rocket", "refs/heads/main", staged))
-    else:
-        clock.call_later(5, lambda: github.world.merge_pull(pull))
+
+    def go_on() -> None:
+        if route:
+            github.world.update_ref("acme/rocket", "refs/heads/main", saved.runs[0].staged_sha)
+        else:
+            github.world.merge_pull(pull)
+
+    clock.call_later(5, go_on)
 
     record = execute.land(mergeq.services, lease, saved)
 

@@ -361,7 +361,7 @@ def test_a_branch_that_leaves_no_room_for_ours_is_named_and_all_goes_on_once_it_
 ) -> None:
     """Q53: git keeps a branch in a file, and what is below it in a folder of that name."""
     pull = ready(github)
-    github.world.create_ref("acme/rocket", "refs/heads/mergeq", github.world.repo("acme/rocket").git.tip("main"))
+    github.world.create_ref("acme/rocket", "refs/heads/mergeq", pull.head_sha)
     mergeq.sweep_and_work()
     said = status_of(github, pull)
     github.world.delete_branch("acme/rocket", "mergeq")
