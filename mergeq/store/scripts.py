@@ -199,7 +199,7 @@ for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])) do
   redis.call('ZREM', KEYS[4], one)
 end
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
 end
 local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 for _, branch in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], branch) end

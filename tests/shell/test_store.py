@@ -66,7 +66,8 @@ def test_the_branch_of_a_killed_worker_is_sent_for_again_after_its_lease(store: 
     claimed(store, now=100.0)
 
     assert store.overdue(100.0 + LEASE_SECONDS - 1, patience=0.0) == []
-    assert store.overdue(100.0 + LEASE_SECONDS, patience=0.0) == [MAIN]
+    assert store.overdue(100.0 + LEASE_SECONDS, patience=5.0) == [MAIN]
+    assert store.overdue(100.0 + LEASE_SECONDS + 1, patience=5.0) == []
     assert store.claim(MAIN, 100.0 + LEASE_SECONDS + 1) is not None
 
 
