@@ -27,6 +27,7 @@ _RACE_WAITS = (4.0, 8.0)  # seconds before asking again when GitHub says the bas
 _UNNOTICED_SECONDS = 60.0  # how long GitHub is given to mark as merged what was pushed to a base (Q76)
 _GREEN = Status("success", "In merge pool.")
 _DOUBT_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between reads after an answer that says nothing (D6)
+_STILL_SECONDS = 10.0  # that GitHub may go on with what it was asked, though the connection is gone (REST, "Timeouts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,9 @@ def settle_intent(services: Services, lease: Lease) -> HistoryRecord | None:
         steps[-1] = _Landed(Outcome.LANDED, landing=before)
     try:
         if intent.after:
-            steps += _pushed_or_not(services, lease, attempt, "the worker ended before the base was moved")
+            steps += _pushed_or_not(services, lease, attempt, "the worker ended before the base was moved", intent.at)
         else:
-            landing = _resolve(services, lease, intent.number, intent.base_sha, attempt.depth(index))
+            landing = _resolve(services, lease, intent.number, intent.base_sha, attempt.depth(index), intent.at)
             if landing.merged:
                 steps.append(_compare(services, lease, landing, attempt, index, intent.base_sha))
             else:
@@ -222,7 +223,7 @@ def _choice(
     members = [(standing.pull.number, standing.method) for standing in attempt.chosen]
     against = list(obstacles(members, protection, queue))
     declined = services.store.declined(branch)
-    if declined is not None and declined.protection == protection:
+    if declined is not None and declined.holds(protection, services.now()):
         against.append(f"GitHub refused it under these rules: {declined.text}")
     if run is not None and not against and queue.landing is not Wanted.PULL_REQUEST:
         staged = Staged(attempt.top, attempt.onto, run.contexts)
@@ -276,15 +277,26 @@ def _push(services: Services, lease: Lease, attempt: _Attempt) -> tuple[Choice, 
         match answer.verdict:
             case MergeVerdict.MERGED | MergeVerdict.UNKNOWN:
                 otherwise, is_sure = f"{answer.text}; GitHub did not move the base", answer.sha is not None
-                return choice, _pushed_or_not(services, lease, attempt, otherwise, is_sure=is_sure)
+                return choice, _pushed_or_not(services, lease, attempt, otherwise, services.now(), is_sure=is_sure)
             case MergeVerdict.RACED:
                 if (wait := next(waits, None)) is None:
                     return choice, [_Landed(Outcome.STALE, answer.refusal.told(answer.text))]
                 services.sleep(wait)
             case _:
-                services.store.decline(lease, Declined(seen.protection, answer.text))
+                _decline(services, lease, seen.protection, answer)
                 services.store.withdraw(lease)
                 return _choice(services, lease, attempt, seen.protection, seen), []
+
+
+def _decline(services: Services, lease: Lease, protection: Protection, answer: MergeAnswer) -> None:
+    """Remember that GitHub would not move the base: for good where it named a rule or a right, else for longer each
+    time.
+    """
+    before, until = services.store.declined(lease.branch), None
+    tries = before.tries + 1 if before is not None and before.protection == protection else 1
+    if answer.verdict is not MergeVerdict.STOPPED:
+        until = services.now() + stands_back(tries, _PARKED_SECONDS)
+    services.store.decline(lease, Declined(protection, answer.text, until, tries))
 
 
 def _intent_to_push(services: Services, attempt: _Attempt, base_sha: str, choice: Choice) -> Intent:
@@ -294,11 +306,11 @@ def _intent_to_push(services: Services, attempt: _Attempt, base_sha: str, choice
 
 
 def _pushed_or_not(
-    services: Services, lease: Lease, attempt: _Attempt, otherwise: str, *, is_sure: bool = False
+    services: Services, lease: Lease, attempt: _Attempt, otherwise: str, asked_at: float, *, is_sure: bool = False
 ) -> list[_Landed]:
-    """What became of a push, read until two readings agree (D6): that the base has the staged commit is believed when
-    it is seen, and where GitHub said so (`is_sure`) though it is not seen (Q12). Raises Unreadable when they do not
-    agree.
+    """What became of a push, read until two readings agree (D6), and not before GitHub has certainly ended what it was
+    `asked_at`: that the base has the staged commit is believed when it is seen, and where GitHub said so (`is_sure`)
+    though it is not seen (Q12). Raises Unreadable when they do not agree.
     """
     branch, base, after = lease.branch, attempt.saved.pool.base_sha, attempt.top
     label = services.config.blocker_label
@@ -316,7 +328,7 @@ def _pushed_or_not(
             agreed = 0
         else:
             agreed += 1
-            if agreed == 2 and not is_sure:
+            if agreed > 1 and at - asked_at >= _STILL_SECONDS and not is_sure:
                 return [_Landed(Outcome.STALE, otherwise)]
         if wait is not None:
             services.sleep(wait)
@@ -384,7 +396,7 @@ def _land_next(services: Services, lease: Lease, attempt: _Attempt, index: int, 
                 landing = _landed(services, lease, chosen, answer.sha, attempt.depth(index))
                 return _compare(services, lease, landing, attempt, index, base_sha)
             case MergeVerdict.UNKNOWN:
-                landing = _resolve(services, lease, number, base_sha, attempt.depth(index))
+                landing = _resolve(services, lease, number, base_sha, attempt.depth(index), services.now())
                 if landing.merged:
                     return _compare(services, lease, landing, attempt, index, base_sha)
                 return _Landed(Outcome.STALE, f"{answer.text}; GitHub did not merge it")
@@ -583,16 +595,17 @@ def _landed(services: Services, lease: Lease, chosen: Standing, sha: str | None,
     return lagging
 
 
-def _resolve(services: Services, lease: Lease, number: int, base_sha: str, depth: int) -> Landing:
+def _resolve(services: Services, lease: Lease, number: int, base_sha: str, depth: int, asked_at: float) -> Landing:
     """Decide an unknown outcome by reading until two readings agree (D6). Raises Unreadable when they do not.
 
     Merged is believed when it is seen. Not merged is believed only when the pull request is seen open and the base
-    where it was, twice in a row: a base that moved while the pull request still reads as open may be this very landing
-    (Q9).
+    where it was, twice in a row, and not before GitHub has certainly ended what it was `asked_at`: a base that moved
+    while the pull request still reads as open may be this very landing (Q9).
     """
     agreed = 0
     for wait in (*_DOUBT_WAITS, None):
         services.store.extend(lease, services.now())
+        at = services.now()
         try:
             landing = services.github.landing(lease.branch, number, depth)
         except Unreadable:
@@ -601,7 +614,7 @@ def _resolve(services: Services, lease: Lease, number: int, base_sha: str, depth
             if landing.merged and landing.landed_sha:
                 return landing
             agreed = agreed + 1 if landing.base_sha == base_sha and not landing.merged else 0
-            if agreed == 2:
+            if agreed > 1 and at - asked_at >= _STILL_SECONDS:
                 return landing
         if wait is not None:
             services.sleep(wait)

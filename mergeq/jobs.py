@@ -30,10 +30,11 @@ from mergeq.github import HeldBack, Refused, Unreadable
 from mergeq.github.webhooks import EVENTS, Watched, guarded, touched
 from mergeq.processes import die_with_parent
 from mergeq.redeliver import redeliver_missed
-from mergeq.store import Away, Lease, LeaseLost, SavedPool, held, reaching
+from mergeq.store import REFS, Away, Lease, LeaseLost, SavedPool, held, reaching
 
 _TURN_SECONDS = 600
 _ROUNDS = 100  # landings of one branch in one job; the rest gets a job of its own
+_WAITS = -1  # instead of their number: the branch is put off
 _STALE_ROUNDS = 5  # rounds in a row that may end because the facts had changed
 _PATIENCE = 5.0  # seconds a mark may wait before the tick sends for it
 _OUTAGE = 60.0  # seconds until a branch is tried again at the latest, and after an error of ours
@@ -130,43 +131,57 @@ def turn(name: str) -> None:
     store, stale = services.store, 0
     for _ in range(_ROUNDS):
         try:
-            services.follow()
-            with reaching(), held(store, branch, services.now()) as lease:
-                if lease is None:
-                    return
-                with _held_on_to(services, lease):
-                    outcome = _act(services, lease)
-                    stale = stale + 1 if outcome is Outcome.STALE else 0
-                    if outcome is not None and stale < _STALE_ROUNDS:
-                        store.send([branch], services.now())
-                    else:
-                        _close(services, lease)
-            if stale == _STALE_ROUNDS:
-                with reaching():
-                    store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
-                return
+            with reaching():
+                services.follow()
+                with held(store, branch, services.now()) as lease:
+                    if lease is None:
+                        return
+                    with _held_on_to(services, lease):
+                        stale = _round(services, lease, stale)
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
             return
-        except HeldBack as error:
-            store.put_off(branch, error.until)
-            services.log.warning("branch held back", branch=name, seconds=error.until - services.now(), why=str(error))
-            return
-        except Unreadable as error:
-            store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
-            services.log.warning("branch waits for GitHub", branch=name, error=str(error))
-            return
         except Away as error:
             services.log.warning("branch waits for Redis", branch=name, error=str(error))
-            with suppress(Away), reaching():
-                store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
             return
-        except Exception:
-            store.try_again(branch, services.now(), _OUTAGE, _OUTAGE)
-            store.count("tidepoolerrors", org=branch.org, repo=branch.repo, branch=branch.name)
-            services.log.exception("turn failed", branch=name)
+        if stale in {_STALE_ROUNDS, _WAITS}:
             return
     _send_for(services, store.send([branch], services.now()))
+
+
+def _round(services: Services, lease: Lease, stale: int) -> int:
+    """One round of a turn; how many in a row have ended STALE by now, or _WAITS. When it is to go on is noted while the
+    lease is held: whoever ends here leaves the branch with one or the other. Raises LeaseLost and Away.
+    """
+    store, branch, name = services.store, lease.branch, str(lease.branch)
+    try:
+        with reaching():
+            outcome = _act(services, lease)
+            stale = stale + 1 if outcome is Outcome.STALE else 0
+            if outcome is not None and stale < _STALE_ROUNDS:
+                store.send([branch], services.now())
+                return stale
+            _close(services, lease)
+            if stale == _STALE_ROUNDS:
+                store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
+            return stale
+    except LeaseLost:
+        raise
+    except Away:
+        with suppress(Away), reaching():
+            store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
+        raise
+    except HeldBack as error:
+        store.put_off(branch, error.until)
+        services.log.warning("branch held back", branch=name, seconds=error.until - services.now(), why=str(error))
+    except Unreadable as error:
+        store.try_again(branch, services.now(), _PATIENCE, _OUTAGE)
+        services.log.warning("branch waits for GitHub", branch=name, error=str(error))
+    except Exception:
+        store.try_again(branch, services.now(), _OUTAGE, _OUTAGE)
+        store.count("tidepoolerrors", org=branch.org, repo=branch.repo, branch=branch.name)
+        services.log.exception("turn failed", branch=name)
+    return _WAITS
 
 
 @contextmanager
@@ -240,7 +255,8 @@ def _close(services: Services, lease: Lease) -> None:
 
 
 def _sweep_refs(services: Services, lease: Lease) -> None:
-    if services.config.for_branch(lease.branch).queue.retest is not Retest.HEAD:
+    stages = services.config.for_branch(lease.branch).queue.retest is not Retest.HEAD
+    if stages or REFS in services.store.marks(lease.branch):  # as when it did, until now
         try:
             stage.sweep_refs(services, lease)
         except Refused as error:

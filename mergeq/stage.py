@@ -3,7 +3,7 @@ left behind.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -30,6 +30,7 @@ _HEX = frozenset("0123456789abcdef")
 SCRATCH_MESSAGE = "[skip ci] mergeq: scratch merge, thrown away"
 _BASE_MESSAGE = "mergeq: the base alone"
 _NOT_TAKEN_SECONDS = 3600.0  # until what GitHub did not take is tried again, unless it is pushed to
+_UNREAD_SECONDS = 300.0  # the same, for what could not be read of it
 _BY_RULE = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
@@ -107,11 +108,16 @@ def stage(services: Services, lease: Lease, saved: SavedPool) -> HistoryRecord |
 
 
 def finish_staging(services: Services, lease: Lease) -> None:
-    """Push the refs of runs whose worker ended before that was certain. Raises LeaseLost, Refused and HeldBack."""
+    """Push the refs of runs whose worker ended before that was certain; what GitHub refuses is chosen anew. Raises
+    LeaseLost, Unreadable and HeldBack.
+    """
     services = services.on(Purpose.STAGING)
     for run in services.store.runs(lease.branch):
         if not run.is_pushed and run.ended is None:
-            _push(services, lease, run)
+            try:
+                _push(services, lease, run)
+            except Refused as error:
+                services.log.warning("not staged", ref=run.ref, error=str(error))
 
 
 def _push(services: Services, lease: Lease, run: Run) -> HistoryRecord:
@@ -167,8 +173,9 @@ def _build(
     with scratch_ref(services, branch, series.tip, fresh_name(branch), series.tip_tree) as (scratch, start):
         tip = start
         for is_replayed, group in groupby(standings, key=lambda one: one.method is Method.REBASE):
-            members = list(group)
-            staged = [_to_stage(services, branch, one, looks.get(one.pull.number)) for one in members]
+            members, staged = _stageable(services, lease, list(group), looks)
+            if not members:
+                continue
             if is_replayed:
                 tip, trees = _one_by_one(services, lease, members, scratch, tip, [shas for shas, _ in staged])
             else:
@@ -312,9 +319,12 @@ def _create_ref(services: Services, branch: Branch, name: str, sha: str) -> None
 
 
 def _in_the_way(services: Services, branch: Branch, name: str, text: str) -> str:
-    """Which rulesets may be why GitHub refuses something on a ref of ours, and what to do, with what it said itself,
-    which may be nothing (Q52, Q53).
+    """Which branch or rulesets may be why GitHub refuses something on a ref of ours, and what to do, with what it said
+    itself, which may be nothing (Q52, Q53).
     """
+    above = [name[:end] for end, letter in enumerate(name) if letter == "/"]
+    if taken := [one for one in above if services.github.has_branch(branch, one)]:
+        return f"there is a branch {taken[0]}, below which git can have no other; delete it (GitHub said: {text})"
     staging = services.config.for_branch(branch).queue.staging
     prefix = staging.prefix if name.startswith(staging.prefix) else staging.scratch_prefix
     try:
@@ -326,13 +336,32 @@ def _in_the_way(services: Services, branch: Branch, name: str, text: str) -> str
     return f"{text}, though no ruleset seems to cover refs/heads/{prefix}**"
 
 
-def _stand_back(services: Services, lease: Lease, standing: Standing, text: str) -> None:
+def _stand_back(
+    services: Services, lease: Lease, standing: Standing, text: str, seconds: float = _NOT_TAKEN_SECONDS
+) -> None:
     """Leave a pull request that GitHub does not take out of what is tested, and say so once (Q58)."""
     if path := changed_workflow(standing.pull):
         text += f" It changes {path}, for which mergeq's credentials may lack workflows: write."
-    refusal = Refusal(standing.pull.head_sha, text, services.now() + _NOT_TAKEN_SECONDS)
+    refusal = Refusal(standing.pull.head_sha, text, services.now() + seconds)
     services.store.refuse(lease, standing.pull.number, refusal)
     services.log.warning("not staged", pull=str(standing.pull), why=text)
+
+
+def _stageable(
+    services: Services, lease: Lease, standings: Sequence[Standing], looks: Mapping[int, LastLook]
+) -> tuple[list[Standing], list[tuple[list[str], list[str]]]]:
+    """Those that can be staged, and for each what `_to_stage` says; the others stand back for a while, so that nobody
+    waits for one that cannot be read.
+    """
+    members, staged = list[Standing](), list[tuple[list[str], list[str]]]()
+    for one in standings:
+        try:
+            staged.append(_to_stage(services, lease.branch, one, looks.get(one.pull.number)))
+        except Unreadable as error:
+            _stand_back(services, lease, one, str(error), _UNREAD_SECONDS)
+        else:
+            members.append(one)
+    return members, staged
 
 
 def _to_stage(

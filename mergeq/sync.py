@@ -33,6 +33,7 @@ from mergeq.store import ALL, LIST, REFS, RUNS, TIP, Lease, Marked, Reading, Sav
 _OUTCOMES = {RunState.RED: Outcome.RED, **dict.fromkeys(NO_RESULT, Outcome.ABANDONED)}
 _SOON, _SOME_TIME = 3.0, 300.0  # seconds until what is not there yet is looked for again, at first and at most
 _OUTAGE = 60.0  # the same, where a branch could not be read
+_CERTAIN_WAITS = (4.0, 8.0)  # seconds between readings of a base that seems to have lost its tip
 _OPINION = 20.0  # GitHub's on conflicts, after a base has moved
 _LATELY = 600.0  # whoever changed a pull request then may still look at it
 _RUN_CHECK = 120.0  # how long a staged run is left to webhooks
@@ -148,7 +149,8 @@ def readings(branch: Branch, number: int, one: Seen) -> list[Reading]:
 
 def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None, tip: str) -> None:
     """Where something is tested with the base, halt a branch whose base lost what it had: whatever was tested counts
-    for nothing then, and would bring back what was taken away (D5). Raises LeaseLost, Unreadable and HeldBack.
+    for nothing then, and would bring back what was taken away (D5). An answer that is older than what is known (Q12)
+    looks the same, so it is asked again before that. Raises LeaseLost, Unreadable and HeldBack.
     """
     branch, store, was = lease.branch, services.store, before.pool.base_sha if before else ""
     is_tested = services.config.for_branch(branch).queue.retest is not Retest.HEAD
@@ -162,6 +164,11 @@ def _stop_if_rewound(services: Services, lease: Lease, before: SavedPool | None,
         is_lost = True
     if not is_lost:
         return
+    for wait in _CERTAIN_WAITS:
+        services.sleep(wait)
+        if services.github.look(branch, "").state.base_sha != tip:
+            store.look_later(branch, [LIST], services.now() + _SOON)
+            raise Unreadable(f"GitHub's answers do not agree on whether {branch} is at {tip[:7]}")
     why = f"the base was rewound: {tip[:7]} lacks {was[:7]}, which was its tip"
     services.log.error("the branch is halted", branch=str(branch), why=why)
     remedy = "see who moved it, put back what is missing if it was not meant, and resume the branch"

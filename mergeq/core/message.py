@@ -11,7 +11,9 @@ from mergeq.core.go_values import Moment, Nil, Struct, Value, read
 from mergeq.core.pull import Commit, Method, PullRequest, Repository, Result
 from mergeq.core.template import Template, render
 
-_SILENCING = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]", re.IGNORECASE)
+_SILENCING = re.compile(  # each CI has words of its own
+    r"\[(?P<words>no ci|skip[ -][\w -]{1,30}|[\w -]{1,30}[ -]skip)\]|\*{3}(?P<azure>no_ci)\*{3}", re.IGNORECASE
+)
 _TRAILER = re.compile(r"(skip-checks)\s*:", re.IGNORECASE)
 _HEADS = "refs/heads/"
 _NO_MILESTONE = Nil("*tide.Milestone", frozenset({"Title"}))
@@ -76,7 +78,7 @@ def to_write(
 
 def neutral(text: str) -> str:
     """The text with every marker that silences CI made harmless, readable as before."""
-    return _TRAILER.sub(r"\1 =", _SILENCING.sub(r"(\1)", text))
+    return _TRAILER.sub(r"\1 =", _SILENCING.sub(r"(\g<words>\g<azure>)", text))
 
 
 def by_default(pull: PullRequest, method: Method, repository: Repository, commits: Sequence[Commit]) -> Message:

@@ -91,9 +91,9 @@ _LONGEST_REFUSAL = 3600.0
 
 def stands_back(tries: int, first: float) -> float:
     """Seconds that a head stands back after its `tries`-th refusal: `first`, then twice as long each time, up to an
-    hour.
+    hour where that is not less than `first`.
     """
-    return min(first * 2.0 ** min(tries - 1, 20), _LONGEST_REFUSAL)
+    return min(first * 2.0 ** min(tries - 1, 20), max(first, _LONGEST_REFUSAL))
 
 
 @dataclass(frozen=True, slots=True)

@@ -505,6 +505,16 @@ class GitHub:
         refs = [(one["ref"].removeprefix("refs/heads/"), one["object"]["sha"]) for one in found]
         return [(name, parse.seconds(self._commit(branch, sha)["committer"]["date"])) for name, sha in refs]
 
+    def has_branch(self, branch: Branch, name: str) -> bool:
+        """Whether the repository has a branch of exactly that name. Raises Refused."""
+        try:
+            self._wire.get(f"/repos/{branch.full_repo}/git/ref/heads/{quote(name)}")
+        except Refused as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return False
+        return True
+
     def merge_into(self, branch: Branch, name: str, sha: str, message: str) -> tuple[str, str] | None:
         """Merge a commit into a ref of our own; the new commit and its tree, or None when it conflicts. Raises Refused.
 

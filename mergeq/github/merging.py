@@ -95,8 +95,18 @@ _PARKING = (
 """What stays until the pull request or a rule is changed (T5.11, T5.12)."""
 
 
-_MOVED = ("not a fast forward", "not a fast-forward", "but expected", "cannot lock ref")
+_MOVED = ("not a fast forward", "not a fast-forward", "but expected", "cannot lock ref", "was modified")
 """What says of a ref that it is not where it was taken to be."""
+_RULED = (
+    "protected branch",
+    "rule violation",
+    "required status check",
+    "not authorized",
+    "not accessible",
+    "refusing to allow",
+    "archived",
+)
+"""What says that a ref is not for us to move, by a rule or for the want of a right."""
 
 _OF_THE_BASE = ("base branch was modified", "is not mergeable", "merge conflict", "out of date", "not up to date")
 
@@ -135,14 +145,16 @@ def push_refusal(status: int, text: str) -> MergeAnswer:
     """The meaning of an answer to moving a base (GraphQL, "updateRefs") that is not a success: UNKNOWN without a
     `status` of a refusal (Q5), else nothing was done.
 
-    RACED: the base is not where it was, or GitHub says so (Q54). REFUSED: a rule or a right is against it.
+    RACED: the base is not where it was, or GitHub says so (Q54). STOPPED: a rule or a right is against it. REFUSED:
+    whatever else GitHub says, which may pass (Q53).
     """
     said = text.lower()
     if status == 0 or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return MergeAnswer(MergeVerdict.UNKNOWN, text)
-    if any(words in said for words in _MOVED):
+    if status == HTTPStatus.CONFLICT or any(words in said for words in _MOVED):
         return MergeAnswer(MergeVerdict.RACED, text, refusal=MergeRefusal.BASE_CHANGED)
-    return MergeAnswer(MergeVerdict.REFUSED, text)
+    is_ruled = any(words in said for words in _RULED)
+    return MergeAnswer(MergeVerdict.STOPPED if is_ruled else MergeVerdict.REFUSED, text)
 
 
 def _says(said: str, known: Iterable[tuple[str, ...]]) -> bool:

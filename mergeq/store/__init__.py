@@ -76,7 +76,6 @@ MARKS = _P + "marks:"  # hash per branch: what of it is to be read again, a numb
 MARK = _P + "mark"  # counter of marks
 WORKING = _P + "working"  # sorted set: branch -> when its lease ends
 TOKENS = _P + "tokens"  # hash: branch -> fencing token of the lease in force
-TOKEN = _P + "token"  # counter of fencing tokens
 POOLS = _P + "pools"  # hash: branch -> SavedPool
 JUDGED = _P + "judged"  # hash: branch with a pool -> Judged
 PULLS = _P + "pulls"  # hash: ORG/REPO#N -> branch and head SHA, a blank between
@@ -299,9 +298,9 @@ class Store:
 
     def claim(self, branch: Branch, now: float) -> Lease | None:
         """Take a marked or abandoned branch; None when there is nothing to do or somebody is at it."""
-        args = [str(branch), now, now + LEASE_SECONDS]
-        token = int(self._claim(keys=[DIRTY, WORKING, TOKENS, TOKEN], args=args))
-        return Lease(branch, token) if token else None
+        lease = Lease(branch, secrets.token_hex(8))
+        args = [str(branch), now, now + LEASE_SECONDS, lease.token]
+        return lease if self._claim(keys=[DIRTY, WORKING, TOKENS], args=args) else None
 
     def extend(self, lease: Lease, now: float) -> None:
         """Hold on to a branch for another full lease. Raises LeaseLost."""

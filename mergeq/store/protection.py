@@ -29,7 +29,6 @@ KEPT = _P + "kept"  # set: ORG/REPO of which anything is in force as it was wish
 PARKED = _P + "parked:"  # hash per ORG/REPO: pattern -> Parked
 WRITERS = _P + "writers"  # sorted set: ORG/REPO -> when the lease of whoever writes there ends
 TOKENS = _P + "tokens"  # hash: ORG/REPO -> fencing token of that lease
-TOKEN = _P + "token"  # counter of them
 INTENTS = _P + "intents:"  # hash per ORG/REPO: pattern -> AuditRecord and Item of a write whose end is not on record
 PACES = _P + "paces"  # hash: owner -> when the next write may be sent
 HELD = _P + "held"  # hash: what was looked at -> Held, its newest plan that waits for a person
@@ -51,10 +50,10 @@ _ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The expiring right to change the protection of one repository; of two the higher `token` is the later one."""
+    """The expiring right to change the protection of one repository; the store knows the latest `token` alone."""
 
     repo: str
-    token: int
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +273,9 @@ class ProtectionStore:
 
     def acquire(self, repo: str, now: float) -> Writer | None:
         """The right to change the protection of a repository; None while another has it."""
-        token = int(self._acquiring(keys=[WRITERS, TOKENS, TOKEN], args=[repo, now, now + WRITER_SECONDS]))
-        return Writer(repo, token) if token else None
+        writer = Writer(repo, secrets.token_hex(8))
+        args = [repo, now, now + WRITER_SECONDS, writer.token]
+        return writer if self._acquiring(keys=[WRITERS, TOKENS], args=args) else None
 
     def extend(self, writer: Writer, now: float) -> None:
         """Hold on to it for as long again. Raises LeaseLost."""

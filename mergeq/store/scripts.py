@@ -5,11 +5,10 @@ local dirty = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local held = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if held and tonumber(held) > tonumber(ARGV[2]) then return 0 end
 if not dirty and not held then return 0 end
-local token = redis.call('INCR', KEYS[4])
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[1], token)
-return token
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[4])
+return 1
 """
 EXTEND = """
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
@@ -200,7 +199,7 @@ for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])) do
   redis.call('ZREM', KEYS[4], one)
 end
 for _, branch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])) do
-  redis.call('ZADD', KEYS[1], 'NX', ARGV[1], branch)
+  redis.call('ZADD', KEYS[1], 'NX', ARGV[2], branch)
 end
 local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 for _, branch in ipairs(overdue) do redis.call('ZADD', KEYS[1], 'XX', ARGV[1], branch) end
@@ -238,10 +237,9 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 ACQUIRE = """
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if held and tonumber(held) > tonumber(ARGV[2]) then return 0 end
-local token = redis.call('INCR', KEYS[3])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], token)
-return token
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
+return 1
 """
 PROTECTION_TAKE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end

@@ -19,12 +19,12 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The expiring right to act on one branch. Of two actors the higher `token` is the later one; the store refuses
-    the other.
+    """The expiring right to act on one branch. The store knows the `token` of the latest actor, and refuses all others;
+    none is given twice, also by a Redis that lost the last second or fell back to a replica.
     """
 
     branch: Branch
-    token: int
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,18 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Declined:
     """What GitHub said when it would not let us move a base, and under which protection: until that changes it would
-    say so again (D5).
+    say so again (D5). Where it named no rule it is asked again after `until` (epoch seconds), None where it did;
+    `tries` counts how often it has said no.
     """
 
     protection: Protection
     text: str
+    until: float | None = None
+    tries: int = 1
+
+    def holds(self, protection: Protection, now: float) -> bool:
+        """Whether it would say so again."""
+        return self.protection == protection and (self.until is None or now < self.until)
 
 
 @dataclass(frozen=True, slots=True)

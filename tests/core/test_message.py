@@ -13,9 +13,25 @@ ONE = (Commit("a", "Add fins\n\nFour of them.\n", "ana", "ana@x", "ana"),)
 TWO = (*ONE, Commit("b", "Paint them\n", "Ben Bo", "ben@x", "ben"))
 
 
-@pytest.mark.parametrize("marker", ["[skip ci]", "[CI SKIP]", "[no ci]", "[skip actions]", "[actions skip]"])
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "[skip ci]",
+        "[CI SKIP]",
+        "[no ci]",
+        "[skip actions]",
+        "[actions skip]",
+        "[skip azp]",
+        "[azurepipelines skip]",
+        "[skip travis]",
+        "[skip appveyor]",
+        "[skip-ci]",
+        "[CF-Pages-Skip]",
+        "***NO_CI***",
+    ],
+)
 def test_a_marker_that_silences_ci_is_made_harmless(marker: str) -> None:
-    assert neutral(f"Fix {marker} it") == f"Fix ({marker[1:-1]}) it"
+    assert neutral(f"Fix {marker} it") == f"Fix ({marker.strip('[]*')}) it"
 
 
 def test_the_trailer_that_silences_ci_is_made_harmless() -> None:

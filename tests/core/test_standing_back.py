@@ -101,6 +101,7 @@ def test_a_refusal_says_what_ends_it(refusal: Refusal, said: str) -> None:
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 300.0), (2, 600.0), (4, 2400.0), (5, 3600.0), (90, 3600.0)])
 def test_each_refusal_of_a_head_is_believed_for_twice_as_long_up_to_an_hour(tries: int, seconds: float) -> None:
     assert stands_back(tries, 300.0) == seconds
+    assert stands_back(tries, 86400.0) == 86400.0
 
 
 # What CI reported only just now (D18)

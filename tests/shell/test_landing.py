@@ -14,8 +14,9 @@ from mergeq.core.history import Outcome
 from mergeq.core.pull import Branch, Method
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Pull, Restrictions
-from mergeq.store import ALL, LEASE_SECONDS, Intent, Lease, SavedPool, held
+from mergeq.store import ALL, LEASE_SECONDS, Intent, Lease, SavedPool, Store, held
 from tests.conftest import CONFIG, FILES, READY, Mergeq
+from tests.shell.quirky import STAGED
 
 MAIN = Branch("acme", "rocket", "main")
 WAYS = [("tide/squash", 1), ("tide/rebase", 1), ("", 2)]
@@ -370,6 +371,28 @@ def test_a_worker_holds_on_to_its_branch_for_as_long_as_it_is_at_it(
 
         assert mergeq.store.overdue(clock.now() + LEASE_SECONDS - 1, patience=0.0) == []
         assert mergeq.store.overdue(clock.now() + LEASE_SECONDS, patience=0.0) == [MAIN]
+
+
+@pytest.mark.parametrize(("switch", "noted"), [("http.5xx", "try_again"), ("limit.secondary", "put_off")])
+def test_a_branch_that_waits_is_put_off_before_its_lease_is_given_back(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], monkeypatch: pytest.MonkeyPatch, switch: str, noted: str
+) -> None:
+    """Or a worker that is killed between the two would leave a branch that nobody looks at again."""
+    mergeq = start_mergeq(STAGED)
+    pull = github.world.open_pull("acme/rocket", title="Add fins", files={"fins.txt": "four\n"}, labels=READY)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
+    github.settle()
+    fault(github, switch, match={"route": "POST /repos/{owner}/{repo}/git/refs"}, after=1)
+    put_off, marked = getattr(Store, noted), list[bool]()
+
+    def note(store: Store, *args: Any) -> Any:
+        marked.append(MAIN in store.all_marked())
+        return put_off(store, *args)
+
+    monkeypatch.setattr(Store, noted, note)
+    mergeq.sweep_and_work()
+
+    assert (pull.is_open, len(marked) > 0, all(marked)) == (True, True, True)
 
 
 def test_a_branch_that_cannot_be_read_keeps_its_page_and_says_so(github: Sandbox, mergeq: Mergeq) -> None:

@@ -188,6 +188,25 @@ def test_a_refusal_falls_back_and_is_remembered_until_protection_changes(
     assert (asked, quirk.requests("graphql:Push")) == (1, 2)
 
 
+@pytest.mark.quirk("Q53")
+def test_a_refusal_that_names_no_rule_is_asked_about_again_after_a_while(
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], quirk: Quirk
+) -> None:
+    mergeq = start_mergeq(ONLY_BY_PUSH)
+    pull = ready(github)
+    lease, saved = decided(github, mergeq)
+    quirk.on("refs.opaque422")
+    record = execute.land(mergeq.services, lease, saved)
+    mergeq.store.release(lease)
+
+    work(github, mergeq, 3)
+    before = pull.merged
+    work(github, mergeq, 8)
+
+    assert (record.outcome, before, pull.merged) == (Outcome.REFUSED, False, True)
+    assert quirk.requests("graphql:Push") == 2
+
+
 @pytest.mark.quirk("Q54")
 @pytest.mark.parametrize(("times", "ended", "asked"), [(2, Outcome.LANDED, 3), (9, Outcome.STALE, 3)])
 def test_a_fast_forward_that_is_called_none_is_asked_for_again_and_not_for_ever(
@@ -258,6 +277,24 @@ def test_a_rewound_base_voids_what_was_tested_and_halts_the_branch(
     assert not github.world.repo("acme/rocket").git.files_at(tip(github), ["secret.txt"])
 
 
+def test_an_answer_that_is_older_than_what_is_known_is_not_taken_for_a_rewound_base(
+    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+) -> None:
+    before, pull = tip(github), ready(github)
+    github.world.push("acme/rocket", "main", {"elsewhere.txt": "x\n"})
+    known = tip(github)
+    mergeq.sweep_and_work()
+    github.world.update_ref("acme/rocket", "refs/heads/main", before, force=True)
+    clock.call_later(62, lambda: github.world.update_ref("acme/rocket", "refs/heads/main", known, force=True))
+
+    work(github, mergeq)
+
+    assert (mergeq.store.halted(MAIN), pull.is_open) == ("", True)
+    assert "do not agree on whether acme/rocket:main is at" in read(mergeq)
+    work(github, mergeq, 3)
+    assert (mergeq.store.halted(MAIN), pull.merged) == ("", True)
+
+
 def test_a_base_that_moves_on_is_not_taken_for_rewound(github: Sandbox, mergeq: Mergeq) -> None:
     pull = ready(github)
     mergeq.sweep_and_work()
@@ -292,6 +329,41 @@ def test_an_answer_that_says_nothing_is_found_out_by_reading_and_never_sent_agai
     mergeq.store.release(lease)
     work(github, mergeq, 2)
     assert (pull.merged, outcomes(mergeq)) == (True, ["LANDED"] if landed else ["STALE", "LANDED"])
+
+
+@pytest.mark.parametrize(
+    ("config", "switch", "route"),
+    [
+        pytest.param(MERGED, "merge.5xx_nop", None, marks=pytest.mark.quirk("Q10")),
+        pytest.param(STAGED, "graphql.5xx", "graphql:Push", marks=pytest.mark.quirk("Q1")),
+    ],
+)
+def test_what_github_still_does_after_an_answer_that_says_nothing_is_recorded(
+    github: Sandbox,
+    start_mergeq: Callable[..., Mergeq],
+    quirk: Quirk,
+    clock: ManualClock,
+    config: str,
+    switch: str,
+    route: str | None,
+) -> None:
+    """D6: a request may go on for ten seconds, whatever became of its connection."""
+    mergeq, pull = start_mergeq(config), ready(github)
+    lease, saved = decided(github, mergeq)
+    quirk.on(switch, route=route)
+
+    def go_on() -> None:
+        if route:
+            github.world.update_ref("acme/rocket", "refs/heads/main", saved.runs[0].staged_sha)
+        else:
+            github.world.merge_pull(pull)
+
+    clock.call_later(5, go_on)
+
+    record = execute.land(mergeq.services, lease, saved)
+
+    assert (record.outcome, pull.merged, record.landed_tree) == (Outcome.LANDED, True, record.tested_tree)
+    assert record.landed_sha == tip(github)
 
 
 @pytest.mark.parametrize("sent", [True, False])

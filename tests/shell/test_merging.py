@@ -5,7 +5,7 @@ import pytest
 from mergeq import execute
 from mergeq.core.history import Outcome
 from mergeq.github import MergeVerdict
-from mergeq.github.merging import refusal
+from mergeq.github.merging import push_refusal, refusal
 from mergeq.sandbox import Sandbox
 from mergeq.sandbox.records import Restrictions
 from tests.conftest import READY, Mergeq
@@ -62,6 +62,26 @@ def test_what_github_says_decides_what_a_refusal_means(text: str, verdict: Merge
 
     assert (answer.verdict, answer.text) == (verdict, text)
     assert bool(answer.remedy) == (verdict is MergeVerdict.STOPPED)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "verdict"),
+    [
+        (422, "Cannot update this protected branch.", MergeVerdict.STOPPED),
+        (422, f"{RULES}\n\nChanges must be made through a pull request.", MergeVerdict.STOPPED),
+        (403, "Resource not accessible by integration", MergeVerdict.STOPPED),
+        (422, "Reference update failed", MergeVerdict.REFUSED),
+        (422, "Something that GitHub has never said before", MergeVerdict.REFUSED),
+        (422, "Base branch was modified. Review and try the merge again.", MergeVerdict.RACED),
+        (422, "Reference cannot be updated: cannot lock ref 'refs/heads/main'", MergeVerdict.RACED),
+        (409, "It is not where it was", MergeVerdict.RACED),
+        (0, "Something went wrong while executing your query", MergeVerdict.UNKNOWN),
+        (502, "GitHub answered 502", MergeVerdict.UNKNOWN),
+    ],
+)
+def test_what_github_says_of_a_push_decides_whether_it_may_pass(status: int, text: str, verdict: MergeVerdict) -> None:
+    """D5, Q53, Q54."""
+    assert push_refusal(status, text).verdict is verdict
 
 
 @pytest.mark.parametrize(

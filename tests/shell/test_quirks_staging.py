@@ -356,6 +356,21 @@ def test_a_ref_that_is_refused_without_a_reason_is_made_anew_under_another_name(
     assert (pull.merged, outcomes(mergeq)) == (True, ["TRIGGERED", "LANDED"])
 
 
+def test_a_branch_that_leaves_no_room_for_ours_is_named_and_all_goes_on_once_it_is_gone(
+    github: Sandbox, mergeq: Mergeq
+) -> None:
+    """Q53: git keeps a branch in a file, and what is below it in a folder of that name."""
+    pull = ready(github)
+    github.world.create_ref("acme/rocket", "refs/heads/mergeq", pull.head_sha)
+    mergeq.sweep_and_work()
+    said = status_of(github, pull)
+    github.world.delete_branch("acme/rocket", "mergeq")
+    work(github, mergeq, 3)
+
+    assert said.startswith("Not mergeable. It cannot be tested: there is a branch mergeq, below which git can have no")
+    assert pull.merged
+
+
 @pytest.mark.quirk("Q53")
 def test_a_ref_that_is_refused_does_not_disturb_what_is_tested(github: Sandbox, mergeq: Mergeq, quirk: Quirk) -> None:
     pulls = [ready(github, "One"), ready(github, "Two")]
@@ -425,3 +440,33 @@ def test_no_word_of_an_author_keeps_ci_from_what_is_staged(
     assert written
     assert not [text for text in written if any(marker in text for marker in ("[skip ci]", "[no ci]", "checks:"))]
     assert (pull.merged, outcomes(mergeq)) == (True, ["TRIGGERED", "LANDED"])
+
+
+@pytest.mark.quirk("Q53")
+def test_a_ref_that_is_refused_after_an_answer_that_said_nothing_is_made_anew(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    pull = ready(github)
+    quirk.on("http.5xx", route="POST /repos/{owner}/{repo}/git/refs", after=1)
+    quirk.on("refs.opaque422", after=2)
+
+    with capture_logs() as log:
+        work(github, mergeq, 5)
+
+    assert pull.merged
+    assert [one["event"] for one in log if one["log_level"] == "error"] == []
+    assert any("Reference update failed" in one for one in warned(log))
+
+
+@pytest.mark.quirk("Q80")
+def test_one_whose_commits_cannot_be_read_stands_back_and_the_others_are_tested(
+    github: Sandbox, mergeq: Mergeq, quirk: Quirk
+) -> None:
+    odd = ready(github, "Odd", labels=(*READY, "tide/rebase"))
+    fine = [ready(github, f"Part {number}") for number in range(2)]
+    quirk.on("graphql.untyped", route="graphql:Commits", times=None)
+
+    work(github, mergeq, 5)
+
+    assert (odd.is_open, [one.merged for one in fine]) == (True, [True, True])
+    assert "the commits of acme/rocket#1" in reasons(mergeq, odd)[0]

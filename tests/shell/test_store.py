@@ -66,7 +66,8 @@ def test_the_branch_of_a_killed_worker_is_sent_for_again_after_its_lease(store: 
     claimed(store, now=100.0)
 
     assert store.overdue(100.0 + LEASE_SECONDS - 1, patience=0.0) == []
-    assert store.overdue(100.0 + LEASE_SECONDS, patience=0.0) == [MAIN]
+    assert store.overdue(100.0 + LEASE_SECONDS, patience=5.0) == [MAIN]
+    assert store.overdue(100.0 + LEASE_SECONDS + 1, patience=5.0) == []
     assert store.claim(MAIN, 100.0 + LEASE_SECONDS + 1) is not None
 
 
@@ -85,7 +86,6 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
     store.overdue(after, patience=0.0)
     new = store.claim(MAIN, after)
     assert new is not None
-    assert new.token > late.token
 
     with pytest.raises(LeaseLost):
         store.save_pool(late, saved(1))
@@ -100,6 +100,20 @@ def test_a_worker_that_lost_its_lease_writes_nothing(store: Store) -> None:
     assert store.pool(MAIN) is None
     assert store.history() == []
     store.extend(new, after)
+
+
+def test_a_worker_writes_nothing_though_redis_has_forgotten_that_it_gave_a_lease(
+    store: Store, clean_redis: "redis.Redis"
+) -> None:
+    """A Redis that fell back to an older state gives leases anew while whoever has one goes on."""
+    late = claimed(store)
+    clean_redis.flushall()
+
+    new = claimed(store)
+
+    with pytest.raises(LeaseLost):
+        store.save_pool(late, saved(1))
+    store.save_pool(new, saved(2))
 
 
 def test_a_lease_is_given_back_when_the_work_fails(store: Store) -> None:
