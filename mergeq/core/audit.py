@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mergeq.core.lattice import effect
+from mergeq.core.lattice import UNPROTECTED, effect
 from mergeq.core.protection import (
     OFF,
     OURS,
@@ -23,6 +23,7 @@ from mergeq.core.protection import (
     spoken,
     spoken_values,
 )
+from mergeq.core.rulesets import matches
 
 
 class Result(StrEnum):
@@ -231,7 +232,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
     """What somebody changed between two looks, each as `spoken_facts` gives it, in the order of the patterns."""
     now = merged(before, after)
     found = [
-        Difference(pattern, *_parts(was, one), _effect(was, one))
+        Difference(
+            pattern, *_parts(was, one), _effect(_binding(pattern, before["rules"]), _binding(pattern, now["rules"]))
+        )
         for pattern, was, one in _beside(before["rules"], now["rules"])
     ]
     found += [
@@ -257,10 +260,17 @@ def _parts(was: _Told, now: _Told) -> tuple[_Told, _Told]:
     return sides[0], sides[1]
 
 
-def _effect(was: _Told, now: _Told) -> Effect:
-    """The worst that it does to any field; a rule that is gone demands nothing any more."""
-    old, new = ({**OFF, **heard_values(one or {})} for one in (was, now))
-    found = {effect(name, old[name], new[name]) for name in Field if old[name] != new[name]}
+def _binding(pattern: str, rules: Mapping[str, Mapping[str, Any]]) -> list[Values]:
+    """What binds a branch of that name or pattern: its rule, else those that may in place of it, else nothing."""
+    told = [rules[pattern]] if pattern in rules else [one for name, one in rules.items() if matches(name, pattern)]
+    return [{**OFF, **heard_values(one)} for one in told] or [UNPROTECTED]
+
+
+def _effect(was: list[Values], now: list[Values]) -> Effect:
+    """The worst that it may do to any field."""
+    found = {
+        effect(name, old[name], new[name]) for old in was for new in now for name in Field if old[name] != new[name]
+    }
     return next((one for one in (Effect.WEAKEN, Effect.STRENGTHEN) if one in found), Effect.NEUTRAL)
 
 

@@ -40,6 +40,7 @@ from mergeq.core.rulesets import (
     in_force,
     matches,
     may_begin,
+    may_meet,
     rewritten,
     standing,
     targets,
@@ -359,7 +360,7 @@ def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, 
         found += _told_by_rulesets(wish, facts, item)
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
         place = _line(wish.place)
-        found += _shadows(pattern, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place})
+        found += _shadows(wish, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place}, wished)
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found
@@ -385,16 +386,25 @@ def _line(place: str) -> tuple[str, int]:
     return name, int(line) if line.isdecimal() else 0
 
 
-def _shadows(pattern: str, facts: RepoFacts, first: Collection[str]) -> list[str]:
-    """The rules that bind branches which a pattern matches too, since they are older and not since the configuration
-    has them first (P7.10): the first branch of each.
+def _shadows(wish: Wish, facts: RepoFacts, first: Collection[str], wished: Collection[Target]) -> Iterator[str]:
+    """The rules that bind branches in place of that of a pattern: older ones that may match the same names and that the
+    configuration does not have first (P7.10), and those for one branch that nobody asks for, where these ask for less.
     """
-    bound: dict[str, str] = {}
-    for branch in sorted(facts.branches or ()):
-        rule = in_force(facts, branch) if matches(pattern, branch) else None
-        if rule and rule.pattern not in {pattern, branch, *first}:
-            bound.setdefault(rule.pattern, branch)
-    return [f"the older rule {other} binds {branch} and perhaps others" for other, branch in bound.items()]
+    own = facts.rule(wish.target.pattern)
+    for rule in sorted(facts.rules or (), key=lambda one: one.pattern):
+        target = Target(wish.target.repo, rule.pattern)
+        if target.is_glob:
+            is_older = rule != own and (own is None or rule.serial < own.serial)
+            if is_older and rule.pattern not in first and may_meet(wish.target.pattern, rule.pattern):
+                yield f"the older rule {rule.pattern} binds what both are about"
+        elif target not in wished and matches(wish.target.pattern, rule.pattern):
+            less = [name for name in Field if name in wish.values and not _has(rule, name, wish.values[name])]
+            if less:
+                yield f"the rule {rule.pattern} is in front of it there, and asks for less: {', '.join(less)}"
+
+
+def _has(rule: Rule, name: Field, wished: Value) -> bool:
+    return is_as_strong(name, wished, rule.values[name])
 
 
 def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tuple[str, ...]) -> Item | None:

@@ -69,6 +69,33 @@ def may_begin(pattern: str, prefix: str) -> bool:
     return any(re.fullmatch(one, prefix) for one in tried) or matches(pattern, prefix)
 
 
+def may_meet(one: str, other: str) -> bool:
+    """Whether there may be a name that both patterns match; it is not looked at what is in a set, nor where a segment
+    begins.
+    """
+    ours, theirs = ([(token.lastgroup, token[0]) for token in _TOKEN.finditer(each)] for each in (one, other))
+    seen, todo = set[tuple[int, int]](), [(0, 0)]
+    while todo:
+        if (at := todo.pop()) in seen:
+            continue
+        seen.add(at)
+        i, j = at
+        mine, its = ours[i : i + 1], theirs[j : j + 1]
+        grows, grows_too = (bool(here) and here[0][0] in {"deep", "star"} for here in (mine, its))
+        todo += [(i + 1, j)] * grows + [(i, j + 1)] * grows_too
+        if mine and its and _may_be_one(mine[0], its[0]):
+            todo.append((i + (not grows), j + (not grows_too)))
+    return (len(ours), len(theirs)) in seen
+
+
+def _may_be_one(token: tuple[str | None, str], other: tuple[str | None, str]) -> bool:
+    """Whether one character can be what two signs of patterns stand for."""
+    (kind, sign), (its, mark) = token, other
+    if kind is None and its is None:
+        return sign == mark
+    return "deep" in {kind, its} or "/" not in {sign, mark}
+
+
 @lru_cache(maxsize=4096)
 def _parts(pattern: str) -> tuple[tuple[str, str], ...]:
     """Each sign of a pattern as an expression for what it matches, and for what begins so."""

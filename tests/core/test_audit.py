@@ -88,6 +88,24 @@ def test_a_rule_that_comes_or_goes_has_nothing_on_the_other_side() -> None:
     assert went.before[Field.STRICT] is True
 
 
+def test_a_rule_that_only_forbids_to_force_and_to_delete_is_missed_when_it_goes() -> None:
+    (went,) = differences(told({"main": {}}), told())
+    (open_,) = differences(told({"main": {Field.FORCE_PUSHES: True, Field.DELETIONS: True}}), told())
+
+    assert went.effect is Effect.WEAKEN
+    assert open_.effect is Effect.NEUTRAL
+
+
+def test_a_rule_in_front_of_a_wildcard_is_weighed_by_what_that_asks_for() -> None:
+    """P7.10: whoever puts an empty rule for one branch in front of a strict pattern loosens that branch."""
+    strict = {"release-*": {Field.REVIEWS: 2}}
+    (loosened,) = differences(told(strict), told({**strict, "release-1": {Field.LINEAR: True}}))
+    (back,) = differences(told({**strict, "release-1": {}}), told(strict))
+
+    assert (loosened.about, loosened.effect) == ("release-1", Effect.WEAKEN)
+    assert back.effect is Effect.STRENGTHEN
+
+
 def test_a_change_that_weakens_one_field_is_a_weakening_whatever_else_it_does() -> None:
     before = told({"main": {Field.ENFORCE_ADMINS: True}})
     after = told({"main": {Field.STRICT: True}})

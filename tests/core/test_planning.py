@@ -373,16 +373,25 @@ def test_a_branch_that_is_not_there_is_told_and_protected_all_the_same() -> None
 
 
 def test_an_older_rule_that_binds_branches_of_a_pattern_is_told() -> None:
-    facts = repo(
-        rule("rel*", serial=1),
-        rule("release-*", serial=2),
-        rule("release-3", serial=3),
-        branches=frozenset({"release-1", "release-2", "release-3", "main"}),
-    )
+    """P7.10: whichever branches there are, for those of a repository with patterns alone are not read."""
+    older = rule("rel*", serial=1)
+    facts = repo(older, rule("other-*", serial=2), rule("release-*", serial=3), rule("*-1", serial=4))
+    told = ("the older rule rel* binds what both are about",)
 
-    assert one(planned(wish("release-*"), facts=facts)).warnings == (
-        "the older rule rel* binds release-1 and perhaps others",
-    )
+    assert one(planned(wish("release-*"), facts=facts)).warnings == told
+    assert one(planned(wish("release-*"), facts=repo(older))).warnings == told
+
+
+def test_a_rule_for_one_branch_that_nobody_asks_for_is_told_where_it_asks_less_than_the_pattern() -> None:
+    """P7.10, P6.62."""
+    facts = repo(rule("release-*", REVIEWS=1), rule("release-1", serial=2, LINEAR=True), rule("main", serial=3))
+    strict = replace(facts, rules=(*(facts.rules or ())[:1], rule("release-1", serial=2, REVIEWS=2)))
+    told = f"the rule release-1 is in front of it there, and asks for less: {Field.REVIEWS}"
+
+    assert one(planned(wish("release-*", REVIEWS=1), facts=facts)).warnings == (told,)
+    assert one(planned(wish("release-*", REVIEWS=1), facts=strict)).warnings == ()
+    asked = planned(wish("release-*", REVIEWS=1), wish("release-1", REVIEWS=None, LINEAR=True), facts=facts)
+    assert [item.warnings for item in asked.items] == [(), ()]
 
 
 def test_a_ruleset_that_asks_for_more_than_the_configuration_does_is_told() -> None:

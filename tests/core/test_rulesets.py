@@ -27,6 +27,7 @@ from mergeq.core.rulesets import (
     in_force,
     matches,
     may_begin,
+    may_meet,
     rewritten,
     standing,
     targets,
@@ -83,6 +84,28 @@ def test_within_one_segment_a_pattern_is_a_shells(pattern: str, name: str) -> No
 @trials(100)
 def test_a_pattern_that_matches_a_name_may_begin_as_the_name_does(pattern: str, prefix: str, rest: str) -> None:
     assert may_begin(pattern, prefix) or not matches(pattern, prefix + rest)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_so"),
+    [
+        ("release-*", "rel*", True),
+        ("release-*", "*-1", True),
+        ("release-*", "main*", False),
+        ("*", "feature/*", False),
+        ("**/*", "feature/*", True),
+        ("[ab]?", "b*", True),
+        ("v1", "v1.0", False),
+    ],
+)
+def test_two_patterns_meet_where_a_name_may_match_both(one: str, other: str, is_so: bool) -> None:
+    assert may_meet(one, other) is may_meet(other, one) is is_so
+
+
+@given(st.text("ab/*?", max_size=6), st.text("ab/*?[]!", max_size=6), st.text("ab/", max_size=5))
+@trials(200)
+def test_patterns_that_match_one_name_are_known_to_meet(one: str, other: str, name: str) -> None:
+    assert may_meet(one, other) or not (matches(one, name) and matches(other, name))
 
 
 @pytest.mark.parametrize(
