@@ -2,19 +2,22 @@
 written here alone, as the applier.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mergeq.bootstrap import Services
 from mergeq.core.audit import (
     AuditRecord,
+    Difference,
     Held,
     InForce,
     Parked,
     Result,
     difference_of,
+    differences,
     spoken_facts,
     wish_of,
 )
@@ -41,7 +44,7 @@ from mergeq.core.protection import (
     spoken,
 )
 from mergeq.core.pull import Branch
-from mergeq.core.rulesets import matches
+from mergeq.core.rulesets import as_values, matches, standing
 from mergeq.gathering import Gathered, planned, seen_as, warned
 from mergeq.github import HeldBack, Unreadable
 from mergeq.store import Lease, LeaseLost
@@ -163,7 +166,7 @@ class _Work:
                     return
                 while todo and self._going() and self._refusals < _REFUSALS:
                     part = todo[:_IN_A_ROW]
-                    self._settled(writer, repo, self._sent(writer, part, self._read(repo)))
+                    self._settled(writer, repo, self._sent(writer, part, repo))
                     del todo[: len(part)]
             if todo:
                 is_refused = self._refusals >= _REFUSALS
@@ -180,7 +183,8 @@ class _Work:
 
     def _leave(self, items: Sequence[Item], why: str, seconds: float | None) -> None:
         """Note what is not done now; it is looked at again after so many seconds, None for when it is due anyway."""
-        self.left += [(item, why) for item in items]
+        told = {*(str(item.target) for item, _ in self.left), *(row.target for row in self.rows)}
+        self.left += [(item, why) for item in items if str(item.target) not in told]
         if seconds is not None and items:
             self._store.put_off(items[0].target.repo, self._services.now() + seconds)
 
@@ -209,16 +213,24 @@ class _Work:
     def _again(self, facts: RepoFacts) -> Plan:
         return planned(self._services, self._gathered, {facts.repo: facts})
 
-    def _sent(self, writer: Writer, items: Sequence[Item], facts: RepoFacts) -> list[_Sent]:
-        """Send some items, each if it is still to be done to the repository as it was just read."""
-        services, store, now_planned, sent = self._services, self._store, self._again(facts), list[_Sent]()
+    def _sent(self, writer: Writer, items: Sequence[Item], repo: str) -> list[_Sent]:
+        """Send some items, each if it is still to be done to the repository as it is read for that; what somebody has
+        changed since it was gathered is put on record first.
+        """
+        services, store, sent = self._services, self._store, list[_Sent]()
+        at, facts = services.now(), self._read(repo)
+        now_planned = self._again(facts)
+        note_changes(services, facts, at, now_planned.items)
         for index, wanted in enumerate(items):
             if not self._going() or self._refusals >= _REFUSALS:
                 self._leave(items[index:], STOPPED if self._refusals < _REFUSALS else _REFUSED, None)
                 break
             item = _of(now_planned, wanted.target)
-            if item is None or item.kind not in WRITES:
-                continue  # it is as wished by now, or is not to be any more
+            if item is None or item.kind is Kind.NOTHING:
+                continue  # it is as wished by now
+            if item.kind not in WRITES:
+                self._leave([wanted], item.why, None)
+                continue
             if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
                 self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
                 continue
@@ -231,12 +243,16 @@ class _Work:
                 row = row_about(
                     services, self._order, item, Result.ROLLED_BACK if self._order.undoes else Result.APPLIED
                 )
-                row = replace(row, executor=_executor(services), calls=1)
+                row, before = replace(row, executor=_executor(services), calls=1), services.applier.calls
                 store.extend(writer, services.now())
                 store.intend(writer, row, item)
                 problem = _write(services, item, facts)
+                row = replace(row, calls=services.applier.calls - before)
             self._refusals += problem is not None and problem.kind is Trouble.NO_ADMIN
             sent.append(_Sent(item, row, problem))
+            if problem is not None and problem.kind is Trouble.RATE_LIMITED:
+                self._leave(items[index + 1 :], problem.text, LATER)
+                break
         return sent
 
     def _settled(self, writer: Writer, repo: str, sent: Sequence[_Sent]) -> None:
@@ -248,8 +264,7 @@ class _Work:
             self._store.extend(writer, services.now())
             at, facts = services.now(), self._read(repo)
             found = self._again(facts)
-            left = {one.target for one in found.items if one.kind in {*WRITES, Kind.PARKED}}
-            for one in [one for one in open_ if one.item.target not in left]:
+            for one in [one for one in open_ if _is_done(one.item, _of(found, one.item.target))]:
                 self._ended(writer, one, facts, at)
                 open_.remove(one)
             if wait == _SETTLES[-1] or all(one.problem for one in open_):
@@ -259,10 +274,13 @@ class _Work:
                 break
 
     def _not_there(self, writer: Writer, sent: _Sent, found: Plan, facts: RepoFacts, at: float) -> None:
+        rest = _of(found, sent.item.target)
         if sent.problem is not None:
             self._failed(sent.row, sent.problem)
-        elif (rest := _of(found, sent.item.target)) is not None:
+        elif rest is not None and rest.kind in {*WRITES, Kind.PARKED}:
             self._not_effective(writer, sent, rest, facts, at)
+        elif rest is not None:
+            self._leave([sent.item], f"it cannot be told whether it was done: {rest.why}", LATER)
 
     def _ended(self, writer: Writer, sent: _Sent, facts: RepoFacts, at: float) -> None:
         services, order, item, row = self._services, self._order, sent.item, sent.row
@@ -322,6 +340,12 @@ def _is_worse(item: Item, wanted: Item) -> bool:
     return item.effect is Effect.WEAKEN and wanted.effect is not Effect.WEAKEN
 
 
+def _is_done(item: Item, now: Item | None) -> bool:
+    """Whether what is planned now shows that an item was carried out: a rule that is gone leaves a branch to others."""
+    is_gone = item.kind is Kind.DELETE and now is not None and now.kind is Kind.BLOCKED and not now.rule
+    return now is None or now.kind is Kind.NOTHING or is_gone
+
+
 def _of(found: Plan, target: Target) -> Item | None:
     return next((item for item in found.items if item.target == target), None)
 
@@ -339,6 +363,81 @@ def _kept_undone(services: Services, facts: RepoFacts, target: Target, order: Or
         return None
     why = f"rolled back by {order.by}: {order.why}; it stays so until the configuration asks for something else"
     return Parked(why, wish_of(wish), strikes=2)
+
+
+def note_changes(services: Services, facts: RepoFacts, at: float, items: Sequence[Item]) -> tuple[AuditRecord, ...]:
+    """Put on record what others had changed when a repository was read, which began at `at`, and what mergeq itself was
+    about to do when it was last heard of. Returns the rows.
+    """
+    store, told = services.store.protection, spoken_facts(facts)
+    causes = {item.target.pattern: item.cause.value for item in items if item.cause}
+    before, pending = store.live(facts.repo), store.intents(facts.repo)
+    since = before[0] if before else 0.0
+
+    def rows(known: Mapping[str, Any] | None) -> list[AuditRecord]:
+        found = differences(known, told) if known is not None else ()
+        ours = [item.target for _, item in pending]
+        theirs = [one for one in found if not any(one.is_of(target) for target in ours)]
+        return [
+            *(_come_of(row, item, facts) for row, item in pending),
+            *(_row_of(services, facts.repo, one, causes, since) for one in theirs),
+        ]
+
+    new = store.note_live(facts.repo, at, told, rows)
+    for row in new:
+        if row.result is Result.SEEN:
+            services.store.count("mergeq_protection_drift_total", org=row.repo.partition("/")[0], reason=row.effect)
+    return new
+
+
+def _come_of(row: AuditRecord, item: Item, facts: RepoFacts) -> AuditRecord:
+    """What came of a write about which nothing was heard any more: nothing, where all is still as it was before."""
+    if item.backend is Backend.RULESET:
+        ruleset = standing(facts, item.target.pattern)
+        there = as_values(ruleset) if ruleset else {}
+    else:
+        rule = facts.rule(item.target.pattern)
+        there = rule.values if rule else {}
+    if there != item.before:
+        return row
+    return replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
+
+
+def _row_of(services: Services, repo: str, found: Difference, causes: Mapping[str, str], since: float) -> AuditRecord:
+    now = services.now()
+    kind = Kind.CREATE if found.before is None else Kind.DELETE if found.after is None else Kind.UPDATE
+    what = f"ruleset {found.about}" if found.is_ruleset else "the rule"
+    verb = {Kind.CREATE: "was made", Kind.DELETE: "was removed"}.get(kind, "was changed")
+    return AuditRecord(
+        id=services.store.protection.new_id(now),
+        time=now,
+        run="",
+        target=repo if found.is_ruleset else f"{repo}:{found.about}",
+        result=Result.SEEN,
+        cause="" if found.is_ruleset else causes.get(found.about, ""),
+        effect=found.effect.value,
+        kind=kind.value,
+        before=found.before,
+        after=found.after,
+        by=_who(services, repo, found.about, since),
+        why=f"{what} {verb} on GitHub",
+        config=services.config.digest,
+    )
+
+
+def _who(services: Services, repo: str, about: str, since: float) -> str:
+    """Who changed a rule, as far as GitHub tells: by an event about it, about the repository, or by its own log. Who
+    changed another rule is not named for this one.
+    """
+    said = services.store.protection.announced(repo, services.now())
+    for wanted in (about, ""):
+        if by := next((one.by for one in said if one.about == wanted and one.by), ""):
+            return by
+    try:
+        told = [one for one in services.planner.changed_by(repo, since) if one.by]
+    except (HeldBack, Unreadable):
+        return ""
+    return next((one.by for wanted in (about, "") for one in told if one.about == wanted), "")
 
 
 def row_about(services: Services, order: Order, item: Item, result: Result) -> AuditRecord:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -39,6 +40,7 @@ mergeq:
   protection: {mode: enforce}
 """
 OBSERVED = ENFORCED.replace("mode: enforce", "mode: observe")
+WIDE = ENFORCED.replace("repos:", "protect: true\n      repos:")
 QUEUED = ENFORCED + "tide: {queries: [{orgs: [acme], labels: [lgtm]}]}\n"
 MAIN = Target("acme/rocket", "main")
 
@@ -387,6 +389,67 @@ def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Pr
     assert [check.context for check in rule.checks] == ["ci/other"]
 
 
+def when_asked(times: int, act: Callable[[], object]) -> Callable[[], bool]:
+    """Says that a run goes on, and does something when it is asked so many times."""
+    asked = count(1)
+
+    def goes_on() -> bool:
+        if next(asked) == times:
+            act()
+        return True
+
+    return goes_on
+
+
+def test_what_was_refused_since_the_repository_was_archived_meanwhile_failed(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered, order = gathering.gather(services), enforcing.Order("r1")
+    archive = when_asked(2, lambda: world.archive("acme/rocket"))
+
+    during = enforcing.carry_out(services, gathered, gathered.plan.writes, order, archive)
+    after = enforcing.carry_out(services, gathered, gathered.plan.writes, order)
+
+    assert [(row.result, row.problem.partition(":")[0]) for row in during.rows] == [(Result.FAILED, "archived")]
+    assert [why for _, why in after.left] == ["acme/rocket is archived, so nothing of it can be changed"]
+
+
+def test_of_what_was_sent_before_the_repository_was_archived_nobody_claims_to_know(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered = gathering.gather(services)
+
+    def write(*_: object) -> None:
+        world.archive("acme/rocket")
+
+    monkeypatch.setattr(services.applier, "write", write)
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+    protected.pass_by(400.0)
+
+    assert [why for _, why in report.left] == [
+        "it cannot be told whether it was done: acme/rocket is archived, so nothing of it can be changed"
+    ]
+    assert [(row.result, row.problem) for row in protected.rows(run="r1")] == [
+        (Result.FAILED, "mergeq was stopped before it was sent, or it was lost")
+    ]
+
+
+def test_whoever_halts_everything_is_heard_before_the_next_write(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    github.world.push("acme/rocket", "b0", {"engine.txt": "v1"})
+    protected = protect(ENFORCED.replace("            main:\n", "            b0: {protect: true}\n            main:\n"))
+    services = protected.mergeq.services
+    halt = when_asked(3, lambda: operators.pause(services, EVERYTHING, "ana", "not that"))
+
+    report = reconcile.reconcile(services, gathering.ALL, halt)
+
+    assert len(report.rows) == 1
+    assert [why for _, why in report.left] == [enforcing.STOPPED]
+
+
 def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable[..., Protected]) -> None:
     protected = protect()
     services = protected.mergeq.services
@@ -399,6 +462,52 @@ def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable
     rule = protected.rule()
     assert rule
     assert rule.enforce_admins
+
+
+def test_an_organization_that_could_not_be_listed_is_looked_at_again_soon(protect: Callable[..., Protected]) -> None:
+    protected = protect(WIDE)
+    protected.github.world.faults.add("graphql.5xx", times=4)
+
+    protected.pass_by()
+    before = protected.rule()
+    protected.pass_by(310.0)
+
+    assert before is None
+    assert protected.rule()
+
+
+def test_a_changed_configuration_that_could_not_be_weighed_as_a_whole_is_weighed_so_again(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.6: what could not be read is not let through one repository after the other."""
+    protected = protect(many(3, max_repos_changed=2))
+    protected.github.world.faults.add("graphql.5xx", times=None)
+    protected.pass_by()
+    protected.github.world.faults.clear()
+
+    protected.pass_by(310.0)
+
+    assert len(protected.store.held()) == 1
+    assert [protected.rule("main", name) for name in fleet] == [None, None, None]
+
+
+def test_a_repository_that_was_deleted_or_renamed_is_not_looked_for_for_ever(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(WIDE)
+    protected.pass_by()
+    services, world = protected.mergeq.services, protected.github.world
+    world.delete_repo(fleet[1])
+    world.rename_repo(fleet[2], "acme/renamed")
+    protected.pass_by(7 * 3600.0)
+    before = [*gathering.gather(services).unknown]
+
+    protected.pass_by(25 * 3600.0)
+
+    assert before == [fleet[1]]
+    assert gathering.gather(services).unknown == {}
+    assert [row.target for row in protected.rows(result="seen")] == [fleet[2], fleet[1]]
+    assert protected.kinds()["acme/renamed:main"] is Kind.NOTHING
 
 
 def test_one_repository_that_fails_stops_no_other(protect: Callable[..., Protected], fleet: list[str]) -> None:
@@ -739,9 +848,45 @@ def test_what_somebody_else_changes_meanwhile_is_still_told(protect: Callable[..
     protected.pass_by()
 
     assert [(row.result, row.target) for row in protected.rows()] == [
-        (Result.APPLIED, "acme/rocket:main"),
         (Result.SEEN, "acme/rocket:old"),
+        (Result.APPLIED, "acme/rocket:main"),
     ]
+
+
+def test_who_loosens_a_rule_right_before_it_is_written_is_on_record_by_name(protect: Callable[..., Protected]) -> None:
+    """P7.8."""
+    protected = protect()
+    protected.pass_by()
+    services, world = protected.mergeq.services, protected.github.world
+    protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/test, ci/more]"))
+    services.follow()
+    reconcile.note(services, gathered := gathering.gather(services))
+    world.protect("acme/rocket", "main", enforce_admins=False)
+    protected.tells("branch_protection_rule", "edited", "eve", "d1")
+
+    enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+
+    assert [(row.result, row.by, row.effect) for row in protected.rows()[1:]] == [
+        (Result.SEEN, "eve", "weaken"),
+        (Result.APPLIED, "mergeq", "strengthen"),
+    ]
+    assert protected.counted("drift_total") == 1
+
+
+def test_who_changed_another_rule_is_not_named_for_this_one(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    world = protected.github.world
+    world.audited = True
+    protected.pass_by()
+
+    world.protect("acme/rocket", "main", enforce_admins=False, by="eve")
+    world.protect("acme/rocket", "old", ["ci/old"], by="ana")
+    protected.pass_by(7 * 3600.0)
+
+    assert {row.target: row.by for row in protected.rows(result="seen")} == {
+        "acme/rocket:main": "eve",
+        "acme/rocket:old": "ana",
+    }
 
 
 def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protected], github: Sandbox) -> None:

@@ -985,6 +985,27 @@ def test_what_no_level_sets_is_as_the_floor_has_it(wishes: Wishes) -> None:
     assert (source.level, source.place.endswith("config.yaml:5")) == ("floor", True)
 
 
+def test_a_field_that_prow_does_not_know_is_as_the_floor_has_it_unless_github_has_more(loaded: Load) -> None:
+    """P6.15: what only stays as it is could stay below."""
+    found = loaded(prow(ALL) + ours("floor: {required_conversation_resolution: true, required_deployments: [prod]}"))
+    more = frozenset({"prod", "canary"})
+    rules = (Rule("BPR_1", "main", {**OFF, Field.DEPLOYMENTS: more}),)
+
+    (bare,) = found.wishes(RepoFacts("acme/rocket", branches=frozenset({"main"})), NOON)
+    (kept,) = found.wishes(RepoFacts("acme/rocket", rules=rules, branches=frozenset({"main"})), NOON)
+
+    assert (bare.values[Field.CONVERSATIONS], bare.values[Field.DEPLOYMENTS]) == (True, frozenset({"prod"}))
+    assert (kept.values[Field.CONVERSATIONS], kept.values[Field.DEPLOYMENTS]) == (True, more)
+
+
+def test_a_floor_that_ownership_takes_away_is_told(warned: Refuse) -> None:
+    (line,) = warned(
+        prow(ALL) + ours(f"{FLOOR}\norgs: {{acme: {{ownership: {{required_pull_request_reviews: external}}}}}}")
+    )
+
+    assert f"leaves {Field.REVIEWS} as it is, so `mergeq.protection.floor` does not hold that there" in line
+
+
 @pytest.mark.parametrize(
     ("text", "path", "says"),
     [
