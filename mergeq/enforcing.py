@@ -61,7 +61,8 @@ _AGAIN = 60.0  # seconds until what was not done is tried again
 LATER = 300.0  # the same for what GitHub could not do
 _PARKED, _PARKED_LONGEST = 600.0, 86400.0
 RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
-_IN_A_ROW = 10  # changes of a repository between two looks at it
+_IN_A_ROW = 10  # changes of a repository between two looks at it,
+_FRESH = 15.0  # which is not older than so many seconds when one is sent
 _REFUSED = "GitHub refused two changes here for want of administration rights"
 _REFUSALS = 2  # for want of rights, after which the rest of a repository is not tried (P7.7)
 
@@ -165,9 +166,9 @@ class _Work:
                     self._leave(todo, "somebody else is writing there", _AGAIN)
                     return
                 while todo and self._going() and self._refusals < _REFUSALS:
-                    part = todo[:_IN_A_ROW]
-                    self._settled(writer, repo, self._sent(writer, part, repo))
-                    del todo[: len(part)]
+                    sent, count = self._sent(writer, todo[:_IN_A_ROW], repo)
+                    self._settled(writer, repo, sent)
+                    del todo[:count]
             if todo:
                 is_refused = self._refusals >= _REFUSALS
                 self._leave(todo, _REFUSED if is_refused else STOPPED, None)
@@ -213,9 +214,22 @@ class _Work:
     def _again(self, facts: RepoFacts) -> Plan:
         return planned(self._services, self._gathered, {facts.repo: facts})
 
-    def _sent(self, writer: Writer, items: Sequence[Item], repo: str) -> list[_Sent]:
-        """Send some items, each if it is still to be done to the repository as it is read for that; what somebody has
-        changed since it was gathered is put on record first.
+    def _chosen(self, wanted: Item, now_planned: Plan) -> Item | None:
+        """What is to be done now of what was planned; None where that is nothing, or not what was meant."""
+        item = _of(now_planned, wanted.target)
+        if item is None or item.kind is Kind.NOTHING:
+            return None  # it is as wished by now
+        if item.kind not in WRITES:
+            self._leave([wanted], item.why, None)
+            return None
+        if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
+            self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
+            return None
+        return item
+
+    def _sent(self, writer: Writer, items: Sequence[Item], repo: str) -> tuple[list[_Sent], int]:
+        """Send some items, each if it is still to be done to the repository as it was read a moment before; and how
+        many of them are seen to, which is not all where that has become too long ago.
         """
         services, store, sent = self._services, self._store, list[_Sent]()
         at, facts = services.now(), self._read(repo)
@@ -225,21 +239,16 @@ class _Work:
             if not self._going() or self._refusals >= _REFUSALS:
                 self._leave(items[index:], STOPPED if self._refusals < _REFUSALS else _REFUSED, None)
                 break
-            item = _of(now_planned, wanted.target)
-            if item is None or item.kind is Kind.NOTHING:
-                continue  # it is as wished by now
-            if item.kind not in WRITES:
-                self._leave([wanted], item.why, None)
+            if (item := self._chosen(wanted, now_planned)) is None:
                 continue
-            if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
-                self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
-                continue
-            if wait := store.turn(_org(item), services.now(), _INTERVAL):
-                services.sleep(wait)
             with _branches_kept(services, item.target) as busy:
                 if busy:
                     self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
                     continue
+                if wait := store.turn(_org(item), services.now(), _INTERVAL):
+                    services.sleep(wait)
+                if services.now() - at > _FRESH:
+                    return sent, index
                 row = row_about(
                     services, self._order, item, Result.ROLLED_BACK if self._order.undoes else Result.APPLIED
                 )
@@ -253,7 +262,7 @@ class _Work:
             if problem is not None and problem.kind is Trouble.RATE_LIMITED:
                 self._leave(items[index + 1 :], problem.text, LATER)
                 break
-        return sent
+        return sent, len(items)
 
     def _settled(self, writer: Writer, repo: str, sent: Sequence[_Sent]) -> None:
         """Find out what became of writes by reading the repository again, and put that on record (P7.8)."""
@@ -312,6 +321,11 @@ class _Work:
         seconds = min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST) if strikes > 1 else _AGAIN
         names = ", ".join(change.field for change in rest.changes) or "the rule"
         why = f"GitHub accepted the change, but it had no effect on {names}"
+        said = self._store.announced(facts.repo, services.now())
+        meanwhile = sorted(
+            {one.by for one in said if one.about == item.target.pattern and one.at >= sent.row.time} - {""}
+        )
+        why += f"; it told of changes by {', '.join(meanwhile)} since" if meanwhile else ""
         row = replace(sent.row, result=Result.NOT_EFFECTIVE, problem=why)
         parked = Parked(f"{why}, {strikes} times", about, strikes, services.now() + seconds)
         live = (at, spoken_facts(facts))

@@ -13,7 +13,7 @@ from mergeq.bootstrap import connect_github
 from mergeq.core.audit import AuditRecord, Result
 from mergeq.core.budget import Hold
 from mergeq.core.orders import EVERYTHING
-from mergeq.core.protection import Field, Item, Kind, Target
+from mergeq.core.protection import Field, Item, Kind, RepoFacts, Target
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
@@ -436,6 +436,23 @@ def test_of_what_was_sent_before_the_repository_was_archived_nobody_claims_to_kn
     ]
 
 
+def test_what_has_to_wait_is_read_again_before_it_is_written(protect: Callable[..., Protected]) -> None:
+    """P7.1: whatever is changed while one's turn is waited for is not written over."""
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered, order = gathering.gather(services), enforcing.Order("r1", "ana", exactly=True)
+    for _ in range(20):
+        protected.store.turn("acme", services.now(), 1.0)
+    loosen = when_asked(2, lambda: world.protect("acme/rocket", "main", ["ci/other"]))
+
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, order, loosen)
+
+    assert [why for _, why in report.left] == ["it was changed since the plan was made; plan it again"]
+    rule = protected.rule()
+    assert rule
+    assert [check.context for check in rule.checks] == ["ci/other"]
+
+
 def test_whoever_halts_everything_is_heard_before_the_next_write(
     protect: Callable[..., Protected], github: Sandbox
 ) -> None:
@@ -729,6 +746,26 @@ def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone
     assert rule
     assert rule.restrictions
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+
+
+def test_who_changes_a_rule_right_after_it_was_written_is_named_where_it_is_without_effect(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered, write = gathering.gather(services), services.applier.write
+
+    def write_in_vain(item: Item, facts: RepoFacts) -> None:
+        assert write(item, facts) is None
+        world.protect("acme/rocket", "main", enforce_admins=False)
+        protected.tells("branch_protection_rule", "edited", "eve", "d1")
+
+    monkeypatch.setattr(services.applier, "write", write_in_vain)
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+
+    (row,) = report.rows
+    assert row.result is Result.NOT_EFFECTIVE
+    assert row.problem.endswith("; it told of changes by eve since")
 
 
 def test_who_may_not_push_is_named_before_anything_is_written_where_that_is_verified(
