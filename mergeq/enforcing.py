@@ -44,7 +44,7 @@ from mergeq.core.protection import (
     spoken,
 )
 from mergeq.core.pull import Branch
-from mergeq.core.rulesets import as_values, matches, standing
+from mergeq.core.rulesets import in_place, matches, standing
 from mergeq.gathering import Gathered, planned, seen_as, warned
 from mergeq.github import HeldBack, Unreadable
 from mergeq.store import Lease, LeaseLost
@@ -408,7 +408,7 @@ def _come_of(row: AuditRecord, item: Item, facts: RepoFacts) -> AuditRecord:
     """What came of a write about which nothing was heard any more: nothing, where all is still as it was before."""
     if item.backend is Backend.RULESET:
         ruleset = standing(facts, item.target.pattern)
-        there = as_values(ruleset) if ruleset else {}
+        there = in_place(ruleset, item.target.pattern) if ruleset else {}
     else:
         rule = facts.rule(item.target.pattern)
         there = rule.values if rule else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mergeq.core.lattice import UNPROTECTED, effect
+from mergeq.core.lattice import UNPROTECTED, effect, is_as_strong
 from mergeq.core.protection import (
     OFF,
     OURS,
@@ -23,7 +23,7 @@ from mergeq.core.protection import (
     spoken,
     spoken_values,
 )
-from mergeq.core.rulesets import matches
+from mergeq.core.rulesets import as_values, matches
 
 
 class Result(StrEnum):
@@ -275,11 +275,21 @@ def _effect(was: list[Values], now: list[Values]) -> Effect:
 
 
 def _ruleset_effect(was: _Told, now: _Told) -> Effect:
-    """What binds nobody any more weakens, what begins to strengthens; what changed inside is for people to judge."""
+    """What binds nobody any more weakens, and so does one that asks for less, of fewer, or lets more people past."""
     bound, binds = ((one or {}).get("enforcement") == "active" for one in (was, now))
-    if bound == binds:
-        return Effect.NEUTRAL
-    return Effect.STRENGTHEN if binds else Effect.WEAKEN
+    if not (was and now and bound and binds):
+        return Effect.NEUTRAL if bound == binds else Effect.STRENGTHEN if binds else Effect.WEAKEN
+    if _is_looser(was, now):
+        return Effect.WEAKEN
+    return Effect.STRENGTHEN if _is_looser(now, was) else Effect.NEUTRAL
+
+
+def _is_looser(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a ruleset has lost anything of what it was, as `spoken_facts` has both."""
+    lost = [{*was[kind]} - {*now[kind]} for kind in ("include", "rules")]
+    lost += [{*now[kind]} - {*was[kind]} for kind in ("exclude", "bypassers")]
+    asked, asks = (as_values(Ruleset(0, "", "", "active", (), (), one["rules"])) for one in (was, now))
+    return any(lost) or not all(is_as_strong(name, asked[name], asks[name]) for name in Field)
 
 
 def _spoken_ruleset(ruleset: Ruleset) -> dict[str, Any]:

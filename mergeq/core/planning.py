@@ -38,6 +38,8 @@ from mergeq.core.rulesets import (
     as_rules,
     as_values,
     in_force,
+    in_place,
+    let_past,
     matches,
     may_begin,
     may_meet,
@@ -199,7 +201,7 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
     if wish.backend is Backend.AUTO and ruleset and not facts.rule(pattern) and not as_rules(wish.values)[2]:
         backend = Backend.RULESET
     if backend is Backend.RULESET:
-        before = _Before(as_values(ruleset), str(ruleset.id)) if ruleset else _Before({})
+        before = _Before(in_place(ruleset, pattern), str(ruleset.id)) if ruleset else _Before({})
     elif rule := facts.rule(pattern):
         before = _Before(rule.values, rule.id)
     else:
@@ -361,6 +363,9 @@ def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, 
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
         place = _line(wish.place)
         found += _shadows(wish, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place}, wished)
+    ours = standing(facts, pattern) if wish.protect and item.backend is Backend.RULESET else None
+    if ours and (others := let_past(ours)):
+        found.append(f"{ours} lets past who no setting names: {', '.join(others)}")
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found
@@ -415,7 +420,7 @@ def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tupl
     if rule := facts.rule(target.pattern):
         return Item(target, Kind.ORPHANED, before=rule.values, rule=rule.id, why=why)
     if ruleset := standing(facts, target.pattern):
-        values = as_values(ruleset)
+        values = in_place(ruleset, target.pattern)
         return Item(target, Kind.ORPHANED, Backend.RULESET, before=values, rule=str(ruleset.id), why=why)
     return None
 

@@ -133,13 +133,21 @@ def targets(ruleset: Ruleset, branch: str, default_branch: str) -> bool:
 
 
 def standing(facts: RepoFacts, pattern: str) -> Ruleset | None:
-    """The repository's own ruleset for just this branch or pattern, the oldest: what `backend: ruleset` keeps."""
-    fitting = [
-        one
-        for one in facts.rulesets or ()
-        if one.owner == facts.repo and one.include == (HEADS + pattern,) and not one.exclude and one.is_active
-    ]
-    return min(fitting, key=lambda one: one.id, default=None)
+    """The repository's own ruleset for just this branch or pattern, the oldest: what `backend: ruleset` keeps; else the
+    one that mergeq made for it, whatever somebody has switched it to: GitHub takes no second one of its name.
+    """
+    own = sorted((one for one in facts.rulesets or () if one.owner == facts.repo), key=lambda one: one.id)
+    fitting = next((one for one in own if _binds_just(one, pattern)), None)
+    return fitting or next((one for one in own if one.name == OURS + pattern), None)
+
+
+def _binds_just(ruleset: Ruleset, pattern: str) -> bool:
+    return ruleset.include == (HEADS + pattern,) and not ruleset.exclude and ruleset.is_active
+
+
+def in_place(ruleset: Ruleset, pattern: str) -> Values:
+    """What a ruleset that is `standing` for a pattern demands of it: nothing where it is switched off, or to others."""
+    return as_values(ruleset) if _binds_just(ruleset, pattern) else UNPROTECTED
 
 
 def in_force(facts: RepoFacts, branch: str) -> Rule | None:
@@ -240,16 +248,16 @@ def as_rules(values: Values) -> tuple[Rules, tuple[Bypasser, ...], frozenset[Fie
 
 def rewritten(values: Values, target: Target, old: Ruleset | None) -> Ruleset:
     """The ruleset that has a target's fields, in place of an old one if there is one: of that, all that fields cannot
-    say stays as it is. A new one has the number 0.
+    say stays as it is, but whom it binds. A new one has the number 0.
     """
-    rules, bypassers, _ = as_rules(values)
+    (rules, bypassers, _), include = as_rules(values), (HEADS + target.pattern,)
     if old is None:
-        include = (HEADS + target.pattern,)
         return Ruleset(0, OURS + target.pattern, target.repo, "active", include, (), rules, bypassers)
     kept = {name: rule for name, rule in old.rules.items() if name not in MAPPABLE}
     kept |= {name: {**old.rules.get(name, {}), **rule} for name, rule in rules.items()}
     others = tuple(one for one in old.bypassers if not _is_admins(one))
-    return replace(old, rules=kept, bypassers=(*others, *bypassers))
+    shown = replace(old, enforcement="active", include=include, exclude=())
+    return replace(shown, rules=kept, bypassers=(*others, *bypassers))
 
 
 def as_values(ruleset: Ruleset) -> Values:
@@ -277,6 +285,11 @@ def as_values(ruleset: Ruleset) -> Values:
     if (update := rules.get("update")) is not None:
         values |= {Field.LOCK: True, Field.FORK_SYNC: bool(update.get("update_allows_fetch_and_merge"))}
     return values
+
+
+def let_past(ruleset: Ruleset) -> tuple[str, ...]:
+    """Who passes a ruleset by besides administrators, in words: no field says that (P6.66)."""
+    return tuple(f"{one.kind} {one.name or one.id} ({one.mode})" for one in ruleset.bypassers if not _is_admins(one))
 
 
 def _is_admins(one: Bypasser) -> bool:

@@ -24,7 +24,7 @@ from mergeq.core.protection import (
     Trouble,
     actors,
 )
-from mergeq.core.rulesets import as_values, rewritten, standing
+from mergeq.core.rulesets import in_place, rewritten, standing
 from mergeq.github import documents, parse, protection
 from mergeq.github.auth import App
 from mergeq.github.budget import HeldBack
@@ -355,7 +355,7 @@ class Protecting:
             ruleset = standing(facts, item.target.pattern)
             if ruleset is None or item.kind is Kind.DELETE:
                 return (ruleset is None) == (item.kind is Kind.DELETE)
-            values = as_values(ruleset)
+            values = in_place(ruleset, item.target.pattern)
             return all(values[field] == value for field, value in wanted.items())
         rule = facts.rule(item.target.pattern)
         if rule is None or item.kind is Kind.DELETE:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mergeq.core.audit import (
     AuditRecord,
     Difference,
@@ -134,9 +136,37 @@ def test_a_ruleset_is_told_by_its_name_and_weighed_by_whom_it_binds() -> None:
     assert (switched.before, switched.after) == ({"enforcement": "active"}, {"enforcement": "disabled"})
     assert switched.effect is Effect.WEAKEN
     assert (changed.effect, changed.after) == (
-        Effect.NEUTRAL,
+        Effect.STRENGTHEN,
         {"rules": {"deletion": {}, "non_fast_forward": {}}},
     )
+
+
+CHECKED = replace(TIGHT, rules={"required_status_checks": {"required_status_checks": [{"context": "ci"}]}})
+
+
+@pytest.mark.parametrize(
+    ("looser", "effect"),
+    [
+        (replace(TIGHT, bypassers=(*TIGHT.bypassers, Bypasser("Team", 4, "eve", "always"))), Effect.WEAKEN),
+        (replace(TIGHT, include=("refs/heads/main",)), Effect.WEAKEN),
+        (replace(TIGHT, exclude=("refs/heads/main",)), Effect.WEAKEN),
+        (replace(TIGHT, rules={"creation": {}}), Effect.WEAKEN),
+        (replace(TIGHT, name="other"), Effect.NEUTRAL),
+    ],
+)
+def test_a_ruleset_that_lets_more_past_or_asks_for_less_is_weaker(looser: Ruleset, effect: Effect) -> None:
+    (changed,) = differences(told({}, TIGHT), told({}, looser))
+
+    assert changed.effect is effect
+
+
+def test_a_ruleset_whose_rule_asks_for_less_is_weaker_and_one_that_is_off_is_of_no_weight() -> None:
+    none = replace(CHECKED, rules={"required_status_checks": {"required_status_checks": []}})
+    off = [replace(one, enforcement="evaluate") for one in (CHECKED, none)]
+
+    assert [one.effect for one in differences(told({}, CHECKED), told({}, none))] == [Effect.WEAKEN]
+    assert [one.effect for one in differences(told({}, none), told({}, CHECKED))] == [Effect.STRENGTHEN]
+    assert [one.effect for one in differences(told({}, off[0]), told({}, off[1]))] == [Effect.NEUTRAL]
 
 
 def test_what_could_not_be_read_is_never_taken_for_a_change_and_stays_as_it_was_known() -> None:

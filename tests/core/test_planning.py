@@ -17,6 +17,7 @@ from mergeq.core.protection import (
     OFF,
     Actors,
     Backend,
+    Bypasser,
     Cause,
     Change,
     Check,
@@ -511,6 +512,30 @@ def test_a_ruleset_of_the_repository_for_just_that_branch_is_changed_and_keeps_w
     assert (one(found).kind, one(found).backend, one(found).rule) == (Kind.UPDATE, Backend.RULESET, "7")
     assert changes(found) == {"LINEAR": (False, True)}
     assert (after[REPO].rulesets or ())[0].rules == {**queue, "required_linear_history": {}}
+
+
+def test_whoever_is_let_past_a_ruleset_of_ours_is_told() -> None:
+    """P6.54: no setting takes them off it."""
+    let = (Bypasser("RepositoryRole", 5, "admin", "always"), Bypasser("RepositoryRole", 4, "write", "always"))
+    ours = ruleset("mergeq: main", owner=REPO, rules={"required_linear_history": {}}, bypassers=let)
+
+    item = one(planned(wish(LINEAR=True, about={"backend": Backend.RULESET}), facts=repo(rulesets=(ours,))))
+
+    assert item.warnings == (
+        f"ruleset mergeq: main of {REPO} lets past who no setting names: RepositoryRole write (always)",
+    )
+
+
+def test_a_ruleset_of_ours_that_binds_nobody_is_to_be_put_right_and_loosens_nothing() -> None:
+    about = {"backend": Backend.RULESET}
+    off = ruleset("mergeq: main", owner=REPO, enforcement="disabled", rules={"required_linear_history": {}})
+    facts = {REPO: repo(rulesets=(off,))}
+
+    item = one(planned(wish(LINEAR=True, ENFORCE_ADMINS=True, about=about), facts=facts[REPO]))
+
+    assert (item.kind, item.rule, item.effect) == (Kind.UPDATE, "7", Effect.STRENGTHEN)
+    after = applied([item], facts)
+    assert one(planned(wish(LINEAR=True, ENFORCE_ADMINS=True, about=about), facts=after[REPO])).kind is Kind.NOTHING
 
 
 def test_a_ruleset_of_ours_is_removed_but_not_with_what_no_field_can_say() -> None:

@@ -17,6 +17,7 @@ from mergeq.core.protection import Field, Item, Kind, RepoFacts, Target
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
+from mergeq.sandbox.rulesets import Enforcement
 from mergeq.sandbox.users import Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
@@ -939,6 +940,35 @@ def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protecte
     assert [one.name for one in rulesets.values()] == made
     assert protected.results() == [Result.APPLIED, Result.SEEN, Result.APPLIED]
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+
+
+@pytest.mark.parametrize(
+    "switched",
+    [
+        {"enforcement": Enforcement.DISABLED},
+        {"enforcement": Enforcement.EVALUATE},
+        {"conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": ["refs/heads/main"]}}},
+        {"conditions": {"ref_name": {"include": ["refs/heads/other"], "exclude": []}}},
+    ],
+    ids=["off", "only evaluated", "excluded", "for others"],
+)
+def test_a_ruleset_of_ours_that_somebody_has_switched_off_or_to_others_is_put_right(
+    protect: Callable[..., Protected], github: Sandbox, switched: dict[str, object]
+) -> None:
+    """P6.59: GitHub takes no second ruleset of its name."""
+    protected = protect(ENFORCED.replace("mode: enforce", "mode: enforce, backend: ruleset"))
+    protected.pass_by()
+    rulesets = github.world.repo("acme/rocket").rulesets
+    ((number, made),) = rulesets.items()
+    rulesets[number] = replace(made, **switched)  # type: ignore[arg-type]
+
+    protected.pass_by(7 * 3600.0)
+
+    assert [(one.enforcement, one.conditions) for one in rulesets.values()] == [(made.enforcement, made.conditions)]
+    assert [(row.result, row.effect) for row in protected.rows()[1:]] == [
+        (Result.SEEN, "weaken"),
+        (Result.APPLIED, "strengthen"),
+    ]
 
 
 # Exemptions
