@@ -59,6 +59,7 @@ _SETTLES = (0.0, 1.0, 2.0, 4.0)  # seconds before each look whether a change is 
 _WAITS = 20  # seconds that the queue or another writer is waited for, before others come first
 _AGAIN = 60.0  # seconds until what was not done is tried again
 LATER = 300.0  # the same for what GitHub could not do
+_UNKNOWN = 660.0  # and for whom it did not know, though an event came: that is believed for ten minutes
 _PARKED, _PARKED_LONGEST = 600.0, 86400.0
 RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
 _IN_A_ROW = 10  # changes of a repository between two looks at it,
@@ -304,8 +305,11 @@ class _Work:
     def _failed(self, row: AuditRecord, problem: Problem) -> None:
         row = replace(row, result=Result.FAILED, problem=f"{problem.kind}: {problem.text}")
         self._store.note_failed(row)
+        now = self._services.now()
         if problem.kind in RETRIED:
-            self._store.put_off(row.repo, self._services.now() + LATER)
+            self._store.put_off(row.repo, now + LATER)
+        elif problem.kind is Trouble.ACTOR_INVALID and self._store.announced(row.repo, now):
+            self._store.put_off(row.repo, now + _UNKNOWN)
         org = row.repo.partition("/")[0]
         self._services.store.count("mergeq_protection_failed_total", org=org, reason=problem.kind.value)
         self._services.log.warning("protection not changed", target=row.target, why=row.problem)

@@ -93,10 +93,11 @@ def _look_again(services: Services, gathered: Gathered) -> None:
         if ends := [wish.expires_at for wish in wishes if wish.expires_at]:
             store.put_off(repo, min(ends))
     passing = [repo for repo, one in gathered.facts.items() if one.problem and one.problem.kind in RETRIED]
-    is_weighed = gathered.scope != ALL or store.whole()[1] == services.config.digest
+    is_weighed = gathered.scope != ALL or store.whole()[1] == services.config.digest or bool(stopped(services))
     for scope in passing if len(passing) <= _FEW and is_weighed else [gathered.scope]:
         store.put_off(scope, now + LATER)
-    for org in gathered.errors:
+    read = {repo.partition("/")[0].lower() for repo in gathered.facts}
+    for org in (org for org in gathered.errors if org.lower() not in read):
         store.put_off(org, now + LATER)
 
 

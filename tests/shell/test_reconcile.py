@@ -697,6 +697,24 @@ def test_what_names_nobody_fails_by_itself_and_says_whom(protect: Callable[..., 
     assert protected.counted("failed_total") == 1
 
 
+def test_a_team_that_comes_after_the_configuration_names_it_is_found_soon(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.45: that there is nobody of a name is believed for ten minutes, event or not."""
+    protected = protect(ENFORCED.replace("enforce_admins: true", "restrictions: {users: [], teams: [late]}"))
+    protected.pass_by()
+    github.world.users.join_team("acme/late", "ana")
+    sent = {"action": "added_to_repository", "repository": {"full_name": "acme/rocket", "id": 1}}
+    assert send(protected.mergeq, "team", sent).status_code == 202
+
+    protected.pass_by()
+    before = protected.rule()
+    protected.pass_by(700.0)
+
+    assert before is None
+    assert protected.rule()
+
+
 def test_after_two_refusals_for_want_of_rights_the_rest_of_a_repository_is_not_tried(
     protect: Callable[..., Protected], github: Sandbox
 ) -> None:
