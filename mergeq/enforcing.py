@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from mergeq.bootstrap import Services
@@ -46,7 +47,7 @@ from mergeq.core.protection import (
 from mergeq.core.pull import Branch
 from mergeq.core.rulesets import in_place, matches, standing
 from mergeq.gathering import Gathered, planned, seen_as, warned
-from mergeq.github import HeldBack, Unreadable
+from mergeq.github import Changed, HeldBack, Unreadable
 from mergeq.store import Lease, LeaseLost
 from mergeq.store.protection import Writer
 from mergeq.sync import is_served
@@ -354,8 +355,8 @@ class _Work:
 
 
 def _is_worse(item: Item, wanted: Item) -> bool:
-    """Whether an item would weaken what nobody was shown to be weakened."""
-    return item.effect is Effect.WEAKEN and wanted.effect is not Effect.WEAKEN
+    """Whether an item would weaken anything that was not to be weakened just so."""
+    return any(change.effect is Effect.WEAKEN and change not in wanted.changes for change in item.changes)
 
 
 def _is_done(item: Item, now: Item | None) -> bool:
@@ -390,7 +391,13 @@ def note_changes(services: Services, facts: RepoFacts, at: float, items: Sequenc
     store, told = services.store.protection, spoken_facts(facts)
     causes = {item.target.pattern: item.cause.value for item in items if item.cause}
     before, pending = store.live(facts.repo), store.intents(facts.repo)
-    since = before[0] if before else 0.0
+
+    @cache
+    def log() -> tuple[Changed, ...]:
+        try:
+            return services.planner.changed_by(facts.repo, before[0] if before else 0.0)
+        except (HeldBack, Unreadable):
+            return ()
 
     def rows(known: Mapping[str, Any] | None) -> list[AuditRecord]:
         found = differences(known, told) if known is not None else ()
@@ -398,7 +405,7 @@ def note_changes(services: Services, facts: RepoFacts, at: float, items: Sequenc
         theirs = [one for one in found if not any(one.is_of(target) for target in ours)]
         return [
             *(_come_of(row, item, facts) for row, item in pending),
-            *(_row_of(services, facts.repo, one, causes, since) for one in theirs),
+            *(_row_of(services, facts.repo, one, causes, log) for one in theirs),
         ]
 
     new = store.note_live(facts.repo, at, told, rows)
@@ -421,7 +428,13 @@ def _come_of(row: AuditRecord, item: Item, facts: RepoFacts) -> AuditRecord:
     return replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
 
 
-def _row_of(services: Services, repo: str, found: Difference, causes: Mapping[str, str], since: float) -> AuditRecord:
+def _row_of(
+    services: Services,
+    repo: str,
+    found: Difference,
+    causes: Mapping[str, str],
+    log: Callable[[], Sequence[Changed]],
+) -> AuditRecord:
     now = services.now()
     kind = Kind.CREATE if found.before is None else Kind.DELETE if found.after is None else Kind.UPDATE
     what = f"ruleset {found.about}" if found.is_ruleset else "the rule"
@@ -437,25 +450,20 @@ def _row_of(services: Services, repo: str, found: Difference, causes: Mapping[st
         kind=kind.value,
         before=found.before,
         after=found.after,
-        by=_who(services, repo, found.about, since),
+        by=_who(services, repo, found.about, log),
         why=f"{what} {verb} on GitHub",
         config=services.config.digest,
     )
 
 
-def _who(services: Services, repo: str, about: str, since: float) -> str:
+def _who(services: Services, repo: str, about: str, log: Callable[[], Sequence[Changed]]) -> str:
     """Who changed a rule, as far as GitHub tells: by an event about it, about the repository, or by its own log. Who
     changed another rule is not named for this one.
     """
     said = services.store.protection.announced(repo, services.now())
-    for wanted in (about, ""):
-        if by := next((one.by for one in said if one.about == wanted and one.by), ""):
-            return by
-    try:
-        told = [one for one in services.planner.changed_by(repo, since) if one.by]
-    except (HeldBack, Unreadable):
-        return ""
-    return next((one.by for wanted in (about, "") for one in told if one.about == wanted), "")
+    events = (one.by for wanted in (about, "") for one in said if one.about == wanted and one.by)
+    logged = (one.by for wanted in (about, "") for one in log() if one.about == wanted and one.by)
+    return next(events, "") or next(logged, "")
 
 
 def row_about(services: Services, order: Order, item: Item, result: Result) -> AuditRecord:

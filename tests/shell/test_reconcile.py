@@ -390,6 +390,20 @@ def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Pr
     assert [check.context for check in rule.checks] == ["ci/other"]
 
 
+def test_what_weakens_one_thing_weakens_nothing_else_that_came_meanwhile(protect: Callable[..., Protected]) -> None:
+    """P7.1: more than was chosen, and perhaps agreed to."""
+    protected = protect(ENFORCED.replace(", strict: true", ""))
+    services, world = protected.mergeq.services, protected.github.world
+    world.protect("acme/rocket", "main", ["ci/test"], strict=True)
+    gathered = gathering.gather(services)
+    world.protect("acme/rocket", "main", ["ci/test", "ci/more"], strict=True)
+
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+
+    assert [item.effect for item in gathered.plan.writes] == ["weaken"]
+    assert [why for _, why in report.left] == ["it was changed since the plan was made; plan it again"]
+
+
 def when_asked(times: int, act: Callable[[], object]) -> Callable[[], bool]:
     """Says that a run goes on, and does something when it is asked so many times."""
     asked = count(1)
