@@ -59,7 +59,7 @@ def matches(pattern: str, branch: str) -> bool:
     ``*``, ``**`` and ``?`` stay within a segment, only ``**/`` stands for any number of them; there is no quoting, no
     ``[^a]`` and no ``{a,b}`` (P6.62).
     """
-    return re.fullmatch("".join(whole for whole, _ in _parts(pattern)), branch) is not None
+    return _expression(pattern).fullmatch(branch) is not None
 
 
 def may_begin(pattern: str, prefix: str) -> bool:
@@ -94,6 +94,26 @@ def _may_be_one(token: tuple[str | None, str], other: tuple[str | None, str]) ->
     if kind is None and its is None:
         return sign == mark
     return "deep" in {kind, its} or "/" not in {sign, mark}
+
+
+@lru_cache(maxsize=4096)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The expression for all that a pattern matches. Whoever names rules and branches must not be able to have it tried
+    for ever: what stands between two stars, or two ``**/``, is looked for once, where it comes first (``(?>…)``).
+    """
+    whole, group, piece, has_star, has_deep = "", "", "", False, False
+    for token, (sign, _) in zip(_TOKEN.finditer(pattern), _parts(pattern), strict=True):
+        kind = token.lastgroup
+        if kind not in {"star", "deep"} and sign != "/":
+            piece += sign
+            continue
+        group += piece if not has_star else f"(?>[^/]*?{piece})" if kind == "star" else f"[^/]*{piece}"
+        has_star, piece = kind == "star", "/" if kind is None else ""
+        if kind == "deep":
+            whole += f"(?>(?:[^/]+/)*?{group})" if has_deep else group
+            has_deep, group = True, ""
+    group += f"[^/]*{piece}" if has_star else piece
+    return re.compile(whole + (f"(?:[^/]+/)*{group}" if has_deep else group))
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 """Which branches patterns and rulesets are about, what binds a branch, and classic rules as rulesets (P6.62-P6.67)."""
 
 import fnmatch
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +79,29 @@ def test_a_pattern_is_githubs(pattern: str, names: list[str], others: list[str])
 @trials(100)
 def test_within_one_segment_a_pattern_is_a_shells(pattern: str, name: str) -> None:
     assert matches(pattern, name) == fnmatch.fnmatchcase(name, pattern)
+
+
+@given(
+    st.lists(st.sampled_from(["**/", "*", "a", "b", "/"]), max_size=9).map("".join),
+    st.lists(st.sampled_from("aab/"), max_size=9).map("".join),
+)
+@trials(1000)
+def test_a_pattern_matches_what_is_found_by_trying_everything(pattern: str, name: str) -> None:
+    def sign(found: re.Match[str]) -> str:
+        return "(?:[^/]+/)*" if found[1] else "[^/]*"
+
+    plain = re.sub(r"(?:(?<=/)|^)(\*\*/)+|\*+", sign, pattern)
+
+    assert matches(pattern, name) is bool(re.fullmatch(plain, name))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("*a" * 100 + "b", "a" * 250), ("**/a/" * 50 + "b", "a/" * 125 + "a"), ("**/*a*a*a*a" * 20, "a/a" * 80)],
+    ids=["stars", "segments", "both"],
+)
+def test_no_pattern_and_no_name_make_it_try_for_ever(pattern: str, name: str) -> None:
+    assert not matches(pattern, name)
 
 
 @given(st.text("ab/*?", max_size=6), st.text("ab/", min_size=1, max_size=3), st.text("ab/", max_size=4))

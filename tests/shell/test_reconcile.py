@@ -18,6 +18,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
 from mergeq.sandbox.rulesets import Enforcement
+from mergeq.sandbox.rulesets import Enforcement
 from mergeq.sandbox.users import Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
