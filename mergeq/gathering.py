@@ -30,6 +30,7 @@ from mergeq.github import Unreadable
 from mergeq.store.protection import is_within
 
 ALL = "*"
+_PAGE_SECONDS = 12.0  # for each further hundred branches, a point, before they are listed for one more of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class Gathered:
 def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = None) -> Gathered:
     """Read what protects all that a scope names, and plan what is wished for it: by the configuration, or as `asked`.
 
-    Nothing is written, neither on GitHub nor in the store. What cannot be read is unknown, by its name (D8). Raises
-    HeldBack.
+    Nothing is written on GitHub, and nothing of the plan in the store. What cannot be read is unknown, by its name
+    (D8). Raises HeldBack.
     """
     at, config = services.now(), services.config
     if asked is None:
@@ -75,6 +76,9 @@ def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = 
     facts = services.planner.read(repos, branches=wanted) if repos else {}
     wishes: dict[str, tuple[Wish, ...]] = {}
     for repo, seen in facts.items():
+        if pages := len(seen.branches or ()) // 100:
+            until = at + pages * _PAGE_SECONDS
+            services.store.remember(_listing(repo), repr(until), until)
         theirs = config.wishes(seen, at) if asked is None else (one for one in asked if one.target.repo == repo)
         wishes[repo] = _authorized(services, repo, theirs)
     known, is_asked = services.store.protection.in_force(facts), asked is not None
@@ -128,6 +132,26 @@ def is_protected(services: Services, scope: str) -> bool:
     protected = services.config.protected().items()
     named = next((repos for one, repos in protected if one.lower() == org), frozenset[str]())
     return named is None or any(is_within(repo, scope) for repo in named)
+
+
+def is_to_be_read(services: Services, repo: str, branch: str) -> bool:
+    """Whether a branch that has just been made has its repository read at once: not where nothing is wished for it, and
+    somewhat later where the branches are so many that to list them again for each would cost too much.
+    """
+    config, now = services.config, services.now()
+    if not config.wants_branches(repo):
+        return False
+    wishes = config.wishes(RepoFacts(repo, branches=frozenset({branch})), now)
+    if all(wish.target.pattern != branch for wish in wishes):
+        return False
+    (until,) = services.store.recall([_listing(repo)], now)
+    if until is not None:
+        services.store.protection.put_off(repo, float(until))
+    return until is None
+
+
+def _listing(repo: str) -> str:
+    return f"branches of {repo}".lower()
 
 
 def planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFacts]) -> Plan:

@@ -18,7 +18,6 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
 from mergeq.sandbox.rulesets import Enforcement
-from mergeq.sandbox.rulesets import Enforcement
 from mergeq.sandbox.users import Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
@@ -88,6 +87,11 @@ class Protected:
             "rule": {"name": pattern},
         }
         assert send(self.mergeq, event, payload, delivery).status_code == 202
+
+    def makes(self, branch: str) -> None:
+        """An event of GitHub's that a branch was made."""
+        payload = {"ref": branch, "ref_type": "branch", "repository": {"full_name": "acme/rocket", "id": 1}}
+        assert send(self.mergeq, "create", payload, f"made {branch}").status_code in {200, 202}
 
     def counted(self, name: str) -> float:
         return sum(value for one, _, value in self.mergeq.store.metrics() if one == f"mergeq_protection_{name}")
@@ -1068,6 +1072,44 @@ def test_each_event_has_what_it_is_about_looked_at(
     assert send(protected.mergeq, event, sent).status_code in {200, 202}
 
     assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == marked
+
+
+@pytest.mark.parametrize(
+    ("branch", "is_read"),
+    [("next", True), ("dependabot/pip/x", False), ("mergeq/main/0123456789ab", False), ("mergeq-scratch/x", False)],
+)
+def test_a_new_branch_has_its_repository_read_if_it_is_to_be_protected(
+    protect: Callable[..., Protected], branch: str, is_read: bool
+) -> None:
+    """P6.30: neither bots' branches nor those on which the queue itself stages."""
+    protected = protect(
+        WIDE.replace("protect: true\n      repos", "protect: true\n      exclude: [^dependabot/]\n      repos")
+    )
+
+    protected.makes(branch)
+
+    assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == ["acme/rocket"] * is_read
+
+
+def test_very_many_branches_are_not_listed_again_for_each_that_comes(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.21: whoever may push could use up what GitHub lets be asked."""
+    for n in range(250):
+        github.world.push("acme/rocket", f"b{n}", {"engine.txt": "v1"})
+    protected = protect(WIDE.replace("mode: enforce", "mode: observe"))
+    protected.pass_by()
+    services = protected.mergeq.services
+
+    for n in range(3):
+        protected.makes(f"c{n}")
+    at_once = protected.store.overdue(services.now(), 0.0)
+    later = protected.store.overdue(services.now() + 24.0, 0.0)
+    protected.tells("branch_protection_rule", "edited", "eve", "d9")
+
+    assert at_once == []
+    assert later == ["acme/rocket"]
+    assert not protected.store.is_idle()
 
 
 @pytest.mark.parametrize("config", [ENFORCED, ENFORCED.replace("repos:", "protect: true\n      repos:")])
