@@ -318,19 +318,19 @@ class _Work:
 
     def _not_effective(self, writer: Writer, sent: _Sent, rest: Item, facts: RepoFacts, at: float) -> None:
         """GitHub took it and it is not so: tried once more, then left alone for longer each time, until the wish or the
-        live rule is another.
+        live rule is another. Where it told of changes by somebody besides, who may have undone it, for a minute only:
+        nobody is to win by being quick.
         """
         services, item, about = self._services, sent.item, difference_of(rest)
+        said = self._store.announced(facts.repo, services.now())
+        by = sorted({one.by for one in said if one.about == item.target.pattern and one.at >= sent.row.time} - {""})
         known = self._store.parked([facts.repo]).get(item.target)
         strikes = known.strikes + 1 if known is not None and known.about == about else 1
-        seconds = min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST) if strikes > 1 else _AGAIN
+        is_short = strikes < 2 or len(by) > 1
+        seconds = _AGAIN if is_short else min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST)
         names = ", ".join(change.field for change in rest.changes) or "the rule"
         why = f"GitHub accepted the change, but it had no effect on {names}"
-        said = self._store.announced(facts.repo, services.now())
-        meanwhile = sorted(
-            {one.by for one in said if one.about == item.target.pattern and one.at >= sent.row.time} - {""}
-        )
-        why += f"; it told of changes by {', '.join(meanwhile)} since" if meanwhile else ""
+        why += f"; it told of changes by {', '.join(by)} since" if by else ""
         row = replace(sent.row, result=Result.NOT_EFFECTIVE, problem=why)
         parked = Parked(f"{why}, {strikes} times", about, strikes, services.now() + seconds)
         live = (at, spoken_facts(facts))

@@ -786,24 +786,30 @@ def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
 
 
-def test_who_changes_a_rule_right_after_it_was_written_is_named_where_it_is_without_effect(
+def test_who_undoes_each_change_at_once_is_named_and_not_left_alone_for_long(
     protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """P7.8: what had no effect is tried less and less often, but not for the sake of whoever is quick."""
     protected = protect()
     services, world = protected.mergeq.services, protected.github.world
-    gathered, write = gathering.gather(services), services.applier.write
+    write = services.applier.write
 
     def write_in_vain(item: Item, facts: RepoFacts) -> None:
         assert write(item, facts) is None
         world.protect("acme/rocket", "main", enforce_admins=False)
-        protected.tells("branch_protection_rule", "edited", "eve", "d1")
+        protected.tells("branch_protection_rule", "edited", "mergeq-bot", f"ours {services.now()}")
+        protected.tells("branch_protection_rule", "edited", "eve", f"hers {services.now()}")
 
-    monkeypatch.setattr(services.applier, "write", write_in_vain)
-    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(services.applier, "write", write_in_vain)
+        for _ in range(12):
+            protected.pass_by(30.0)
+    tried = protected.rows(result="not-effective")
+    protected.pass_by(70.0)
 
-    (row,) = report.rows
-    assert row.result is Result.NOT_EFFECTIVE
-    assert row.problem.endswith("; it told of changes by eve since")
+    assert len(tried) > 3
+    assert tried[-1].problem.endswith("; it told of changes by eve, mergeq-bot since")
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
 
 
 def test_who_may_not_push_is_named_before_anything_is_written_where_that_is_verified(
