@@ -183,14 +183,12 @@ class Difference:
 
 
 def spoken_facts(facts: RepoFacts) -> dict[str, Any]:
-    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read as a whole is
-    None, which is never taken for a change.
+    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read is None, which
+    is never taken for a change: of a ruleset that is not shown as a whole, its rules and whom it lets past.
     """
     return {
         "rules": None if facts.rules is None else {one.pattern: spoken_values(one.values) for one in facts.rules},
-        "rulesets": None
-        if facts.rulesets is None
-        else {str(one.id): _spoken_ruleset(one) if one.is_whole else None for one in facts.rulesets},
+        "rulesets": None if facts.rulesets is None else {str(one.id): _spoken_ruleset(one) for one in facts.rulesets},
     }
 
 
@@ -202,7 +200,10 @@ def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
             return was if now is None else now
         return {name: was.get(name) if one is None else one for name, one in now.items()}
 
-    return {kind: kept(before[kind], after[kind]) for kind in after}
+    rulesets = kept(before["rulesets"], after["rulesets"])
+    if before["rulesets"] is not None and rulesets is not None:
+        rulesets = {name: kept(before["rulesets"].get(name), one) for name, one in rulesets.items()}
+    return {"rules": kept(before["rules"], after["rules"]), "rulesets": rulesets}
 
 
 def patched(before: Mapping[str, Any], after: Mapping[str, Any], target: Target) -> dict[str, Any]:
@@ -239,9 +240,22 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
     ]
     found += [
         Difference((one or was or {})["name"], *_parts(was, one), _ruleset_effect(was, one), is_ruleset=True)
-        for _, was, one in _beside(before["rulesets"], now["rulesets"])
+        for _, was, one in _beside(*_comparable(before["rulesets"], now["rulesets"]))
     ]
     return tuple(found)
+
+
+def _comparable(before: _Told, after: _Told) -> tuple[_Told, _Told]:
+    """Rulesets of two looks, without what was not shown in either."""
+    if before is None or after is None:
+        return before, after
+
+    def shown(one: _Told, other: _Told) -> _Told:
+        hidden = {key for side in (one, other) for key, value in (side or {}).items() if value is None}
+        return None if one is None else {key: value for key, value in one.items() if key not in hidden}
+
+    was = {name: shown(one, after.get(name)) for name, one in before.items()}
+    return was, {name: shown(one, before.get(name)) for name, one in after.items()}
 
 
 def _beside(before: _Told, after: _Told) -> list[tuple[str, _Told, _Told]]:
@@ -286,19 +300,20 @@ def _ruleset_effect(was: _Told, now: _Told) -> Effect:
 
 def _is_looser(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a ruleset has lost anything of what it was, as `spoken_facts` has both."""
-    lost = [{*was[kind]} - {*now[kind]} for kind in ("include", "rules")]
-    lost += [{*now[kind]} - {*was[kind]} for kind in ("exclude", "bypassers")]
-    asked, asks = (as_values(Ruleset(0, "", "", "active", (), (), one["rules"])) for one in (was, now))
+    lost = [{*was.get(kind, ())} - {*now.get(kind, ())} for kind in ("include", "rules")]
+    lost += [{*now.get(kind, ())} - {*was.get(kind, ())} for kind in ("exclude", "bypassers")]
+    asked, asks = (as_values(Ruleset(0, "", "", "active", (), (), one.get("rules", {}))) for one in (was, now))
     return any(lost) or not all(is_as_strong(name, asked[name], asks[name]) for name in Field)
 
 
 def _spoken_ruleset(ruleset: Ruleset) -> dict[str, Any]:
+    let = sorted(f"{one.kind} {one.name or one.id} {one.mode}" for one in ruleset.bypassers)
     return {
         "name": ruleset.name,
         "owner": ruleset.owner,
         "enforcement": ruleset.enforcement,
         "include": sorted(ruleset.include),
         "exclude": sorted(ruleset.exclude),
-        "rules": {name: dict(ruleset.rules[name]) for name in sorted(ruleset.rules)},
-        "bypassers": sorted(f"{one.kind} {one.name or one.id} {one.mode}" for one in ruleset.bypassers),
+        "rules": {name: dict(ruleset.rules[name]) for name in sorted(ruleset.rules)} if ruleset.is_whole else None,
+        "bypassers": let if ruleset.is_whole else None,
     }

@@ -183,6 +183,23 @@ def test_what_could_not_be_read_is_never_taken_for_a_change_and_stays_as_it_was_
     assert merged(unread, before) == before
 
 
+def test_of_a_ruleset_that_is_not_shown_as_a_whole_it_is_told_what_is_seen_of_it() -> None:
+    """An App that may only read is not shown whom a ruleset lets past; that it is off it is shown."""
+    hidden = replace(TIGHT, is_whole=False)
+    off = replace(hidden, enforcement="disabled")
+
+    told_of = [differences(told({}, one), told({}, off)) for one in (TIGHT, hidden)]
+
+    assert [(one.effect, one.before, one.after) for (one,) in told_of] == [
+        (Effect.WEAKEN, {"enforcement": "active"}, {"enforcement": "disabled"})
+    ] * 2
+    assert differences(told({}, hidden), told({}, TIGHT)) == ()
+    (came,) = differences(told({}), told({}, hidden))
+    assert came.effect is Effect.STRENGTHEN
+    narrower = replace(hidden, include=("refs/heads/main",))
+    assert [one.effect for one in differences(told({}, TIGHT), told({}, narrower))] == [Effect.WEAKEN]
+
+
 def test_of_one_target_alone_it_is_known_how_it_is_now() -> None:
     ours = replace(TIGHT, id=8, name="mergeq: main", owner="acme/rocket")
     before = told({"main": {}, "next": {}}, TIGHT)
