@@ -1,5 +1,6 @@
 """What is wished for protection and what is there, read together, and the plan that follows (P7.1-P7.5)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,9 @@ from mergeq.store.protection import is_within
 
 ALL = "*"
 _PAGE_SECONDS = 12.0  # for each further hundred branches, a point, before they are listed for one more of them
+_REPO_SECONDS = (
+    1.8  # for each repository, half a point, before all are read again for an event: a fifth of what there is
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,11 @@ def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = 
     wishes: dict[str, tuple[Wish, ...]] = {}
     for repo, seen in facts.items():
         if pages := len(seen.branches or ()) // 100:
-            until = at + pages * _PAGE_SECONDS
-            services.store.remember(_listing(repo), repr(until), until)
+            _note_cost(services, repo, at + pages * _PAGE_SECONDS)
         theirs = config.wishes(seen, at) if asked is None else (one for one in asked if one.target.repo == repo)
         wishes[repo] = _authorized(services, repo, theirs)
+    for org, count in Counter(map(_org, facts) if "/" not in scope else ()).items():
+        _note_cost(services, org, at + count * _REPO_SECONDS)
     known, is_asked = services.store.protection.in_force(facts), asked is not None
     gathered = Gathered(scope, at, wishes=wishes, facts=facts, known=known, errors=errors, is_asked=is_asked)
     made = planned(services, gathered, facts)
@@ -134,24 +139,33 @@ def is_protected(services: Services, scope: str) -> bool:
     return named is None or any(is_within(repo, scope) for repo in named)
 
 
-def is_to_be_read(services: Services, repo: str, branch: str) -> bool:
-    """Whether a branch that has just been made has its repository read at once: not where nothing is wished for it, and
-    somewhat later where the branches are so many that to list them again for each would cost too much.
+def is_to_be_read(services: Services, scope: str, branch: str = "") -> bool:
+    """Whether an event about an ORG, or about a branch that was made in an ORG/REPO, has that read at once: not where
+    nothing is wished for the branch, and later where it was read a short while ago for how much that costs (P7.21).
     """
     config, now = services.config, services.now()
-    if not config.wants_branches(repo):
-        return False
-    wishes = config.wishes(RepoFacts(repo, branches=frozenset({branch})), now)
-    if all(wish.target.pattern != branch for wish in wishes):
-        return False
-    (until,) = services.store.recall([_listing(repo)], now)
+    if branch:
+        if not config.wants_branches(scope):
+            return False
+        wishes = config.wishes(RepoFacts(scope, branches=frozenset({branch})), now)
+        if all(wish.target.pattern != branch for wish in wishes):
+            return False
+    (until,) = services.store.recall([_reading(scope)], now)
     if until is not None:
-        services.store.protection.put_off(repo, float(until))
+        services.store.protection.put_off(scope, float(until))
     return until is None
 
 
-def _listing(repo: str) -> str:
-    return f"branches of {repo}".lower()
+def _note_cost(services: Services, scope: str, until: float) -> None:
+    services.store.remember(_reading(scope), repr(until), until)
+
+
+def _reading(scope: str) -> str:
+    return f"reading {scope}".lower()
+
+
+def _org(repo: str) -> str:
+    return repo.partition("/")[0]
 
 
 def planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFacts]) -> Plan:

@@ -79,7 +79,8 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     otherwise = _of_no_use(services, event, found.repo)
     scope, said = guarded(event, payload) or ("", None)
     protects = scope if scope and gathering.is_protected(services, scope) else ""
-    if protects and event == "create" and said and not gathering.is_to_be_read(services, scope, said.about):
+    made = said.about if said and event == "create" else ""
+    if protects and (made or "/" not in scope) and not gathering.is_to_be_read(services, scope, made):
         protects = ""
     done = store.deliver(
         delivery,

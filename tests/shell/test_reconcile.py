@@ -1118,6 +1118,22 @@ def test_very_many_branches_are_not_listed_again_for_each_that_comes(
     assert not protected.store.is_idle()
 
 
+def test_events_about_people_have_an_organization_read_no_more_often_than_it_can_be_paid_for(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.21: a fifth of what GitHub lets be asked."""
+    protected = protect(WIDE.replace("mode: enforce", "mode: observe"))
+    protected.pass_by()
+    sent = {"action": "removed", "organization": {"login": "acme"}, "repository": None, "sender": {"login": "bob"}}
+
+    for n in range(3):
+        assert send(protected.mergeq, "membership", sent, f"d{n}").status_code in {200, 202}
+    services = protected.mergeq.services
+
+    assert protected.store.overdue(services.now(), 0.0) == []
+    assert protected.store.overdue(services.now() + (len(fleet) + 1) * 1.8, 0.0) == ["acme"]
+
+
 @pytest.mark.parametrize("config", [ENFORCED, ENFORCED.replace("repos:", "protect: true\n      repos:")])
 def test_a_repository_is_one_however_it_is_spelt(protect: Callable[..., Protected], config: str) -> None:
     protected = protect(config.replace("acme:", "ACME:").replace("rocket:", "Rocket:"))
