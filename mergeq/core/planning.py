@@ -215,16 +215,15 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
 
 def _lifted(wish: Wish, facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
     """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24). Where an exemption has ended,
-    the wildcard rule is what the branch was exempt from (P7.11).
+    the wildcard rule is what the branch was exempt from (P7.11), and to come back to that need not weaken anything.
     """
     if before.id:
         if item.backend is Backend.RULESET and ruleset and (why := _not_ours(ruleset)):
             return replace(item, kind=Kind.BLOCKED, why=why)
-        gone = tuple(
-            Change(name, before.binding[name], UNPROTECTED[name], Effect.WEAKEN)
-            for name in Field
-            if before.binding[name] != UNPROTECTED[name]
-        )
+        left = replace(facts, rules=tuple(one for one in facts.rules or () if one.id != before.id))
+        cover = None if item.target.is_glob or item.backend is Backend.RULESET else in_force(left, item.target.pattern)
+        then = {**OFF, **cover.values} if cover else UNPROTECTED
+        gone = _changes((name for name in Field if before.binding[name] != then[name]), before.binding, then)
         rest = _others(facts, item)
         told = (f"{' and '.join(rest)} will protect it still",) if rest else ()
         return replace(item, kind=Kind.DELETE, changes=gone, why="protect: false", warnings=told)
@@ -350,7 +349,7 @@ def _cause(item: Item, wish: Wish, was: Values | None) -> Cause:
     wanted = {one.field for one in item.changes if one.field not in then or one.after != then[one.field]}
     if drifted:
         return Cause.BOTH if wanted else Cause.DRIFT
-    return Cause.EXPIRY if wanted and wanted <= wish.expired.keys() else Cause.CONFIG
+    return Cause.EXPIRY if wish.expired and wanted <= wish.expired.keys() else Cause.CONFIG
 
 
 def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, list[Wish]], now: float) -> list[str]:
@@ -439,8 +438,9 @@ class Extent:
 def extent(plan: Plan) -> Extent:
     """What would be written by a plan, without what is only looked at (D13)."""
     items = [item for item in plan.writes if item.mode is Mode.ENFORCE]
-    weakened = [str(one.target) for one in items if one.effect is Effect.WEAKEN or one.kind is Kind.DELETE]
-    removed = [str(one.target) for one in items if one.kind is Kind.DELETE]
+    weakening = [one for one in items if one.effect is Effect.WEAKEN]
+    weakened = [str(one.target) for one in weakening]
+    removed = [str(one.target) for one in weakening if one.kind is Kind.DELETE]
     return Extent(tuple(sorted({one.target.repo for one in items})), tuple(weakened), tuple(removed))
 
 

@@ -170,6 +170,25 @@ def test_a_branch_whose_exemption_has_ended_is_left_to_its_wildcard_rule() -> No
     assert one(planned(ended, facts=gone)).kind is Kind.NOTHING
 
 
+def test_to_come_back_from_an_exemption_to_a_stricter_wildcard_is_no_removal_to_agree_to() -> None:
+    """P7.11, P7.6: or what ends with several others would wait for somebody."""
+    facts = repo(rule("release-*", REVIEWS=2), rule("release-1", serial=2, REVIEWS=1, LINEAR=True))
+    over = {"expired": dict.fromkeys(Field, "rel-1")}
+
+    back = planned(wish("release-1", protect=False, about=over), facts=facts)
+    looser = planned(wish("release-1", protect=False), facts=repo(rule("*-1"), *(facts.rules or ())[1:]))
+
+    assert [(one.field, one.before, one.after) for one in one(back).changes] == [
+        (Field.REVIEWS, 1, 2),
+        (Field.LINEAR, True, False),
+    ]
+    facts = replace(facts, rules=((facts.rules or ())[0], rule("release-1", serial=2, REVIEWS=1)))
+    back = planned(wish("release-1", protect=False, about=over), facts=facts)
+    assert (one(back).kind, one(back).effect) == (Kind.DELETE, Effect.STRENGTHEN)
+    assert gate(back, GateValues(max_removals=0, max_weakening=0)) == ()
+    assert len(gate(looser, GateValues(max_removals=0, max_weakening=0))) == 2
+
+
 def test_a_wildcard_rule_is_removed_for_a_wish_about_itself() -> None:
     assert one(planned(wish("release-*", protect=False), facts=repo(rule("release-*")))).kind is Kind.DELETE
 
