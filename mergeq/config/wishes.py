@@ -92,8 +92,9 @@ class Wishing:
         object.__setattr__(self, "_spelt", spelt)
 
     def mode(self, org: str) -> Mode:
-        """Whether mergeq writes in an org, or only looks (D13)."""
-        return self.ours.modes.get(self.as_written(org), self.values.mode)
+        """Whether mergeq writes in an org, or only looks (D13): in whichever letters it is told to."""
+        said = {mode for one, mode in self.ours.modes.items() if one.lower() == org.lower()} or {self.values.mode}
+        return Mode.OBSERVE if Mode.OBSERVE in said else Mode.ENFORCE
 
     def protected(self) -> dict[str, frozenset[str] | None]:
         """The orgs that are looked at, each with the repositories that are named, or None where every one of the org is

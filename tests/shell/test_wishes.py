@@ -431,6 +431,13 @@ def test_names_of_orgs_and_repositories_have_no_case(wishes: Wishes, loaded: Loa
     assert warned(text) == []
 
 
+def test_who_says_observe_in_other_letters_is_heard(loaded: Load) -> None:
+    found = loaded(prow(ALL) + ours("mode: enforce\norgs: {Acme: {mode: observe}}"))
+
+    assert found.protection_mode("acme") is Mode.OBSERVE
+    assert found.protection_mode("umbrella") is Mode.ENFORCE
+
+
 def test_names_that_differ_by_case_alone_are_told(warned: Refuse) -> None:
     """P2.8."""
     (line,) = warned(prow("orgs: {acme: {protect: true}, Acme: {protect: true}}"))
