@@ -32,9 +32,7 @@ from mergeq.store.protection import is_within
 
 ALL = "*"
 _PAGE_SECONDS = 12.0  # for each further hundred branches, a point, before they are listed for one more of them
-_REPO_SECONDS = (
-    1.8  # for each repository, half a point, before all are read again for an event: a fifth of what there is
-)
+_REPO_SECONDS = 1.8  # for each repository, half a point, before all are read for an event again: a fifth of an hour's
 
 
 @dataclass(frozen=True, slots=True)

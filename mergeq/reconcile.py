@@ -143,10 +143,11 @@ def _forget_gone(services: Services, gathered: Gathered) -> set[str]:
     store, now, found = services.store.protection, services.now(), set[str]()
     named = {repo.lower() for repos in services.config.protected().values() for repo in repos or ()}
     for repo, facts in gathered.facts.items():
+        if facts.rules is not None or not facts.problem or facts.problem.kind is not Trouble.GONE:
+            continue
         seen = store.live(repo)
-        is_lost = facts.rules is None and facts.problem is not None and facts.problem.kind is Trouble.GONE
         is_over = bool(facts.renamed_to) or seen is None or seen[0] < now - DAY
-        if facts.problem and is_lost and is_over and repo.lower() not in named:
+        if is_over and repo.lower() not in named:
             found.add(repo)
             why = f"what was in force there is forgotten: {facts.problem.text}"
             digest = services.config.digest
