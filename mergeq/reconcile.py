@@ -5,7 +5,7 @@ What is read and planned is in `gathering`, what is written in `enforcing`; what
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,8 +19,10 @@ from mergeq.core.audit import (
 from mergeq.core.factoring import factored
 from mergeq.core.orders import EVERYTHING
 from mergeq.core.planning import DAY, extent, gate, in_order, undone
+from mergeq.core.protecting import GateValues
 from mergeq.core.protection import (
     WRITES,
+    Cause,
     Check,
     Field,
     Item,
@@ -211,26 +213,28 @@ def enforce(
     say: Callable[[AuditRecord], None] = lambda _: None,
 ) -> Report:
     """Carry out items unless they wait for a person: together they are more than may go by itself, or they are part of
-    a plan that waits already, which does not keep anybody from putting something back (P7.6). Whoever halts everything
-    is heard before the next write.
+    a plan that waits already, which does not keep anybody from putting something back (P7.6). What somebody did to one
+    repository has nothing else wait. Whoever halts everything is heard before the next write.
     """
     store, now = services.store.protection, services.now()
     acked = store.acknowledged(now)
     fresh = [item for item in chosen if item.hash not in acked]
-    asked = Plan(tuple(sorted(fresh, key=lambda item: item.target)), config=services.config.digest)
-    if reasons := gate(asked, services.config.protection_values.gate):
-        would = extent(asked)
-        counts = (len(would.repos), len(would.weakened), len(would.removed))
-        held = Held(asked.hash, now, reasons, *counts, asked.items, gathered.scope)
-        waits = replace(order, plan=held.hash, why="; ".join(reasons))
-        rows = [row_about(services, waits, item, Result.HELD) for item in asked.items]
-        if store.hold(held, rows):
-            services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why="; ".join(reasons))
-        return Report(order.run, gathered, held)
-    _supersede(services, gathered.scope)
-    waiting = set() if order.undoes else {item.target for held in store.held() for item in held.items}
+    is_wide = "/" not in gathered.scope and not order.undoes
+    apart = _apart(fresh, services.config.protection_values.gate) if is_wide else {}
+    rest = [item for item in fresh if item.target.repo not in apart]
+    if gate(_together(services, rest), services.config.protection_values.gate):
+        return Report(order.run, gathered, _hold(services, order, fresh, gathered.scope))
+    _supersede(services, gathered.scope, apart)
+    for repo, items in apart.items():
+        _hold(services, order, items, repo)
+    plans = () if order.undoes else store.held()
+    waiting = {item.target: held.hash[:12] for held in plans for item in held.items}
     free = [item for item in chosen if item.hash in acked or item.target not in waiting]
-    left = tuple((item, "it is part of a plan that waits for somebody to agree") for item in chosen if item not in free)
+    left = tuple(
+        (item, f"it is part of plan {waiting[item.target]}, which waits for somebody to agree")
+        for item in chosen
+        if item not in free
+    )
 
     def goes_on() -> bool:
         return going() and not stopped(services, by_hand=order.exactly)
@@ -239,11 +243,42 @@ def enforce(
     return replace(report, left=(*left, *report.left))
 
 
-def _supersede(services: Services, scope: str) -> None:
+def _apart(items: Sequence[Item], limits: GateValues) -> dict[str, list[Item]]:
+    """The repositories that wait each by itself, while all others do not wait for them: those of which somebody has
+    made so much another than it is wished that this alone is more than may go by itself.
+    """
+    by_repo: dict[str, list[Item]] = {}
+    for item in items:
+        by_repo.setdefault(item.target.repo, []).append(item)
+    return {
+        repo: theirs
+        for repo, theirs in by_repo.items()
+        if all(item.cause is Cause.DRIFT for item in theirs) and gate(Plan(tuple(theirs)), limits)
+    }
+
+
+def _together(services: Services, items: Iterable[Item]) -> Plan:
+    return Plan(tuple(sorted(items, key=lambda item: item.target)), config=services.config.digest)
+
+
+def _hold(services: Services, order: Order, items: Iterable[Item], scope: str) -> Held:
+    """Have items wait for somebody to agree to them as one plan, on record."""
+    asked = _together(services, items)
+    would, reasons = extent(asked), gate(asked, services.config.protection_values.gate)
+    counts = (len(would.repos), len(would.weakened), len(would.removed))
+    held = Held(asked.hash, services.now(), reasons, *counts, asked.items, scope)
+    waits = replace(order, plan=held.hash, why="; ".join(reasons))
+    rows = [row_about(services, waits, item, Result.HELD) for item in asked.items]
+    if services.store.protection.hold(held, rows):
+        services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why=waits.why)
+    return held
+
+
+def _supersede(services: Services, scope: str, but: Collection[str]) -> None:
     """Forget the plans that waited and that a look at a scope, which is held by nothing, has weighed again."""
     store = services.store.protection
     for held in store.held():
-        if scope in {held.scope, ALL}:
+        if scope in {held.scope, ALL} and held.scope not in but:
             store.let_go(held.scope)
 
 

@@ -363,6 +363,30 @@ def test_no_part_of_a_plan_that_waits_is_written_by_a_look_at_one_repository(
     assert [protected.rule("main", name) for name in fleet] == [None, None, None]
 
 
+def test_what_somebody_did_to_one_repository_has_no_other_wait(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.6: or whoever may change one would keep all from being repaired."""
+    protected = protect(many(3, max_weakening=0))
+    protected.pass_by()
+    world = protected.github.world
+    world.protect(fleet[0], "main", required_reviews=6)
+    world.unprotect(fleet[1], "main")
+
+    protected.pass_by(7 * 3600.0)
+    protected.pass_by(7 * 3600.0)
+
+    (held,) = protected.store.held()
+    assert (held.scope, [str(item.target) for item in held.items]) == (fleet[0], ["acme/r0:main"])
+    assert protected.rule("main", fleet[1])
+    assert protected.results(about=fleet[0]).count(Result.HELD) == 1
+    reconcile.acknowledge(protected.mergeq.services, held, "ana", "as wished")
+    protected.pass_by()
+    rule = protected.rule("main", fleet[0])
+    assert rule
+    assert rule.reviews is None
+
+
 def test_a_changed_configuration_is_weighed_as_a_whole_whatever_is_looked_at_first(
     protect: Callable[..., Protected], fleet: list[str]
 ) -> None:
