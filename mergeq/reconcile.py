@@ -55,6 +55,7 @@ from mergeq.store.protection import Sought
 
 UNDOING = "rollback "  # what the scope of a plan begins with that puts back what a run has changed
 _AGAIN = 60.0  # seconds until what was not done is tried again
+_REGAINED = 3600.0  # until it is seen whether rights that were there before are back
 _FEW = 20  # repositories that are looked at again each by itself
 _UNFOUNDED = "the store is new, and it is being found out whether an earlier one was lost"
 
@@ -89,15 +90,22 @@ def note(services: Services, gathered: Gathered) -> tuple[AuditRecord, ...]:
 
 
 def _look_again(services: Services, gathered: Gathered) -> None:
-    """Have what an exemption is about looked at when it ends, and soon what could not be read for now."""
+    """Have what an exemption is about looked at when it ends, soon what could not be read for now, and after a while
+    what mergeq was let read before.
+    """
     store, now = services.store.protection, services.now()
     for repo, wishes in gathered.wishes.items():
         if ends := [wish.expires_at for wish in wishes if wish.expires_at]:
             store.put_off(repo, min(ends))
-    passing = [repo for repo, one in gathered.facts.items() if one.problem and one.problem.kind in RETRIED]
+    troubles = {repo: one.problem.kind for repo, one in gathered.facts.items() if one.problem}
+    ours = {target.repo for target in gathered.known}
+    passing = [repo for repo, kind in troubles.items() if kind in RETRIED]
+    refused = [repo for repo, kind in troubles.items() if kind is Trouble.NO_ADMIN and repo in ours]
     is_weighed = gathered.scope != ALL or store.whole()[1] == services.config.digest or bool(stopped(services))
-    for scope in passing if len(passing) <= _FEW and is_weighed else [gathered.scope]:
-        store.put_off(scope, now + LATER)
+    for repos, seconds in ((passing, LATER), (refused, _REGAINED)):
+        is_all = bool(repos) and not (is_weighed and len(repos) <= _FEW)
+        for scope in [gathered.scope] if is_all else repos:
+            store.put_off(scope, now + seconds)
     read = {repo.partition("/")[0].lower() for repo in gathered.facts}
     for org in (org for org in gathered.errors if org.lower() not in read):
         store.put_off(org, now + LATER)

@@ -38,6 +38,7 @@ _NOT_FOUND = 600.0  # and that there is nobody of a name
 _PLAN = 3600.0  # and that a plan has no protection for private repositories
 _SETTLE = 2.0  # seconds before it is looked what became of a write that nothing is known of
 _LOOKS = 4
+_APART = 1.0  # seconds between two writes ("Best practices for using the REST API")
 _AT_ONCE = 50  # people, and as many teams, who are looked up in one call
 _WRITERS = ("push", "maintain", "admin")
 _AUDITED = ("protected_branch", "repository_ruleset")
@@ -306,6 +307,7 @@ class Protecting:
                 return
             self._wire.write("PUT", path, dict(body))
             if signatures is not None:
+                self._wire.sleep(_APART)
                 self._wire.write("POST" if signatures else "DELETE", f"{path}/required_signatures", None)
 
         return self._tried(write, lambda: None, repo)

@@ -18,7 +18,7 @@ from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
 from mergeq.sandbox.rulesets import Enforcement
-from mergeq.sandbox.users import Role
+from mergeq.sandbox.users import BOT, Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
 from mergeq.store.protection import WRITER_SECONDS, Sought
@@ -122,6 +122,20 @@ def test_what_is_wished_comes_into_force_by_itself_and_is_on_record(protect: Cal
     assert row.after["enforce_admins"] is True
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
     assert protected.counted("applied_total") == 1
+
+
+def test_where_all_is_as_wished_nothing_is_read_until_it_is_due(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.pass_by()
+    before = hits(github, "graphql")
+
+    for seconds in (400.0, 3600.0, 3600.0):
+        protected.pass_by(seconds)
+
+    assert hits(github, "graphql") == before
 
 
 def test_what_is_as_wished_is_never_written_again(protect: Callable[..., Protected]) -> None:
@@ -550,6 +564,23 @@ def test_a_changed_configuration_that_could_not_be_weighed_as_a_whole_is_weighed
 
     assert len(protected.store.held()) == 1
     assert [protected.rule("main", name) for name in fleet] == [None, None, None]
+
+
+def test_rights_that_are_gone_for_a_moment_are_asked_for_again_within_the_hour(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    github.world.users.set_role(BOT, Role.WRITE)
+    github.world.unprotect("acme/rocket", "main")
+    protected.pass_by(7 * 3600.0)
+    before = protected.kinds()
+    github.world.users.set_role(BOT, Role.ADMIN)
+
+    protected.pass_by(3610.0)
+
+    assert before == {"acme/rocket:main": Kind.UNKNOWN}
+    assert protected.rule()
 
 
 def test_a_repository_that_was_deleted_or_renamed_is_not_looked_for_for_ever(
