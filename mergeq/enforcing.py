@@ -55,7 +55,7 @@ from mergeq.sync import is_served
 STOPPED = "the run was stopped before it came to this"
 OURSELVES = "mergeq"
 _AT_ONCE = 4  # repositories that are written to at once
-_INTERVAL = 1.0  # seconds between two writes for one owner, as GitHub asks ("Rate limits for the REST API")
+_INTERVAL = 1.0  # seconds between two writes by one account, as GitHub asks ("Rate limits for the REST API")
 _SETTLES = (0.0, 1.0, 2.0, 4.0)  # seconds before each look whether a change is there: reads may lag behind writes
 _WAITS = 20  # seconds that the queue or another writer is waited for, before others come first
 _AGAIN = 60.0  # seconds until what was not done is tried again
@@ -247,7 +247,7 @@ class _Work:
                 if busy:
                     self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
                     continue
-                if wait := store.turn(_org(item), services.now(), _INTERVAL):
+                if wait := store.turn(services.applier.account(_org(item)), services.now(), _INTERVAL):
                     services.sleep(wait)
                 if services.now() - at > _FRESH:
                     return sent, index

@@ -94,6 +94,10 @@ class Protecting:
         """How many calls this thread has made, the same count for all that share its connections."""
         return self._wire.calls
 
+    def account(self, owner: str) -> str:
+        """Whose limits count where something of an owner's is written."""
+        return self._wire.credentials.account(owner)
+
     def close(self) -> None:
         """Close this thread's connections."""
         self._wire.close()

@@ -21,7 +21,7 @@ from mergeq.sandbox.rulesets import Enforcement
 from mergeq.sandbox.users import BOT, Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
-from mergeq.store.protection import WRITER_SECONDS, Sought
+from mergeq.store.protection import PACES, WRITER_SECONDS, Sought
 from tests.conftest import FILES, READY, Mergeq
 from tests.shell.test_landing import hits
 from tests.web.test_webhooks import send
@@ -500,7 +500,7 @@ def test_what_has_to_wait_is_read_again_before_it_is_written(protect: Callable[.
     services, world = protected.mergeq.services, protected.github.world
     gathered, order = gathering.gather(services), enforcing.Order("r1", "ana", exactly=True)
     for _ in range(20):
-        protected.store.turn("acme", services.now(), 1.0)
+        protected.store.turn(services.applier.account("acme"), services.now(), 1.0)
     loosen = when_asked(2, lambda: world.protect("acme/rocket", "main", ["ci/other"]))
 
     report = enforcing.carry_out(services, gathered, gathered.plan.writes, order, loosen)
@@ -1235,6 +1235,21 @@ def test_a_writer_that_was_away_too_long_writes_nothing(protect: Callable[..., P
     with pytest.raises(LeaseLost):
         store.note_applied(first, Item(MAIN, Kind.CREATE), row, in_force=None, live=(0.0, {}))
     assert store.audit() == []
+
+
+def test_one_token_writes_for_several_owners_no_faster_than_for_one(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.7: GitHub counts whoever writes."""
+    github.world.create_repo("umbrella/rain", files=FILES)
+    orgs = "umbrella: {repos: {rain: {branches: {main: {protect: true}}}}}"
+    protected = protect(ENFORCED.replace("  orgs:\n", f"  orgs:\n    {orgs}\n"))
+
+    protected.pass_by()
+
+    assert protected.rule("main", "umbrella/rain")
+    assert protected.rule()
+    assert protected.mergeq.services.queue.connection.hkeys(PACES) == [b"*"]
 
 
 def test_writes_for_one_owner_keep_their_distance(protect: Callable[..., Protected]) -> None:
