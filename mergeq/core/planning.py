@@ -364,7 +364,7 @@ def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, 
         found += _shadows(wish, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place}, wished)
     ours = standing(facts, pattern) if wish.protect and item.backend is Backend.RULESET else None
     if ours and (others := let_past(ours)):
-        found.append(f"{ours} lets past who no setting names: {', '.join(others)}")
+        found.append(f"{ours} lets past whom no setting names: {', '.join(others)}")
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found

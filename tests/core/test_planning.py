@@ -541,7 +541,7 @@ def test_whoever_is_let_past_a_ruleset_of_ours_is_told() -> None:
     item = one(planned(wish(LINEAR=True, about={"backend": Backend.RULESET}), facts=repo(rulesets=(ours,))))
 
     assert item.warnings == (
-        f"ruleset mergeq: main of {REPO} lets past who no setting names: RepositoryRole write (always)",
+        f"ruleset mergeq: main of {REPO} lets past whom no setting names: RepositoryRole write (always)",
     )
 
 
