@@ -2,19 +2,23 @@
 written here alone, as the applier.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 from mergeq.bootstrap import Services
 from mergeq.core.audit import (
     AuditRecord,
+    Difference,
     Held,
     InForce,
     Parked,
     Result,
     difference_of,
+    differences,
     spoken_facts,
     wish_of,
 )
@@ -41,9 +45,9 @@ from mergeq.core.protection import (
     spoken,
 )
 from mergeq.core.pull import Branch
-from mergeq.core.rulesets import matches
+from mergeq.core.rulesets import in_place, matches, standing
 from mergeq.gathering import Gathered, planned, seen_as, warned
-from mergeq.github import HeldBack, Unreadable
+from mergeq.github import Changed, HeldBack, Unreadable
 from mergeq.store import Lease, LeaseLost
 from mergeq.store.protection import Writer
 from mergeq.sync import is_served
@@ -51,14 +55,16 @@ from mergeq.sync import is_served
 STOPPED = "the run was stopped before it came to this"
 OURSELVES = "mergeq"
 _AT_ONCE = 4  # repositories that are written to at once
-_INTERVAL = 1.0  # seconds between two writes for one owner, as GitHub asks ("Rate limits for the REST API")
+_INTERVAL = 1.0  # seconds between two writes by one account, as GitHub asks ("Rate limits for the REST API")
 _SETTLES = (0.0, 1.0, 2.0, 4.0)  # seconds before each look whether a change is there: reads may lag behind writes
 _WAITS = 20  # seconds that the queue or another writer is waited for, before others come first
 _AGAIN = 60.0  # seconds until what was not done is tried again
 LATER = 300.0  # the same for what GitHub could not do
+_UNKNOWN = 660.0  # and for whom it did not know, though an event came: that is believed for ten minutes
 _PARKED, _PARKED_LONGEST = 600.0, 86400.0
 RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
-_IN_A_ROW = 10  # changes of a repository between two looks at it
+_IN_A_ROW = 10  # changes of a repository between two looks at it,
+_FRESH = 15.0  # which is not older than so many seconds when one is sent
 _REFUSED = "GitHub refused two changes here for want of administration rights"
 _REFUSALS = 2  # for want of rights, after which the rest of a repository is not tried (P7.7)
 
@@ -162,9 +168,9 @@ class _Work:
                     self._leave(todo, "somebody else is writing there", _AGAIN)
                     return
                 while todo and self._going() and self._refusals < _REFUSALS:
-                    part = todo[:_IN_A_ROW]
-                    self._settled(writer, repo, self._sent(writer, part, self._read(repo)))
-                    del todo[: len(part)]
+                    sent, count = self._sent(writer, todo[:_IN_A_ROW], repo)
+                    self._settled(writer, repo, sent)
+                    del todo[:count]
             if todo:
                 is_refused = self._refusals >= _REFUSALS
                 self._leave(todo, _REFUSED if is_refused else STOPPED, None)
@@ -180,7 +186,8 @@ class _Work:
 
     def _leave(self, items: Sequence[Item], why: str, seconds: float | None) -> None:
         """Note what is not done now; it is looked at again after so many seconds, None for when it is due anyway."""
-        self.left += [(item, why) for item in items]
+        told = {*(str(item.target) for item, _ in self.left), *(row.target for row in self.rows)}
+        self.left += [(item, why) for item in items if str(item.target) not in told]
         if seconds is not None and items:
             self._store.put_off(items[0].target.repo, self._services.now() + seconds)
 
@@ -209,35 +216,55 @@ class _Work:
     def _again(self, facts: RepoFacts) -> Plan:
         return planned(self._services, self._gathered, {facts.repo: facts})
 
-    def _sent(self, writer: Writer, items: Sequence[Item], facts: RepoFacts) -> list[_Sent]:
-        """Send some items, each if it is still to be done to the repository as it was just read."""
-        services, store, now_planned, sent = self._services, self._store, self._again(facts), list[_Sent]()
+    def _chosen(self, wanted: Item, now_planned: Plan) -> Item | None:
+        """What is to be done now of what was planned; None where that is nothing, or not what was meant."""
+        item = _of(now_planned, wanted.target)
+        if item is None or item.kind is Kind.NOTHING:
+            return None  # it is as wished by now
+        if item.kind not in WRITES:
+            self._leave([wanted], item.why, None)
+            return None
+        if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
+            self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
+            return None
+        return item
+
+    def _sent(self, writer: Writer, items: Sequence[Item], repo: str) -> tuple[list[_Sent], int]:
+        """Send some items, each if it is still to be done to the repository as it was read a moment before; and how
+        many of them are seen to, which is not all where that has become too long ago.
+        """
+        services, store, sent = self._services, self._store, list[_Sent]()
+        at, facts = services.now(), self._read(repo)
+        now_planned = self._again(facts)
+        note_changes(services, facts, at, now_planned.items)
         for index, wanted in enumerate(items):
             if not self._going() or self._refusals >= _REFUSALS:
                 self._leave(items[index:], STOPPED if self._refusals < _REFUSALS else _REFUSED, None)
                 break
-            item = _of(now_planned, wanted.target)
-            if item is None or item.kind not in WRITES:
-                continue  # it is as wished by now, or is not to be any more
-            if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
-                self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
+            if (item := self._chosen(wanted, now_planned)) is None:
                 continue
-            if wait := store.turn(_org(item), services.now(), _INTERVAL):
-                services.sleep(wait)
             with _branches_kept(services, item.target) as busy:
                 if busy:
                     self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
                     continue
+                if wait := store.turn(services.applier.account(_org(item)), services.now(), _INTERVAL):
+                    services.sleep(wait)
+                if services.now() - at > _FRESH:
+                    return sent, index
                 row = row_about(
                     services, self._order, item, Result.ROLLED_BACK if self._order.undoes else Result.APPLIED
                 )
-                row = replace(row, executor=_executor(services), calls=1)
+                row, before = replace(row, executor=_executor(services), calls=1), services.applier.calls
                 store.extend(writer, services.now())
                 store.intend(writer, row, item)
                 problem = _write(services, item, facts)
+                row = replace(row, calls=services.applier.calls - before)
             self._refusals += problem is not None and problem.kind is Trouble.NO_ADMIN
             sent.append(_Sent(item, row, problem))
-        return sent
+            if problem is not None and problem.kind is Trouble.RATE_LIMITED:
+                self._leave(items[index + 1 :], problem.text, LATER)
+                break
+        return sent, len(items)
 
     def _settled(self, writer: Writer, repo: str, sent: Sequence[_Sent]) -> None:
         """Find out what became of writes by reading the repository again, and put that on record (P7.8)."""
@@ -248,8 +275,7 @@ class _Work:
             self._store.extend(writer, services.now())
             at, facts = services.now(), self._read(repo)
             found = self._again(facts)
-            left = {one.target for one in found.items if one.kind in {*WRITES, Kind.PARKED}}
-            for one in [one for one in open_ if one.item.target not in left]:
+            for one in [one for one in open_ if _is_done(one.item, _of(found, one.item.target))]:
                 self._ended(writer, one, facts, at)
                 open_.remove(one)
             if wait == _SETTLES[-1] or all(one.problem for one in open_):
@@ -259,10 +285,13 @@ class _Work:
                 break
 
     def _not_there(self, writer: Writer, sent: _Sent, found: Plan, facts: RepoFacts, at: float) -> None:
+        rest = _of(found, sent.item.target)
         if sent.problem is not None:
             self._failed(sent.row, sent.problem)
-        elif (rest := _of(found, sent.item.target)) is not None:
+        elif rest is not None and rest.kind in {*WRITES, Kind.PARKED}:
             self._not_effective(writer, sent, rest, facts, at)
+        elif rest is not None:
+            self._leave([sent.item], f"it cannot be told whether it was done: {rest.why}", LATER)
 
     def _ended(self, writer: Writer, sent: _Sent, facts: RepoFacts, at: float) -> None:
         services, order, item, row = self._services, self._order, sent.item, sent.row
@@ -277,8 +306,11 @@ class _Work:
     def _failed(self, row: AuditRecord, problem: Problem) -> None:
         row = replace(row, result=Result.FAILED, problem=f"{problem.kind}: {problem.text}")
         self._store.note_failed(row)
+        now = self._services.now()
         if problem.kind in RETRIED:
-            self._store.put_off(row.repo, self._services.now() + LATER)
+            self._store.put_off(row.repo, now + LATER)
+        elif problem.kind is Trouble.ACTOR_INVALID and self._store.announced(row.repo, now):
+            self._store.put_off(row.repo, now + _UNKNOWN)
         org = row.repo.partition("/")[0]
         self._services.store.count("mergeq_protection_failed_total", org=org, reason=problem.kind.value)
         self._services.log.warning("protection not changed", target=row.target, why=row.problem)
@@ -286,14 +318,19 @@ class _Work:
 
     def _not_effective(self, writer: Writer, sent: _Sent, rest: Item, facts: RepoFacts, at: float) -> None:
         """GitHub took it and it is not so: tried once more, then left alone for longer each time, until the wish or the
-        live rule is another.
+        live rule is another. Where it told of changes by somebody besides, who may have undone it, for a minute only:
+        nobody is to win by being quick.
         """
         services, item, about = self._services, sent.item, difference_of(rest)
+        said = self._store.announced(facts.repo, services.now())
+        by = sorted({one.by for one in said if one.about == item.target.pattern and one.at >= sent.row.time} - {""})
         known = self._store.parked([facts.repo]).get(item.target)
         strikes = known.strikes + 1 if known is not None and known.about == about else 1
-        seconds = min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST) if strikes > 1 else _AGAIN
+        is_short = strikes < 2 or len(by) > 1
+        seconds = _AGAIN if is_short else min(_PARKED * 2.0 ** min(strikes - 2, 20), _PARKED_LONGEST)
         names = ", ".join(change.field for change in rest.changes) or "the rule"
         why = f"GitHub accepted the change, but it had no effect on {names}"
+        why += f"; it told of changes by {', '.join(by)} since" if by else ""
         row = replace(sent.row, result=Result.NOT_EFFECTIVE, problem=why)
         parked = Parked(f"{why}, {strikes} times", about, strikes, services.now() + seconds)
         live = (at, spoken_facts(facts))
@@ -318,8 +355,14 @@ class _Work:
 
 
 def _is_worse(item: Item, wanted: Item) -> bool:
-    """Whether an item would weaken what nobody was shown to be weakened."""
-    return item.effect is Effect.WEAKEN and wanted.effect is not Effect.WEAKEN
+    """Whether an item would weaken anything that was not to be weakened just so."""
+    return any(change.effect is Effect.WEAKEN and change not in wanted.changes for change in item.changes)
+
+
+def _is_done(item: Item, now: Item | None) -> bool:
+    """Whether what is planned now shows that an item was carried out: a rule that is gone leaves a branch to others."""
+    is_gone = item.kind is Kind.DELETE and now is not None and now.kind is Kind.BLOCKED and not now.rule
+    return now is None or now.kind is Kind.NOTHING or is_gone
 
 
 def _of(found: Plan, target: Target) -> Item | None:
@@ -339,6 +382,88 @@ def _kept_undone(services: Services, facts: RepoFacts, target: Target, order: Or
         return None
     why = f"rolled back by {order.by}: {order.why}; it stays so until the configuration asks for something else"
     return Parked(why, wish_of(wish), strikes=2)
+
+
+def note_changes(services: Services, facts: RepoFacts, at: float, items: Sequence[Item]) -> tuple[AuditRecord, ...]:
+    """Put on record what others had changed when a repository was read, which began at `at`, and what mergeq itself was
+    about to do when it was last heard of. Returns the rows.
+    """
+    store, told = services.store.protection, spoken_facts(facts)
+    causes = {item.target.pattern: item.cause.value for item in items if item.cause}
+    before, pending = store.live(facts.repo), store.intents(facts.repo)
+
+    @cache
+    def log() -> tuple[Changed, ...]:
+        try:
+            return services.planner.changed_by(facts.repo, before[0] if before else 0.0)
+        except (HeldBack, Unreadable):
+            return ()
+
+    def rows(known: Mapping[str, Any] | None) -> list[AuditRecord]:
+        found = differences(known, told) if known is not None else ()
+        ours = [item.target for _, item in pending]
+        theirs = [one for one in found if not any(one.is_of(target) for target in ours)]
+        return [
+            *(_come_of(row, item, facts) for row, item in pending),
+            *(_row_of(services, facts.repo, one, causes, log) for one in theirs),
+        ]
+
+    new = store.note_live(facts.repo, at, told, rows)
+    for row in new:
+        if row.result is Result.SEEN:
+            services.store.count("mergeq_protection_drift_total", org=row.repo.partition("/")[0], reason=row.effect)
+    return new
+
+
+def _come_of(row: AuditRecord, item: Item, facts: RepoFacts) -> AuditRecord:
+    """What came of a write about which nothing was heard any more: nothing, where all is still as it was before."""
+    if item.backend is Backend.RULESET:
+        ruleset = standing(facts, item.target.pattern)
+        there = in_place(ruleset, item.target.pattern) if ruleset else {}
+    else:
+        rule = facts.rule(item.target.pattern)
+        there = rule.values if rule else {}
+    if there != item.before:
+        return row
+    return replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
+
+
+def _row_of(
+    services: Services,
+    repo: str,
+    found: Difference,
+    causes: Mapping[str, str],
+    log: Callable[[], Sequence[Changed]],
+) -> AuditRecord:
+    now = services.now()
+    kind = Kind.CREATE if found.before is None else Kind.DELETE if found.after is None else Kind.UPDATE
+    what = f"ruleset {found.about}" if found.is_ruleset else "the rule"
+    verb = {Kind.CREATE: "was made", Kind.DELETE: "was removed"}.get(kind, "was changed")
+    return AuditRecord(
+        id=services.store.protection.new_id(now),
+        time=now,
+        run="",
+        target=repo if found.is_ruleset else f"{repo}:{found.about}",
+        result=Result.SEEN,
+        cause="" if found.is_ruleset else causes.get(found.about, ""),
+        effect=found.effect.value,
+        kind=kind.value,
+        before=found.before,
+        after=found.after,
+        by=_who(services, repo, found.about, log),
+        why=f"{what} {verb} on GitHub",
+        config=services.config.digest,
+    )
+
+
+def _who(services: Services, repo: str, about: str, log: Callable[[], Sequence[Changed]]) -> str:
+    """Who changed a rule, as far as GitHub tells: by an event about it, about the repository, or by its own log. Who
+    changed another rule is not named for this one.
+    """
+    said = services.store.protection.announced(repo, services.now())
+    events = (one.by for wanted in (about, "") for one in said if one.about == wanted and one.by)
+    logged = (one.by for wanted in (about, "") for one in log() if one.about == wanted and one.by)
+    return next(events, "") or next(logged, "")
 
 
 def row_about(services: Services, order: Order, item: Item, result: Result) -> AuditRecord:

@@ -1,5 +1,6 @@
 """What is wished for protection and what is there, read together, and the plan that follows (P7.1-P7.5)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ from mergeq.github import Unreadable
 from mergeq.store.protection import is_within
 
 ALL = "*"
+_PAGE_SECONDS = 12.0  # for each further hundred branches, a point, before they are listed for one more of them
+_REPO_SECONDS = 1.8  # for each repository, half a point, before all are read for an event again: a fifth of an hour's
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ class Gathered:
 def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = None) -> Gathered:
     """Read what protects all that a scope names, and plan what is wished for it: by the configuration, or as `asked`.
 
-    Nothing is written, neither on GitHub nor in the store. What cannot be read is unknown, by its name (D8). Raises
-    HeldBack.
+    Nothing is written on GitHub, and nothing of the plan in the store. What cannot be read is unknown, by its name
+    (D8). Raises HeldBack.
     """
     at, config = services.now(), services.config
     if asked is None:
@@ -75,8 +78,12 @@ def gather(services: Services, scope: str = ALL, asked: Iterable[Wish] | None = 
     facts = services.planner.read(repos, branches=wanted) if repos else {}
     wishes: dict[str, tuple[Wish, ...]] = {}
     for repo, seen in facts.items():
+        if pages := len(seen.branches or ()) // 100:
+            _note_cost(services, repo, at + pages * _PAGE_SECONDS)
         theirs = config.wishes(seen, at) if asked is None else (one for one in asked if one.target.repo == repo)
         wishes[repo] = _authorized(services, repo, theirs)
+    for org, count in Counter(map(_org, facts) if "/" not in scope else ()).items():
+        _note_cost(services, org, at + count * _REPO_SECONDS)
     known, is_asked = services.store.protection.in_force(facts), asked is not None
     gathered = Gathered(scope, at, wishes=wishes, facts=facts, known=known, errors=errors, is_asked=is_asked)
     made = planned(services, gathered, facts)
@@ -128,6 +135,35 @@ def is_protected(services: Services, scope: str) -> bool:
     protected = services.config.protected().items()
     named = next((repos for one, repos in protected if one.lower() == org), frozenset[str]())
     return named is None or any(is_within(repo, scope) for repo in named)
+
+
+def is_to_be_read(services: Services, scope: str, branch: str = "") -> bool:
+    """Whether an event about an ORG, or about a branch that was made in an ORG/REPO, has that read at once: not where
+    nothing is wished for the branch, and later where it was read a short while ago for how much that costs (P7.21).
+    """
+    config, now = services.config, services.now()
+    if branch:
+        if not config.wants_branches(scope):
+            return False
+        wishes = config.wishes(RepoFacts(scope, branches=frozenset({branch})), now)
+        if all(wish.target.pattern != branch for wish in wishes):
+            return False
+    (until,) = services.store.recall([_reading(scope)], now)
+    if until is not None:
+        services.store.protection.put_off(scope, float(until))
+    return until is None
+
+
+def _note_cost(services: Services, scope: str, until: float) -> None:
+    services.store.remember(_reading(scope), repr(until), until)
+
+
+def _reading(scope: str) -> str:
+    return f"reading {scope}".lower()
+
+
+def _org(repo: str) -> str:
+    return repo.partition("/")[0]
 
 
 def planned(services: Services, gathered: Gathered, facts: Mapping[str, RepoFacts]) -> Plan:

@@ -79,8 +79,10 @@ def receive(services: Services, delivery: str, event: str, payload: Any, *, of_o
     every = [one for one in store.branches() if {one.org, one.full_repo} & {*found.scopes}] if found.scopes else []
     otherwise = _of_no_use(services, event, found.repo)
     scope, said = guarded(event, payload) or ("", None)
-    matters = bool(scope) and (event != "create" or config.wants_branches(scope))
-    protects = scope if matters and gathering.is_protected(services, scope) else ""
+    protects = scope if scope and gathering.is_protected(services, scope) else ""
+    made = said.about if said and event == "create" else ""
+    if protects and (made or "/" not in scope) and not gathering.is_to_be_read(services, scope, made):
+        protects = ""
     done = store.deliver(
         delivery,
         marks if found.with_pulls else [*marks, *map(Mark, every)],

@@ -74,8 +74,7 @@ def plan_command(scope: str | None, paths: tuple[Path, ...], *, markdown: bool, 
         click.echo(json.dumps(_plan_json(gathered, held)))
     else:
         click.echo("\n".join((plan_text.markdown if markdown else plan_text.lines)(gathered.plan)))
-        for why in held:
-            click.echo(f"held: {why}")
+        _say(*(f"held: {why}" for why in held))
         _say_unknown(gathered)
     if gathered.unknown:
         sys.exit(1)
@@ -192,7 +191,7 @@ def explain_command(branch: str, paths: tuple[Path, ...], *, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(_explained_json(found)))
         return
-    click.echo("\n".join(_explained_lines(found)))
+    _say(*_explained_lines(found))
 
 
 @protect.command("audit")
@@ -225,8 +224,7 @@ def audit_command(
     sought = Sought(about, result or "", cause or "", effect or "", by, run, _moment(since), _moment(until))
     with _at_work(paths) as ready:
         rows = ready.store.protection.audit(sought, limit=limit)
-    for row in rows:
-        click.echo(json.dumps(record_json(row)) if as_json else _row_line(row))
+    _say(*(json.dumps(record_json(row)) if as_json else _row_line(row) for row in rows))
     if not rows:
         click.echo("nothing like that is on record", err=True)
 
@@ -296,7 +294,7 @@ def _in_a_line() -> Iterator[None]:
     try:
         yield
     except (HeldBack, Unreadable) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(plan_text.visible(str(error))) from error
 
 
 def _gathered(ready: Services, text: str | None) -> Gathered:
@@ -380,25 +378,27 @@ def _moment(text: str | None) -> float | None:
 # what is said
 
 
+def _say(*lines: str, err: bool = False) -> None:
+    for line in lines:
+        click.echo(plan_text.visible(line), err=err)
+
+
 def _say_unknown(gathered: Gathered) -> None:
-    for about, why in gathered.unknown.items():
-        click.echo(f"not read: {about}: {why}", err=True)
+    _say(*(f"not read: {about}: {why}" for about, why in gathered.unknown.items()), err=True)
     if gathered.unknown:
         click.echo("what is not known is left as it is; `mergeq doctor ORG/REPO` says what stands in the way", err=True)
 
 
 def _say_row(row: AuditRecord) -> None:
-    click.echo(f"  {_SIGNS.get(row.result, row.result.value)}  {row.target}{f': {row.problem}' if row.problem else ''}")
+    _say(f"  {_SIGNS.get(row.result, row.result.value)}  {row.target}{f': {row.problem}' if row.problem else ''}")
 
 
 def _say_report(report: Report, *, confirmed: bool) -> None:
     if report.held:
-        for why in report.held.reasons:
-            click.echo(f"held: {why}")
+        _say(*(f"held: {why}" for why in report.held.reasons))
         click.echo(f"nothing was written; to agree: mergeq protect ack {report.held.hash[:12]} --why …")
         return
-    for item, why in report.left:
-        click.echo(f"  left  {item.target}: {why}")
+    _say(*(f"  left  {item.target}: {why}" for item, why in report.left))
     if not confirmed:
         plan = report.gathered.plan
         if plan.writes:

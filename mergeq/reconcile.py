@@ -5,25 +5,24 @@ What is read and planned is in `gathering`, what is written in `enforcing`; what
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mergeq.bootstrap import Services
 from mergeq.core.audit import (
     AuditRecord,
-    Difference,
     Held,
     InForce,
     Result,
-    differences,
-    spoken_facts,
 )
 from mergeq.core.factoring import factored
 from mergeq.core.orders import EVERYTHING
-from mergeq.core.planning import extent, gate, in_order, undone
+from mergeq.core.planning import DAY, extent, gate, in_order, undone
+from mergeq.core.protecting import GateValues
 from mergeq.core.protection import (
     WRITES,
+    Cause,
     Check,
     Field,
     Item,
@@ -33,18 +32,30 @@ from mergeq.core.protection import (
     RepoFacts,
     Source,
     Target,
+    Trouble,
     Value,
     Wish,
 )
 from mergeq.core.pull import Branch
 from mergeq.core.rulesets import Demand, effective, matches, may_begin
-from mergeq.enforcing import LATER, OURSELVES, RETRIED, Order, Report, carry_out, row_about, values_of
+from mergeq.enforcing import (
+    LATER,
+    OURSELVES,
+    RETRIED,
+    Order,
+    Report,
+    carry_out,
+    note_changes,
+    row_about,
+    values_of,
+)
 from mergeq.gathering import ALL, Gathered, gather, seen_as
-from mergeq.github import HeldBack, Protecting, Unreadable
+from mergeq.github import Protecting, Unreadable
 from mergeq.store.protection import Sought
 
 UNDOING = "rollback "  # what the scope of a plan begins with that puts back what a run has changed
 _AGAIN = 60.0  # seconds until what was not done is tried again
+_REGAINED = 3600.0  # until it is seen whether rights that were there before are back
 _FEW = 20  # repositories that are looked at again each by itself
 _UNFOUNDED = "the store is new, and it is being found out whether an earlier one was lost"
 
@@ -66,89 +77,38 @@ def note(services: Services, gathered: Gathered) -> tuple[AuditRecord, ...]:
         if store.is_writing(repo, now):
             store.put_off(repo, now + _AGAIN)  # whoever writes puts on record what is new
         elif facts.rules is not None:
-            rows += _note_changes(services, gathered, facts, items[repo])
+            rows += note_changes(services, facts, gathered.at, items[repo])
             if not gathered.is_asked:
                 _note_in_force(services, gathered, facts, items[repo])
-    _measure(services, gathered, rows)
+    _measure(services, gathered)
     if not gathered.is_asked:
         store.note_seen(seen_as(services, gathered, facts, items[repo]) for repo, facts in gathered.facts.items())
         if not gathered.errors and "/" not in gathered.scope:
-            store.forget_repos(gathered.scope, gathered.facts)
+            store.forget_repos(gathered.scope, gathered.facts.keys() - _forget_gone(services, gathered))
         _look_again(services, gathered)
     return tuple(rows)
 
 
 def _look_again(services: Services, gathered: Gathered) -> None:
-    """Have what an exemption is about looked at when it ends, and soon what could not be read for now."""
+    """Have what an exemption is about looked at when it ends, soon what could not be read for now, and after a while
+    what mergeq was let read before.
+    """
     store, now = services.store.protection, services.now()
     for repo, wishes in gathered.wishes.items():
         if ends := [wish.expires_at for wish in wishes if wish.expires_at]:
             store.put_off(repo, min(ends))
-    passing = [repo for repo, one in gathered.facts.items() if one.problem and one.problem.kind in RETRIED]
-    for scope in passing if len(passing) <= _FEW else [gathered.scope]:
-        store.put_off(scope, now + LATER)
-
-
-def _note_changes(
-    services: Services, gathered: Gathered, facts: RepoFacts, items: Sequence[Item]
-) -> tuple[AuditRecord, ...]:
-    """Put on record what others changed, and what mergeq itself was about to do when it was last heard of."""
-    store, told = services.store.protection, spoken_facts(facts)
-    causes = {item.target.pattern: item.cause.value for item in items if item.cause}
-    before, pending = store.live(facts.repo), store.intents(facts.repo)
-    since = before[0] if before else 0.0
-
-    def rows(known: Mapping[str, Any] | None) -> list[AuditRecord]:
-        found = differences(known, told) if known is not None else ()
-        ours = [item.target for _, item in pending]
-        theirs = [one for one in found if not any(one.is_of(target) for target in ours)]
-        return [
-            *(_come_of(row, item, items) for row, item in pending),
-            *(_row_of(services, facts.repo, one, causes, since) for one in theirs),
-        ]
-
-    return store.note_live(facts.repo, gathered.at, told, rows)
-
-
-def _come_of(row: AuditRecord, item: Item, items: Sequence[Item]) -> AuditRecord:
-    """What came of a write about which nothing was heard any more, by what is still to be done."""
-    if any(one.target == item.target and one.kind in WRITES and one.hash == item.hash for one in items):
-        return replace(row, result=Result.FAILED, problem="mergeq was stopped before it was sent, or it was lost")
-    return row
-
-
-def _row_of(services: Services, repo: str, found: Difference, causes: Mapping[str, str], since: float) -> AuditRecord:
-    now = services.now()
-    kind = Kind.CREATE if found.before is None else Kind.DELETE if found.after is None else Kind.UPDATE
-    what = f"ruleset {found.about}" if found.is_ruleset else "the rule"
-    verb = {Kind.CREATE: "was made", Kind.DELETE: "was removed"}.get(kind, "was changed")
-    return AuditRecord(
-        id=services.store.protection.new_id(now),
-        time=now,
-        run="",
-        target=repo if found.is_ruleset else f"{repo}:{found.about}",
-        result=Result.SEEN,
-        cause="" if found.is_ruleset else causes.get(found.about, ""),
-        effect=found.effect.value,
-        kind=kind.value,
-        before=found.before,
-        after=found.after,
-        by=_who(services, repo, found.about, since),
-        why=f"{what} {verb} on GitHub",
-        config=services.config.digest,
-    )
-
-
-def _who(services: Services, repo: str, about: str, since: float) -> str:
-    """Who changed a rule, as far as GitHub tells: by an event about it, about the repository, or by its own log."""
-    said = services.store.protection.announced(repo, services.now())
-    for wanted in (about, ""):
-        if by := next((one.by for one in said if one.about == wanted and one.by), ""):
-            return by
-    try:
-        return next((one.by for one in services.planner.changed_by(repo, since) if one.by), "")
-    except (HeldBack, Unreadable):
-        return ""
+    troubles = {repo: one.problem.kind for repo, one in gathered.facts.items() if one.problem}
+    ours = {target.repo for target in gathered.known}
+    passing = [repo for repo, kind in troubles.items() if kind in RETRIED]
+    refused = [repo for repo, kind in troubles.items() if kind is Trouble.NO_ADMIN and repo in ours]
+    is_weighed = gathered.scope != ALL or store.whole()[1] == services.config.digest or bool(stopped(services))
+    for repos, seconds in ((passing, LATER), (refused, _REGAINED)):
+        is_all = bool(repos) and not (is_weighed and len(repos) <= _FEW)
+        for scope in [gathered.scope] if is_all else repos:
+            store.put_off(scope, now + seconds)
+    read = {repo.partition("/")[0].lower() for repo in gathered.facts}
+    for org in (org for org in gathered.errors if org.lower() not in read):
+        store.put_off(org, now + LATER)
 
 
 def _note_in_force(services: Services, gathered: Gathered, facts: RepoFacts, items: Sequence[Item]) -> None:
@@ -186,11 +146,29 @@ def _ended(services: Services, wish: Wish, known: InForce) -> list[AuditRecord]:
     ]
 
 
-def _measure(services: Services, gathered: Gathered, rows: Sequence[AuditRecord]) -> None:
+def _forget_gone(services: Services, gathered: Gathered) -> set[str]:
+    """The repositories that are not looked for any more, each on record: those that have another name now, and those
+    that have not been there for a day. One that the configuration names is looked for until that is mended.
+    """
+    store, now, found = services.store.protection, services.now(), set[str]()
+    named = {repo.lower() for repos in services.config.protected().values() for repo in repos or ()}
+    for repo, facts in gathered.facts.items():
+        if facts.rules is not None or not facts.problem or facts.problem.kind is not Trouble.GONE:
+            continue
+        seen = store.live(repo)
+        is_over = bool(facts.renamed_to) or seen is None or seen[0] < now - DAY
+        if is_over and repo.lower() not in named:
+            found.add(repo)
+            why = f"what was in force there is forgotten: {facts.problem.text}"
+            digest = services.config.digest
+            store.append([AuditRecord(store.new_id(now), now, "", repo, Result.SEEN, why=why, config=digest)])
+            store.note_in_force(repo, {}, [target for target in gathered.known if target.repo == repo])
+    return found
+
+
+def _measure(services: Services, gathered: Gathered) -> None:
     """The gauges of whole owners, and what is counted of every look (P3.19)."""
     store = services.store
-    for row in rows:
-        store.count("mergeq_protection_drift_total", org=row.repo.partition("/")[0], reason=row.effect)
     is_whole = "/" not in gathered.scope and not gathered.is_asked
     orgs = {repo.partition("/")[0] for repo in gathered.facts} if is_whole else set()
     for org in orgs:
@@ -243,34 +221,72 @@ def enforce(
     say: Callable[[AuditRecord], None] = lambda _: None,
 ) -> Report:
     """Carry out items unless they wait for a person: together they are more than may go by itself, or they are part of
-    a plan that waits already, which does not keep anybody from putting something back (P7.6).
+    a plan that waits already, which does not keep anybody from putting something back (P7.6). What somebody did to one
+    repository has nothing else wait. Whoever halts everything is heard before the next write.
     """
     store, now = services.store.protection, services.now()
     acked = store.acknowledged(now)
     fresh = [item for item in chosen if item.hash not in acked]
-    asked = Plan(tuple(sorted(fresh, key=lambda item: item.target)), config=services.config.digest)
-    if reasons := gate(asked, services.config.protection_values.gate):
-        would = extent(asked)
-        counts = (len(would.repos), len(would.weakened), len(would.removed))
-        held = Held(asked.hash, now, reasons, *counts, asked.items, gathered.scope)
-        waits = replace(order, plan=held.hash, why="; ".join(reasons))
-        rows = [row_about(services, waits, item, Result.HELD) for item in asked.items]
-        if store.hold(held, rows):
-            services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why="; ".join(reasons))
-        return Report(order.run, gathered, held)
-    _supersede(services, gathered.scope)
-    waiting = set() if order.undoes else {item.target for held in store.held() for item in held.items}
+    is_wide = "/" not in gathered.scope and not order.undoes
+    apart = _apart(fresh, services.config.protection_values.gate) if is_wide else {}
+    rest = [item for item in fresh if item.target.repo not in apart]
+    if gate(_together(services, rest), services.config.protection_values.gate):
+        return Report(order.run, gathered, _hold(services, order, fresh, gathered.scope))
+    _supersede(services, gathered.scope, apart)
+    for repo, items in apart.items():
+        _hold(services, order, items, repo)
+    plans = () if order.undoes else store.held()
+    waiting = {item.target: held.hash[:12] for held in plans for item in held.items}
     free = [item for item in chosen if item.hash in acked or item.target not in waiting]
-    left = tuple((item, "it is part of a plan that waits for somebody to agree") for item in chosen if item not in free)
-    report = carry_out(services, gathered, free, order, going, say)
+    left = tuple(
+        (item, f"it is part of plan {waiting[item.target]}, which waits for somebody to agree")
+        for item in chosen
+        if item not in free
+    )
+
+    def goes_on() -> bool:
+        return going() and not stopped(services, by_hand=order.exactly)
+
+    report = carry_out(services, gathered, free, order, goes_on, say)
     return replace(report, left=(*left, *report.left))
 
 
-def _supersede(services: Services, scope: str) -> None:
+def _apart(items: Sequence[Item], limits: GateValues) -> dict[str, list[Item]]:
+    """The repositories that wait each by itself, while all others do not wait for them: those of which somebody has
+    made so much another than it is wished that this alone is more than may go by itself.
+    """
+    by_repo: dict[str, list[Item]] = {}
+    for item in items:
+        by_repo.setdefault(item.target.repo, []).append(item)
+    return {
+        repo: theirs
+        for repo, theirs in by_repo.items()
+        if all(item.cause is Cause.DRIFT for item in theirs) and gate(Plan(tuple(theirs)), limits)
+    }
+
+
+def _together(services: Services, items: Iterable[Item]) -> Plan:
+    return Plan(tuple(sorted(items, key=lambda item: item.target)), config=services.config.digest)
+
+
+def _hold(services: Services, order: Order, items: Iterable[Item], scope: str) -> Held:
+    """Have items wait for somebody to agree to them as one plan, on record."""
+    asked = _together(services, items)
+    would, reasons = extent(asked), gate(asked, services.config.protection_values.gate)
+    counts = (len(would.repos), len(would.weakened), len(would.removed))
+    held = Held(asked.hash, services.now(), reasons, *counts, asked.items, scope)
+    waits = replace(order, plan=held.hash, why="; ".join(reasons))
+    rows = [row_about(services, waits, item, Result.HELD) for item in asked.items]
+    if services.store.protection.hold(held, rows):
+        services.log.error("a plan waits for somebody to agree", plan=held.hash[:12], why=waits.why)
+    return held
+
+
+def _supersede(services: Services, scope: str, but: Collection[str]) -> None:
     """Forget the plans that waited and that a look at a scope, which is held by nothing, has weighed again."""
     store = services.store.protection
     for held in store.held():
-        if scope in {held.scope, ALL}:
+        if scope in {held.scope, ALL} and held.scope not in but:
             store.let_go(held.scope)
 
 

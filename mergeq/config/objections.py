@@ -8,11 +8,11 @@ from mergeq.config.presubmits import contexts_of
 from mergeq.config.protecting import EXTENSIONS
 from mergeq.config.queue import keys_of, queue_values
 from mergeq.config.reading import Spot
-from mergeq.config.wishes import Wishing, branch_of, said_by
+from mergeq.config.wishes import Wishing, branch_of, owner_of, said_by
 from mergeq.core.branchprotector import is_defined
 from mergeq.core.planning import breaches
 from mergeq.core.protecting import Fields
-from mergeq.core.protection import ANY_APP, Backend, Check, Field, Target, Wish
+from mergeq.core.protection import ANY_APP, Backend, Check, Field, Ownership, Target, Wish
 from mergeq.core.rulesets import may_begin
 
 _REVIEWS = "required_pull_request_reviews"
@@ -160,6 +160,10 @@ def _of_ours(wishing: Wishing, levels: Levels) -> Iterator[str]:
         tested = chosen.flags.get("protect-tested-repos")
         if level.policy and key != "*" and not (above or within or tested):
             yield level.spot.line("has no effect, since nothing of it is protected", "set `protect: true` there")
+        owners = level.policy.get("ownership", {})
+        if loose := [name for name in wishing.values.floor if owner_of(name, owners) is not Ownership.OURS]:
+            what = f"leaves {', '.join(loose)} as it is, so `mergeq.protection.floor` does not hold that there"
+            yield level.spot.below("ownership").line(what, "remove it, unless others see to that")
         wish = levels[key]
         if wish is None or wish.problem or not wish.protect:
             continue

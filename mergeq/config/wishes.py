@@ -14,6 +14,7 @@ from mergeq.config.queue import Leaf, keys_of, queue_values
 from mergeq.config.reading import Spot, compiled
 from mergeq.core.branchprotector import Policy, applied
 from mergeq.core.contexts import Broken, ContextOptions, Pattern
+from mergeq.core.lattice import is_as_strong
 from mergeq.core.planning import breaches
 from mergeq.core.protecting import Exemption, Fields, FromTide, ProtectionValues
 from mergeq.core.protection import (
@@ -91,8 +92,9 @@ class Wishing:
         object.__setattr__(self, "_spelt", spelt)
 
     def mode(self, org: str) -> Mode:
-        """Whether mergeq writes in an org, or only looks (D13)."""
-        return self.ours.modes.get(self.as_written(org), self.values.mode)
+        """Whether mergeq writes in an org, or only looks (D13): in whichever letters it is told to."""
+        said = {mode for one, mode in self.ours.modes.items() if one.lower() == org.lower()} or {self.values.mode}
+        return Mode.OBSERVE if Mode.OBSERVE in said else Mode.ENFORCE
 
     def protected(self) -> dict[str, frozenset[str] | None]:
         """The orgs that are looked at, each with the repositories that are named, or None where every one of the org is
@@ -381,7 +383,11 @@ class _Repository:
         wishing = self._wishing
         has_apps = "apps" in policy.get("restrictions", {})
         owners = extension.get("ownership", {})
-        if has_apps and not wishing.values.enable_apps_restrictions and _owner(Field.PUSHERS, owners) is Ownership.OURS:
+        if (
+            has_apps
+            and not wishing.values.enable_apps_restrictions
+            and owner_of(Field.PUSHERS, owners) is Ownership.OURS
+        ):
             why = "restrictions.apps is set, but enable_apps_restrictions is not; set it, or remove the apps"
             return replace(wish, problem=why)
         checks, problem = _checks(policy, extension)
@@ -392,15 +398,20 @@ class _Repository:
         keeps_apps = not wishing.values.enable_apps_restrictions
         values = {name: OFF[name] for name in Field if name in reset}
         values |= _valued(policy, extension, checks, rule.values if rule else OFF, keeps_apps=keeps_apps)
-        whose = {name: _owner(name, owners) for name in values}
+        whose = {name: owner_of(name, owners) for name in values}
         kept = {
             name: value
             for name, value in values.items()
             if whose[name] is Ownership.OURS or (whose[name] is Ownership.PRESERVE and name in sources)
         }
         floor, lines = wishing.values.floor, _sources([wishing.ours.floor])
-        unsaid = [name for name in kept if name in floor and name not in sources]
-        kept |= {name: floor[name] for name in unsaid}
+        sayable = {*Field} if wishing.values.fields is Fields.PRESERVE else {*reset, Field.SIGNATURES}
+        unsaid = [
+            name for name in floor if name in sayable - sources.keys() and owner_of(name, owners) is Ownership.OURS
+        ]
+        there = rule.values if rule else OFF
+        more = {name for name in unsaid if name not in reset and is_as_strong(name, floor[name], there[name])}
+        kept |= {name: there[name] if name in more else floor[name] for name in unsaid}
         said = {name: sources.get(name) or (lines[name] if name in unsaid else ()) for name in kept}
         return replace(wish, values=kept, sources={name: places for name, places in said.items() if places})
 
@@ -477,7 +488,7 @@ def _actors(said: Mapping[str, Iterable[str]], before: Value) -> Actors:
     return found if "apps" in said or not isinstance(before, Actors) else replace(found, apps=found.apps | before.apps)
 
 
-def _owner(name: Field, owners: Mapping[str, str]) -> Ownership:
+def owner_of(name: Field, owners: Mapping[str, str]) -> Ownership:
     """Whose a field is, by its own name or that of its section."""
     section, _, leaf = str(name).partition(".")
     return Ownership(owners.get(leaf) or owners.get(section) or Ownership.OURS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mergeq.core.lattice import effect
+from mergeq.core.lattice import UNPROTECTED, effect, is_as_strong
 from mergeq.core.protection import (
     OFF,
     OURS,
@@ -23,6 +23,7 @@ from mergeq.core.protection import (
     spoken,
     spoken_values,
 )
+from mergeq.core.rulesets import as_values, matches
 
 
 class Result(StrEnum):
@@ -182,14 +183,12 @@ class Difference:
 
 
 def spoken_facts(facts: RepoFacts) -> dict[str, Any]:
-    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read as a whole is
-    None, which is never taken for a change.
+    """What protects a repository, as JSON: all that a later look is compared with. What cannot be read is None, which
+    is never taken for a change: of a ruleset that is not shown as a whole, its rules and whom it lets past.
     """
     return {
         "rules": None if facts.rules is None else {one.pattern: spoken_values(one.values) for one in facts.rules},
-        "rulesets": None
-        if facts.rulesets is None
-        else {str(one.id): _spoken_ruleset(one) if one.is_whole else None for one in facts.rulesets},
+        "rulesets": None if facts.rulesets is None else {str(one.id): _spoken_ruleset(one) for one in facts.rulesets},
     }
 
 
@@ -201,7 +200,10 @@ def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
             return was if now is None else now
         return {name: was.get(name) if one is None else one for name, one in now.items()}
 
-    return {kind: kept(before[kind], after[kind]) for kind in after}
+    rulesets = kept(before["rulesets"], after["rulesets"])
+    if before["rulesets"] is not None and rulesets is not None:
+        rulesets = {name: kept(before["rulesets"].get(name), one) for name, one in rulesets.items()}
+    return {"rules": kept(before["rules"], after["rules"]), "rulesets": rulesets}
 
 
 def patched(before: Mapping[str, Any], after: Mapping[str, Any], target: Target) -> dict[str, Any]:
@@ -231,14 +233,29 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
     """What somebody changed between two looks, each as `spoken_facts` gives it, in the order of the patterns."""
     now = merged(before, after)
     found = [
-        Difference(pattern, *_parts(was, one), _effect(was, one))
+        Difference(
+            pattern, *_parts(was, one), _effect(_binding(pattern, before["rules"]), _binding(pattern, now["rules"]))
+        )
         for pattern, was, one in _beside(before["rules"], now["rules"])
     ]
     found += [
         Difference((one or was or {})["name"], *_parts(was, one), _ruleset_effect(was, one), is_ruleset=True)
-        for _, was, one in _beside(before["rulesets"], now["rulesets"])
+        for _, was, one in _beside(*_comparable(before["rulesets"], now["rulesets"]))
     ]
     return tuple(found)
+
+
+def _comparable(before: _Told, after: _Told) -> tuple[_Told, _Told]:
+    """Rulesets of two looks, without what was not shown in either."""
+    if before is None or after is None:
+        return before, after
+
+    def shown(one: _Told, other: _Told) -> _Told:
+        hidden = {key for side in (one, other) for key, value in (side or {}).items() if value is None}
+        return None if one is None else {key: value for key, value in one.items() if key not in hidden}
+
+    was = {name: shown(one, after.get(name)) for name, one in before.items()}
+    return was, {name: shown(one, before.get(name)) for name, one in after.items()}
 
 
 def _beside(before: _Told, after: _Told) -> list[tuple[str, _Told, _Told]]:
@@ -257,28 +274,46 @@ def _parts(was: _Told, now: _Told) -> tuple[_Told, _Told]:
     return sides[0], sides[1]
 
 
-def _effect(was: _Told, now: _Told) -> Effect:
-    """The worst that it does to any field; a rule that is gone demands nothing any more."""
-    old, new = ({**OFF, **heard_values(one or {})} for one in (was, now))
-    found = {effect(name, old[name], new[name]) for name in Field if old[name] != new[name]}
+def _binding(pattern: str, rules: Mapping[str, Mapping[str, Any]]) -> list[Values]:
+    """What binds a branch of that name or pattern: its rule, else those that may in place of it, else nothing."""
+    told = [rules[pattern]] if pattern in rules else [one for name, one in rules.items() if matches(name, pattern)]
+    return [{**OFF, **heard_values(one)} for one in told] or [UNPROTECTED]
+
+
+def _effect(was: list[Values], now: list[Values]) -> Effect:
+    """The worst that it may do to any field."""
+    found = {
+        effect(name, old[name], new[name]) for old in was for new in now for name in Field if old[name] != new[name]
+    }
     return next((one for one in (Effect.WEAKEN, Effect.STRENGTHEN) if one in found), Effect.NEUTRAL)
 
 
 def _ruleset_effect(was: _Told, now: _Told) -> Effect:
-    """What binds nobody any more weakens, what begins to strengthens; what changed inside is for people to judge."""
+    """What binds nobody any more weakens, and so does one that asks for less, of fewer, or lets more people past."""
     bound, binds = ((one or {}).get("enforcement") == "active" for one in (was, now))
-    if bound == binds:
-        return Effect.NEUTRAL
-    return Effect.STRENGTHEN if binds else Effect.WEAKEN
+    if not (was and now and bound and binds):
+        return Effect.NEUTRAL if bound == binds else Effect.STRENGTHEN if binds else Effect.WEAKEN
+    if _is_looser(was, now):
+        return Effect.WEAKEN
+    return Effect.STRENGTHEN if _is_looser(now, was) else Effect.NEUTRAL
+
+
+def _is_looser(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a ruleset has lost anything of what it was, as `spoken_facts` has both."""
+    lost = [{*was.get(kind, ())} - {*now.get(kind, ())} for kind in ("include", "rules")]
+    lost += [{*now.get(kind, ())} - {*was.get(kind, ())} for kind in ("exclude", "bypassers")]
+    asked, asks = (as_values(Ruleset(0, "", "", "active", (), (), one.get("rules", {}))) for one in (was, now))
+    return any(lost) or not all(is_as_strong(name, asked[name], asks[name]) for name in Field)
 
 
 def _spoken_ruleset(ruleset: Ruleset) -> dict[str, Any]:
+    let = sorted(f"{one.kind} {one.name or one.id} {one.mode}" for one in ruleset.bypassers)
     return {
         "name": ruleset.name,
         "owner": ruleset.owner,
         "enforcement": ruleset.enforcement,
         "include": sorted(ruleset.include),
         "exclude": sorted(ruleset.exclude),
-        "rules": {name: dict(ruleset.rules[name]) for name in sorted(ruleset.rules)},
-        "bypassers": sorted(f"{one.kind} {one.name or one.id} {one.mode}" for one in ruleset.bypassers),
+        "rules": {name: dict(ruleset.rules[name]) for name in sorted(ruleset.rules)} if ruleset.is_whole else None,
+        "bypassers": let if ruleset.is_whole else None,
     }

@@ -4,6 +4,7 @@ with what it is, what it is to be, and the line that asks for it.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from html import escape
 from itertools import groupby
 from textwrap import wrap
 from typing import Any
@@ -125,6 +126,13 @@ def _counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def visible(text: str) -> str:
+    """Text of one line in which nothing moves a cursor, or turns the direction of what follows: whoever names a branch
+    or a context may put that in.
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def lines(plan: Plan) -> list[str]:
     """A plan for a terminal."""
     weaker = [item for item in plan.writes if item.effect is Effect.WEAKEN]
@@ -136,7 +144,8 @@ def lines(plan: Plan) -> list[str]:
         told += ["", repo]
         for names, rest in _alike(items, _item_lines):
             told += [f"  {line}" for line in _headed(names, *rest)]
-    return [*told, *(["", *(f"warning: {one}" for one in plan.warnings)] if plan.warnings else [])]
+    told += ["", *(f"warning: {one}" for one in plan.warnings)] if plan.warnings else []
+    return list(map(visible, told))
 
 
 def _shown(plan: Plan) -> list[Item]:
@@ -208,7 +217,7 @@ def markdown(plan: Plan) -> list[str]:
         told += ["Protects less:", ""]
         told += ["- " + _plain(f"{item.target}: {_shortly(item)}") for item in weaker] + [""]
     for repo, items in groupby(_shown(plan), key=lambda item: item.target.repo):
-        told += [f"<details><summary>{_plain(repo)}</summary>", ""]
+        told += [f"<details><summary>{escape(repo)}</summary>", ""]
         for names, (why, *rest) in _alike(items, _markdown_lines):
             told += [f"- {', '.join(f'**{_plain(name)}**' for name in names)} {why}", *rest]
         told += ["", "</details>", ""]
@@ -226,5 +235,5 @@ def _markdown_lines(item: Item) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Text in which nothing is markup, and nobody is mentioned."""
-    marks = {sign: f"\\{sign}" for sign in "\\`*_[]<>|#~"}
-    return "".join(marks.get(sign, sign) for sign in text).replace("@", "@\u200b")
+    marks = {sign: f"\\{sign}" for sign in "\\`*_[]<>|#~&"}
+    return "".join(marks.get(sign, sign) for sign in visible(text)).replace("@", "@\u200b")

@@ -38,8 +38,11 @@ from mergeq.core.rulesets import (
     as_rules,
     as_values,
     in_force,
+    in_place,
+    let_past,
     matches,
     may_begin,
+    may_meet,
     rewritten,
     standing,
     targets,
@@ -198,7 +201,7 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
     if wish.backend is Backend.AUTO and ruleset and not facts.rule(pattern) and not as_rules(wish.values)[2]:
         backend = Backend.RULESET
     if backend is Backend.RULESET:
-        before = _Before(as_values(ruleset), str(ruleset.id)) if ruleset else _Before({})
+        before = _Before(in_place(ruleset, pattern), str(ruleset.id)) if ruleset else _Before({})
     elif rule := facts.rule(pattern):
         before = _Before(rule.values, rule.id)
     else:
@@ -212,16 +215,15 @@ def _planned(wish: Wish, facts: RepoFacts, item: Item, moving: set[str]) -> Item
 
 def _lifted(wish: Wish, facts: RepoFacts, item: Item, before: _Before, ruleset: Ruleset | None) -> Item:
     """The item of a wish for no rule: never a wildcard is removed for one branch (P4.24). Where an exemption has ended,
-    the wildcard rule is what the branch was exempt from (P7.11).
+    the wildcard rule is what the branch was exempt from (P7.11), and to come back to that need not weaken anything.
     """
     if before.id:
         if item.backend is Backend.RULESET and ruleset and (why := _not_ours(ruleset)):
             return replace(item, kind=Kind.BLOCKED, why=why)
-        gone = tuple(
-            Change(name, before.binding[name], UNPROTECTED[name], Effect.WEAKEN)
-            for name in Field
-            if before.binding[name] != UNPROTECTED[name]
-        )
+        left = replace(facts, rules=tuple(one for one in facts.rules or () if one.id != before.id))
+        cover = None if item.target.is_glob or item.backend is Backend.RULESET else in_force(left, item.target.pattern)
+        then = {**OFF, **cover.values} if cover else UNPROTECTED
+        gone = _changes((name for name in Field if before.binding[name] != then[name]), before.binding, then)
         rest = _others(facts, item)
         told = (f"{' and '.join(rest)} will protect it still",) if rest else ()
         return replace(item, kind=Kind.DELETE, changes=gone, why="protect: false", warnings=told)
@@ -347,7 +349,7 @@ def _cause(item: Item, wish: Wish, was: Values | None) -> Cause:
     wanted = {one.field for one in item.changes if one.field not in then or one.after != then[one.field]}
     if drifted:
         return Cause.BOTH if wanted else Cause.DRIFT
-    return Cause.EXPIRY if wanted and wanted <= wish.expired.keys() else Cause.CONFIG
+    return Cause.EXPIRY if wish.expired and wanted <= wish.expired.keys() else Cause.CONFIG
 
 
 def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, list[Wish]], now: float) -> list[str]:
@@ -359,7 +361,10 @@ def _warnings(wish: Wish, facts: RepoFacts, item: Item, wished: Mapping[Target, 
         found += _told_by_rulesets(wish, facts, item)
     if wish.protect and wish.target.is_glob and item.backend is Backend.CLASSIC:
         place = _line(wish.place)
-        found += _shadows(pattern, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place})
+        found += _shadows(wish, facts, {one.pattern for one in wished if _line(wished[one][0].place) < place}, wished)
+    ours = standing(facts, pattern) if wish.protect and item.backend is Backend.RULESET else None
+    if ours and (others := let_past(ours)):
+        found.append(f"{ours} lets past whom no setting names: {', '.join(others)}")
     if wish.exemptions and 0 < wish.expires_at - now < DAY:
         found.append(f"an exemption ends within a day: {', '.join(wish.exemptions)}")
     return found
@@ -385,16 +390,25 @@ def _line(place: str) -> tuple[str, int]:
     return name, int(line) if line.isdecimal() else 0
 
 
-def _shadows(pattern: str, facts: RepoFacts, first: Collection[str]) -> list[str]:
-    """The rules that bind branches which a pattern matches too, since they are older and not since the configuration
-    has them first (P7.10): the first branch of each.
+def _shadows(wish: Wish, facts: RepoFacts, first: Collection[str], wished: Collection[Target]) -> Iterator[str]:
+    """The rules that bind branches in place of that of a pattern: older ones that may match the same names and that the
+    configuration does not have first (P7.10), and those for one branch that nobody asks for, where these ask for less.
     """
-    bound: dict[str, str] = {}
-    for branch in sorted(facts.branches or ()):
-        rule = in_force(facts, branch) if matches(pattern, branch) else None
-        if rule and rule.pattern not in {pattern, branch, *first}:
-            bound.setdefault(rule.pattern, branch)
-    return [f"the older rule {other} binds {branch} and perhaps others" for other, branch in bound.items()]
+    own = facts.rule(wish.target.pattern)
+    for rule in sorted(facts.rules or (), key=lambda one: one.pattern):
+        target = Target(wish.target.repo, rule.pattern)
+        if target.is_glob:
+            is_older = rule != own and (own is None or rule.serial < own.serial)
+            if is_older and rule.pattern not in first and may_meet(wish.target.pattern, rule.pattern):
+                yield f"the older rule {rule.pattern} binds what both are about"
+        elif target not in wished and matches(wish.target.pattern, rule.pattern):
+            less = [name for name in Field if name in wish.values and not _has(rule, name, wish.values[name])]
+            if less:
+                yield f"the rule {rule.pattern} is in front of it there, and asks for less: {', '.join(less)}"
+
+
+def _has(rule: Rule, name: Field, wished: Value) -> bool:
+    return is_as_strong(name, wished, rule.values[name])
 
 
 def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tuple[str, ...]) -> Item | None:
@@ -405,7 +419,7 @@ def _orphan(target: Target, facts: RepoFacts | None, was: Values, reserved: tupl
     if rule := facts.rule(target.pattern):
         return Item(target, Kind.ORPHANED, before=rule.values, rule=rule.id, why=why)
     if ruleset := standing(facts, target.pattern):
-        values = as_values(ruleset)
+        values = in_place(ruleset, target.pattern)
         return Item(target, Kind.ORPHANED, Backend.RULESET, before=values, rule=str(ruleset.id), why=why)
     return None
 
@@ -424,8 +438,9 @@ class Extent:
 def extent(plan: Plan) -> Extent:
     """What would be written by a plan, without what is only looked at (D13)."""
     items = [item for item in plan.writes if item.mode is Mode.ENFORCE]
-    weakened = [str(one.target) for one in items if one.effect is Effect.WEAKEN or one.kind is Kind.DELETE]
-    removed = [str(one.target) for one in items if one.kind is Kind.DELETE]
+    weakening = [one for one in items if one.effect is Effect.WEAKEN]
+    weakened = [str(one.target) for one in weakening]
+    removed = [str(one.target) for one in weakening if one.kind is Kind.DELETE]
     return Extent(tuple(sorted({one.target.repo for one in items})), tuple(weakened), tuple(removed))
 
 

@@ -59,7 +59,7 @@ def matches(pattern: str, branch: str) -> bool:
     ``*``, ``**`` and ``?`` stay within a segment, only ``**/`` stands for any number of them; there is no quoting, no
     ``[^a]`` and no ``{a,b}`` (P6.62).
     """
-    return re.fullmatch("".join(whole for whole, _ in _parts(pattern)), branch) is not None
+    return _expression(pattern).fullmatch(branch) is not None
 
 
 def may_begin(pattern: str, prefix: str) -> bool:
@@ -67,6 +67,53 @@ def may_begin(pattern: str, prefix: str) -> bool:
     parts = _parts(pattern)
     tried = ("".join(whole for whole, _ in parts[:at]) + parts[at][1] for at in range(len(parts)))
     return any(re.fullmatch(one, prefix) for one in tried) or matches(pattern, prefix)
+
+
+def may_meet(one: str, other: str) -> bool:
+    """Whether there may be a name that both patterns match; it is not looked at what is in a set, nor where a segment
+    begins.
+    """
+    ours, theirs = ([(token.lastgroup, token[0]) for token in _TOKEN.finditer(each)] for each in (one, other))
+    seen, todo = set[tuple[int, int]](), [(0, 0)]
+    while todo:
+        if (at := todo.pop()) in seen:
+            continue
+        seen.add(at)
+        i, j = at
+        mine, its = ours[i : i + 1], theirs[j : j + 1]
+        grows, grows_too = (bool(here) and here[0][0] in {"deep", "star"} for here in (mine, its))
+        todo += [(i + 1, j)] * grows + [(i, j + 1)] * grows_too
+        if mine and its and _may_be_one(mine[0], its[0]):
+            todo.append((i + (not grows), j + (not grows_too)))
+    return (len(ours), len(theirs)) in seen
+
+
+def _may_be_one(token: tuple[str | None, str], other: tuple[str | None, str]) -> bool:
+    """Whether one character can be what two signs of patterns stand for."""
+    (kind, sign), (its, mark) = token, other
+    if kind is None and its is None:
+        return sign == mark
+    return "deep" in {kind, its} or "/" not in {sign, mark}
+
+
+@lru_cache(maxsize=4096)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The expression for all that a pattern matches. Whoever names rules and branches must not be able to have it tried
+    for ever: what stands between two stars, or two ``**/``, is looked for once, where it comes first (``(?>…)``).
+    """
+    whole, group, piece, has_star, has_deep = "", "", "", False, False
+    for token, (sign, _) in zip(_TOKEN.finditer(pattern), _parts(pattern), strict=True):
+        kind = token.lastgroup
+        if kind not in {"star", "deep"} and sign != "/":
+            piece += sign
+            continue
+        group += piece if not has_star else f"(?>[^/]*?{piece})" if kind == "star" else f"[^/]*{piece}"
+        has_star, piece = kind == "star", "/" if kind is None else ""
+        if kind == "deep":
+            whole += f"(?>(?:[^/]+/)*?{group})" if has_deep else group
+            has_deep, group = True, ""
+    group += f"[^/]*{piece}" if has_star else piece
+    return re.compile(whole + (f"(?:[^/]+/)*{group}" if has_deep else group))
 
 
 @lru_cache(maxsize=4096)
@@ -106,13 +153,21 @@ def targets(ruleset: Ruleset, branch: str, default_branch: str) -> bool:
 
 
 def standing(facts: RepoFacts, pattern: str) -> Ruleset | None:
-    """The repository's own ruleset for just this branch or pattern, the oldest: what `backend: ruleset` keeps."""
-    fitting = [
-        one
-        for one in facts.rulesets or ()
-        if one.owner == facts.repo and one.include == (HEADS + pattern,) and not one.exclude and one.is_active
-    ]
-    return min(fitting, key=lambda one: one.id, default=None)
+    """The repository's own ruleset for just this branch or pattern, the oldest: what `backend: ruleset` keeps; else the
+    one that mergeq made for it, whatever somebody has switched it to: GitHub takes no second one of its name.
+    """
+    own = sorted((one for one in facts.rulesets or () if one.owner == facts.repo), key=lambda one: one.id)
+    fitting = next((one for one in own if _binds_just(one, pattern)), None)
+    return fitting or next((one for one in own if one.name == OURS + pattern), None)
+
+
+def _binds_just(ruleset: Ruleset, pattern: str) -> bool:
+    return ruleset.include == (HEADS + pattern,) and not ruleset.exclude and ruleset.is_active
+
+
+def in_place(ruleset: Ruleset, pattern: str) -> Values:
+    """What a ruleset that is `standing` for a pattern demands of it: nothing where it is switched off, or to others."""
+    return as_values(ruleset) if _binds_just(ruleset, pattern) else UNPROTECTED
 
 
 def in_force(facts: RepoFacts, branch: str) -> Rule | None:
@@ -213,16 +268,16 @@ def as_rules(values: Values) -> tuple[Rules, tuple[Bypasser, ...], frozenset[Fie
 
 def rewritten(values: Values, target: Target, old: Ruleset | None) -> Ruleset:
     """The ruleset that has a target's fields, in place of an old one if there is one: of that, all that fields cannot
-    say stays as it is. A new one has the number 0.
+    say stays as it is, but whom it binds. A new one has the number 0.
     """
-    rules, bypassers, _ = as_rules(values)
+    (rules, bypassers, _), include = as_rules(values), (HEADS + target.pattern,)
     if old is None:
-        include = (HEADS + target.pattern,)
         return Ruleset(0, OURS + target.pattern, target.repo, "active", include, (), rules, bypassers)
     kept = {name: rule for name, rule in old.rules.items() if name not in MAPPABLE}
     kept |= {name: {**old.rules.get(name, {}), **rule} for name, rule in rules.items()}
     others = tuple(one for one in old.bypassers if not _is_admins(one))
-    return replace(old, rules=kept, bypassers=(*others, *bypassers))
+    shown = replace(old, enforcement="active", include=include, exclude=())
+    return replace(shown, rules=kept, bypassers=(*others, *bypassers))
 
 
 def as_values(ruleset: Ruleset) -> Values:
@@ -250,6 +305,11 @@ def as_values(ruleset: Ruleset) -> Values:
     if (update := rules.get("update")) is not None:
         values |= {Field.LOCK: True, Field.FORK_SYNC: bool(update.get("update_allows_fetch_and_merge"))}
     return values
+
+
+def let_past(ruleset: Ruleset) -> tuple[str, ...]:
+    """Who passes a ruleset by besides administrators, in words: no field says that (P6.66)."""
+    return tuple(f"{one.kind} {one.name or one.id} ({one.mode})" for one in ruleset.bypassers if not _is_admins(one))
 
 
 def _is_admins(one: Bypasser) -> bool:

@@ -24,7 +24,7 @@ from mergeq.core.protection import (
     Trouble,
     actors,
 )
-from mergeq.core.rulesets import as_values, rewritten, standing
+from mergeq.core.rulesets import in_place, rewritten, standing
 from mergeq.github import documents, parse, protection
 from mergeq.github.auth import App
 from mergeq.github.budget import HeldBack
@@ -38,19 +38,25 @@ _NOT_FOUND = 600.0  # and that there is nobody of a name
 _PLAN = 3600.0  # and that a plan has no protection for private repositories
 _SETTLE = 2.0  # seconds before it is looked what became of a write that nothing is known of
 _LOOKS = 4
+_APART = 1.0  # seconds between two writes ("Best practices for using the REST API")
 _AT_ONCE = 50  # people, and as many teams, who are looked up in one call
 _WRITERS = ("push", "maintain", "admin")
 _AUDITED = ("protected_branch", "repository_ruleset")
+_NO_CHANGES = frozenset({"rejected_ref_update", "policy_override"})
+"""What the log has of a rule that was met, or passed by, not changed ("Audit log events for your organization")."""
 _NOBODY_SEES = "or the token may not see it"
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A change of protection as GitHub tells of it: when, in epoch seconds, by whose login, and what was done."""
+    """A change of protection as GitHub tells of it: when, in epoch seconds, by whose login, what was done, and the
+    pattern or the name of the ruleset that it is about, empty where that is not told.
+    """
 
     at: float
     by: str
     what: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,15 @@ class Protecting:
         self._slugs: dict[int, str] = {}
         self._whole: dict[int, Ruleset] = {}
         self._pages: dict[str, Reply] = {}
+
+    @property
+    def calls(self) -> int:
+        """How many calls this thread has made, the same count for all that share its connections."""
+        return self._wire.calls
+
+    def account(self, owner: str) -> str:
+        """Whose limits count where something of an owner's is written."""
+        return self._wire.credentials.account(owner)
 
     def close(self) -> None:
         """Close this thread's connections."""
@@ -296,6 +311,7 @@ class Protecting:
                 return
             self._wire.write("PUT", path, dict(body))
             if signatures is not None:
+                self._wire.sleep(_APART)
                 self._wire.write("POST" if signatures else "DELETE", f"{path}/required_signatures", None)
 
         return self._tried(write, lambda: None, repo)
@@ -345,7 +361,7 @@ class Protecting:
             ruleset = standing(facts, item.target.pattern)
             if ruleset is None or item.kind is Kind.DELETE:
                 return (ruleset is None) == (item.kind is Kind.DELETE)
-            values = as_values(ruleset)
+            values = in_place(ruleset, item.target.pattern)
             return all(values[field] == value for field, value in wanted.items())
         rule = facts.rule(item.target.pattern)
         if rule is None or item.kind is Kind.DELETE:
@@ -366,17 +382,23 @@ class Protecting:
         changes = {change.field: change.after for change in item.changes}
         if Field.CONTEXTS in changes:
             changes[Field.CONTEXTS] = protection.pinned(changes[Field.CONTEXTS], before)
-        who = self._resolved(repo, protection.named_in(changes))
+        named = protection.named_in(changes)
+        who = self._resolved(repo, named)
         asked = protection.sent(
             changes,
             lambda named: [who[one].id for one in _spelt(named)],
             lambda app: app if app == ANY_APP else who["apps", app].id,
         )
-        if item.kind is Kind.CREATE:
-            asked |= {"repositoryId": facts.id, "pattern": item.target.pattern}
-            self._mutate(documents.PROTECT, asked, repo)
-        else:
-            self._mutate(documents.CHANGE_RULE, asked | {"branchProtectionRuleId": item.rule}, repo)
+        try:
+            if item.kind is Kind.CREATE:
+                asked |= {"repositoryId": facts.id, "pattern": item.target.pattern}
+                self._mutate(documents.PROTECT, asked, repo)
+            else:
+                self._mutate(documents.CHANGE_RULE, asked | {"branchProtectionRuleId": item.rule}, repo)
+        except Refused as error:
+            if _NO_NODE in error.text.lower():
+                self._forget(repo, named)
+            raise
 
     def _write_ruleset(self, item: Item, facts: RepoFacts) -> None:
         """By REST, which alone knows all of a ruleset (P7.43). One that is there is read again in full first, so that
@@ -446,8 +468,14 @@ class Protecting:
             if reply.status != HTTPStatus.OK:
                 return self._by_histories(repo, since)
             found += [
-                Changed(one["@timestamp"] / 1000, one.get("actor") or "", f"{one['action']} {one.get('name') or ''}")
+                Changed(
+                    one["@timestamp"] / 1000,
+                    one.get("actor") or "",
+                    one["action"],
+                    one.get("name") or one.get("ruleset_name") or "",
+                )
                 for one in reply.data
+                if one["action"].rpartition(".")[2] not in _NO_CHANGES
             ]
         return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
@@ -461,7 +489,7 @@ class Protecting:
             recent = [one for one in told if parse.seconds(one["updated_at"]) >= since]
             found += (
                 Changed(
-                    parse.seconds(one["updated_at"]), self._login(repo, one["actor"]["id"]), f"ruleset {ruleset.name}"
+                    parse.seconds(one["updated_at"]), self._login(repo, one["actor"]["id"]), "ruleset", ruleset.name
                 )
                 for one in recent
             )
@@ -518,6 +546,11 @@ class Protecting:
         if one[0] == "apps" and known.number:
             self._remember_slug(known.number, one[1])
         return known
+
+    def _forget(self, repo: str, named: Actors) -> None:
+        """Look for everybody again: who was deleted and made again since has another id (P7.45)."""
+        for one in _spelt(named):
+            self._wire.meter.ledger.remember(_key(_owner(repo), one), "", 0.0)
 
     def _remember_slug(self, number: int, slug: str) -> None:
         """Rulesets tell the number of an App alone, and GitHub no slug of a number."""
@@ -577,6 +610,7 @@ _NO_ADMIN_WORDS = (
 )
 
 
+_NO_NODE = "could not resolve to a node"
 _HIDDEN = "not found"
 """All that REST says of protection to those who are no administrators (P4.33)."""
 
@@ -608,7 +642,7 @@ def _trouble(status: int, text: str, what: str) -> Problem:
         return Problem(Trouble.CONFLICT, f"somebody else protects the same of {what} already ({text}); look again")
     if status == HTTPStatus.FORBIDDEN or any(words in said for words in _NO_ADMIN_WORDS):
         return _no_admin(what, f" ({text})")
-    if "could not resolve to a node" in said or status == HTTPStatus.CONFLICT:
+    if _NO_NODE in said or status == HTTPStatus.CONFLICT:
         return Problem(Trouble.CONFLICT, f"the rule of {what} is another by now ({text}); look again")
     if status == HTTPStatus.NOT_FOUND and said == _HIDDEN:
         return _no_admin(what, " (GitHub answered 404 Not Found, as it does to all who may not)")

@@ -69,7 +69,8 @@ def touched(event: str, payload: Any, watched: Watched) -> Touched | None:
 
 def guarded(event: str, payload: Any) -> tuple[str, audit.Announced] | None:
     """The ``ORG`` or ``ORG/REPO`` whose protection may be another now, or may be about others, and by whose doing where
-    the event is about a rule; the time is not told. None for all other events (P7.21).
+    the event is about a rule; the time is not told. Of a branch that was made its name is told. None for all other
+    events (P7.21).
     """
     try:
         if payload.get("action", "") not in _GUARDING.get(event, ()):
@@ -79,7 +80,8 @@ def guarded(event: str, payload: Any) -> tuple[str, audit.Announced] | None:
         rule, ruleset = payload.get("rule") or {}, payload.get("repository_ruleset") or {}
         is_rule = event.startswith(("branch_protection", "repository_ruleset"))
         by = _text((payload.get("sender") or {}).get("login") or "") if is_rule else ""
-        return scope, audit.Announced(0.0, by, _text(rule.get("name") or ruleset.get("name") or ""))
+        made = payload["ref"] if event == "create" else ""
+        return scope, audit.Announced(0.0, by, _text(rule.get("name") or ruleset.get("name") or made))
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
 

@@ -119,6 +119,11 @@ class Wire:
         narrowed.purpose = purpose
         return narrowed
 
+    @property
+    def calls(self) -> int:
+        """How many calls this thread has made, for whatever purpose."""
+        return int(getattr(self._local, "calls", 0))
+
     def speaking_as(self, credentials: Credentials) -> "Wire":
         """A connection to the same GitHub for somebody else."""
         return Wire(
@@ -263,6 +268,7 @@ class Wire:
         self.meter.admit(account, resource, self.purpose)
         self._local.token = token = self.credentials.token(owner)
         self._local.headers = {}
+        self._local.calls = self.calls + 1
         return token, account
 
     def _charge(

@@ -30,7 +30,7 @@ PARKED = _P + "parked:"  # hash per ORG/REPO: pattern -> Parked
 WRITERS = _P + "writers"  # sorted set: ORG/REPO -> when the lease of whoever writes there ends
 TOKENS = _P + "tokens"  # hash: ORG/REPO -> fencing token of that lease
 INTENTS = _P + "intents:"  # hash per ORG/REPO: pattern -> AuditRecord and Item of a write whose end is not on record
-PACES = _P + "paces"  # hash: owner -> when the next write may be sent
+PACES = _P + "paces"  # hash: whose limits count -> when the next write may be sent
 HELD = _P + "held"  # hash: what was looked at -> Held, its newest plan that waits for a person
 ACKED = _P + "acked"  # sorted set: hash of an item that a person has let go -> until when
 RUNS = _P + "runs"  # sorted set: run -> when it began to write
@@ -286,9 +286,9 @@ class ProtectionStore:
         """Give it back; what was lost already is no error."""
         self._releasing(keys=[WRITERS, TOKENS], args=[writer.repo, writer.token])
 
-    def turn(self, owner: str, now: float, interval: float) -> float:
-        """Seconds until the next write for an owner may be sent, which is then taken: one each `interval`."""
-        return float(self._pacing(keys=[PACES], args=[owner, now, interval]))
+    def turn(self, account: str, now: float, interval: float) -> float:
+        """Seconds until the next write by an account may be sent, which is then taken: one each `interval`."""
+        return float(self._pacing(keys=[PACES], args=[account, now, interval]))
 
     def is_writing(self, repo: str, now: float) -> bool:
         """Whether somebody is writing to a repository."""

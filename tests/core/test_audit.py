@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from mergeq.core.audit import (
     AuditRecord,
     Difference,
@@ -88,6 +90,24 @@ def test_a_rule_that_comes_or_goes_has_nothing_on_the_other_side() -> None:
     assert went.before[Field.STRICT] is True
 
 
+def test_a_rule_that_only_forbids_to_force_and_to_delete_is_missed_when_it_goes() -> None:
+    (went,) = differences(told({"main": {}}), told())
+    (open_,) = differences(told({"main": {Field.FORCE_PUSHES: True, Field.DELETIONS: True}}), told())
+
+    assert went.effect is Effect.WEAKEN
+    assert open_.effect is Effect.NEUTRAL
+
+
+def test_a_rule_in_front_of_a_wildcard_is_weighed_by_what_that_asks_for() -> None:
+    """P7.10: whoever puts an empty rule for one branch in front of a strict pattern loosens that branch."""
+    strict = {"release-*": {Field.REVIEWS: 2}}
+    (loosened,) = differences(told(strict), told({**strict, "release-1": {Field.LINEAR: True}}))
+    (back,) = differences(told({**strict, "release-1": {}}), told(strict))
+
+    assert (loosened.about, loosened.effect) == ("release-1", Effect.WEAKEN)
+    assert back.effect is Effect.STRENGTHEN
+
+
 def test_a_change_that_weakens_one_field_is_a_weakening_whatever_else_it_does() -> None:
     before = told({"main": {Field.ENFORCE_ADMINS: True}})
     after = told({"main": {Field.STRICT: True}})
@@ -116,9 +136,37 @@ def test_a_ruleset_is_told_by_its_name_and_weighed_by_whom_it_binds() -> None:
     assert (switched.before, switched.after) == ({"enforcement": "active"}, {"enforcement": "disabled"})
     assert switched.effect is Effect.WEAKEN
     assert (changed.effect, changed.after) == (
-        Effect.NEUTRAL,
+        Effect.STRENGTHEN,
         {"rules": {"deletion": {}, "non_fast_forward": {}}},
     )
+
+
+CHECKED = replace(TIGHT, rules={"required_status_checks": {"required_status_checks": [{"context": "ci"}]}})
+
+
+@pytest.mark.parametrize(
+    ("looser", "effect"),
+    [
+        (replace(TIGHT, bypassers=(*TIGHT.bypassers, Bypasser("Team", 4, "eve", "always"))), Effect.WEAKEN),
+        (replace(TIGHT, include=("refs/heads/main",)), Effect.WEAKEN),
+        (replace(TIGHT, exclude=("refs/heads/main",)), Effect.WEAKEN),
+        (replace(TIGHT, rules={"creation": {}}), Effect.WEAKEN),
+        (replace(TIGHT, name="other"), Effect.NEUTRAL),
+    ],
+)
+def test_a_ruleset_that_lets_more_past_or_asks_for_less_is_weaker(looser: Ruleset, effect: Effect) -> None:
+    (changed,) = differences(told({}, TIGHT), told({}, looser))
+
+    assert changed.effect is effect
+
+
+def test_a_ruleset_whose_rule_asks_for_less_is_weaker_and_one_that_is_off_is_of_no_weight() -> None:
+    none = replace(CHECKED, rules={"required_status_checks": {"required_status_checks": []}})
+    off = [replace(one, enforcement="evaluate") for one in (CHECKED, none)]
+
+    assert [one.effect for one in differences(told({}, CHECKED), told({}, none))] == [Effect.WEAKEN]
+    assert [one.effect for one in differences(told({}, none), told({}, CHECKED))] == [Effect.STRENGTHEN]
+    assert [one.effect for one in differences(told({}, off[0]), told({}, off[1]))] == [Effect.NEUTRAL]
 
 
 def test_what_could_not_be_read_is_never_taken_for_a_change_and_stays_as_it_was_known() -> None:
@@ -133,6 +181,23 @@ def test_what_could_not_be_read_is_never_taken_for_a_change_and_stays_as_it_was_
     assert merged(before, unread) == before
     assert merged(before, partial) == before
     assert merged(unread, before) == before
+
+
+def test_of_a_ruleset_that_is_not_shown_as_a_whole_it_is_told_what_is_seen_of_it() -> None:
+    """An App that may only read is not shown whom a ruleset lets past; that it is off it is shown."""
+    hidden = replace(TIGHT, is_whole=False)
+    off = replace(hidden, enforcement="disabled")
+
+    told_of = [differences(told({}, one), told({}, off)) for one in (TIGHT, hidden)]
+
+    assert [(one.effect, one.before, one.after) for (one,) in told_of] == [
+        (Effect.WEAKEN, {"enforcement": "active"}, {"enforcement": "disabled"})
+    ] * 2
+    assert differences(told({}, hidden), told({}, TIGHT)) == ()
+    (came,) = differences(told({}), told({}, hidden))
+    assert came.effect is Effect.STRENGTHEN
+    narrower = replace(hidden, include=("refs/heads/main",))
+    assert [one.effect for one in differences(told({}, TIGHT), told({}, narrower))] == [Effect.WEAKEN]
 
 
 def test_of_one_target_alone_it_is_known_how_it_is_now() -> None:

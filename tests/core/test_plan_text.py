@@ -155,6 +155,17 @@ def test_a_plan_for_a_pull_request_has_nothing_that_markdown_would_take_for_its_
     ]
 
 
+def test_what_a_branch_or_a_context_is_called_moves_no_cursor_and_turns_no_text() -> None:
+    said = Change(Field.CONTEXTS, None, frozenset({Check("ci\x1b[2J\u202e\nheld: no", "any")}), Effect.STRENGTHEN)
+    item = Item(Target("acme/a_b", "x\x9b31m&#64;jo"), Kind.UPDATE, changes=(said,), why="it differs")
+    plan = Plan((item,))
+
+    assert all(line.isprintable() for line in lines(plan))
+    assert markdown(plan)[2] == "<details><summary>acme/a_b</summary>"
+    assert markdown(plan)[4].startswith(r"- **x\\x9b31m\&\#64;jo** update")
+    assert markdown(plan)[5].endswith(r"none → ci\\x1b\[2J\\u202e\\nheld: no")
+
+
 def test_what_strengthens_alone_and_what_is_orphaned_need_no_heading() -> None:
     made = Item(MAIN, Kind.CREATE, changes=(ADMINS,), cause=Cause.DRIFT, place="p.yaml:2")
     orphan = Item(NEXT, Kind.ORPHANED, why="nobody asks for it")

@@ -17,6 +17,7 @@ from mergeq.core.protection import (
     OFF,
     Actors,
     Backend,
+    Bypasser,
     Cause,
     Change,
     Check,
@@ -167,6 +168,25 @@ def test_a_branch_whose_exemption_has_ended_is_left_to_its_wildcard_rule() -> No
     assert (lifted.kind, lifted.cause) == (Kind.DELETE, Cause.EXPIRY)
     assert lifted.warnings == ("rule release-* will protect it still",)
     assert one(planned(ended, facts=gone)).kind is Kind.NOTHING
+
+
+def test_to_come_back_from_an_exemption_to_a_stricter_wildcard_is_no_removal_to_agree_to() -> None:
+    """P7.11, P7.6: or what ends with several others would wait for somebody."""
+    facts = repo(rule("release-*", REVIEWS=2), rule("release-1", serial=2, REVIEWS=1, LINEAR=True))
+    over = {"expired": dict.fromkeys(Field, "rel-1")}
+
+    back = planned(wish("release-1", protect=False, about=over), facts=facts)
+    looser = planned(wish("release-1", protect=False), facts=repo(rule("*-1"), *(facts.rules or ())[1:]))
+
+    assert [(one.field, one.before, one.after) for one in one(back).changes] == [
+        (Field.REVIEWS, 1, 2),
+        (Field.LINEAR, True, False),
+    ]
+    facts = replace(facts, rules=((facts.rules or ())[0], rule("release-1", serial=2, REVIEWS=1)))
+    back = planned(wish("release-1", protect=False, about=over), facts=facts)
+    assert (one(back).kind, one(back).effect) == (Kind.DELETE, Effect.STRENGTHEN)
+    assert gate(back, GateValues(max_removals=0, max_weakening=0)) == ()
+    assert len(gate(looser, GateValues(max_removals=0, max_weakening=0))) == 2
 
 
 def test_a_wildcard_rule_is_removed_for_a_wish_about_itself() -> None:
@@ -373,16 +393,25 @@ def test_a_branch_that_is_not_there_is_told_and_protected_all_the_same() -> None
 
 
 def test_an_older_rule_that_binds_branches_of_a_pattern_is_told() -> None:
-    facts = repo(
-        rule("rel*", serial=1),
-        rule("release-*", serial=2),
-        rule("release-3", serial=3),
-        branches=frozenset({"release-1", "release-2", "release-3", "main"}),
-    )
+    """P7.10: whichever branches there are, for those of a repository with patterns alone are not read."""
+    older = rule("rel*", serial=1)
+    facts = repo(older, rule("other-*", serial=2), rule("release-*", serial=3), rule("*-1", serial=4))
+    told = ("the older rule rel* binds what both are about",)
 
-    assert one(planned(wish("release-*"), facts=facts)).warnings == (
-        "the older rule rel* binds release-1 and perhaps others",
-    )
+    assert one(planned(wish("release-*"), facts=facts)).warnings == told
+    assert one(planned(wish("release-*"), facts=repo(older))).warnings == told
+
+
+def test_a_rule_for_one_branch_that_nobody_asks_for_is_told_where_it_asks_less_than_the_pattern() -> None:
+    """P7.10, P6.62."""
+    facts = repo(rule("release-*", REVIEWS=1), rule("release-1", serial=2, LINEAR=True), rule("main", serial=3))
+    strict = replace(facts, rules=(*(facts.rules or ())[:1], rule("release-1", serial=2, REVIEWS=2)))
+    told = f"the rule release-1 is in front of it there, and asks for less: {Field.REVIEWS}"
+
+    assert one(planned(wish("release-*", REVIEWS=1), facts=facts)).warnings == (told,)
+    assert one(planned(wish("release-*", REVIEWS=1), facts=strict)).warnings == ()
+    asked = planned(wish("release-*", REVIEWS=1), wish("release-1", REVIEWS=None, LINEAR=True), facts=facts)
+    assert [item.warnings for item in asked.items] == [(), ()]
 
 
 def test_a_ruleset_that_asks_for_more_than_the_configuration_does_is_told() -> None:
@@ -502,6 +531,30 @@ def test_a_ruleset_of_the_repository_for_just_that_branch_is_changed_and_keeps_w
     assert (one(found).kind, one(found).backend, one(found).rule) == (Kind.UPDATE, Backend.RULESET, "7")
     assert changes(found) == {"LINEAR": (False, True)}
     assert (after[REPO].rulesets or ())[0].rules == {**queue, "required_linear_history": {}}
+
+
+def test_whoever_is_let_past_a_ruleset_of_ours_is_told() -> None:
+    """P6.54: no setting takes them off it."""
+    let = (Bypasser("RepositoryRole", 5, "admin", "always"), Bypasser("RepositoryRole", 4, "write", "always"))
+    ours = ruleset("mergeq: main", owner=REPO, rules={"required_linear_history": {}}, bypassers=let)
+
+    item = one(planned(wish(LINEAR=True, about={"backend": Backend.RULESET}), facts=repo(rulesets=(ours,))))
+
+    assert item.warnings == (
+        f"ruleset mergeq: main of {REPO} lets past whom no setting names: RepositoryRole write (always)",
+    )
+
+
+def test_a_ruleset_of_ours_that_binds_nobody_is_to_be_put_right_and_loosens_nothing() -> None:
+    about = {"backend": Backend.RULESET}
+    off = ruleset("mergeq: main", owner=REPO, enforcement="disabled", rules={"required_linear_history": {}})
+    facts = {REPO: repo(rulesets=(off,))}
+
+    item = one(planned(wish(LINEAR=True, ENFORCE_ADMINS=True, about=about), facts=facts[REPO]))
+
+    assert (item.kind, item.rule, item.effect) == (Kind.UPDATE, "7", Effect.STRENGTHEN)
+    after = applied([item], facts)
+    assert one(planned(wish(LINEAR=True, ENFORCE_ADMINS=True, about=about), facts=after[REPO])).kind is Kind.NOTHING
 
 
 def test_a_ruleset_of_ours_is_removed_but_not_with_what_no_field_can_say() -> None:

@@ -1,6 +1,7 @@
 """Which branches patterns and rulesets are about, what binds a branch, and classic rules as rulesets (P6.62-P6.67)."""
 
 import fnmatch
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from mergeq.core.rulesets import (
     in_force,
     matches,
     may_begin,
+    may_meet,
     rewritten,
     standing,
     targets,
@@ -79,10 +81,55 @@ def test_within_one_segment_a_pattern_is_a_shells(pattern: str, name: str) -> No
     assert matches(pattern, name) == fnmatch.fnmatchcase(name, pattern)
 
 
+@given(
+    st.lists(st.sampled_from(["**/", "*", "a", "b", "/"]), max_size=9).map("".join),
+    st.lists(st.sampled_from("aab/"), max_size=9).map("".join),
+)
+@trials(1000)
+def test_a_pattern_matches_what_is_found_by_trying_everything(pattern: str, name: str) -> None:
+    def sign(found: re.Match[str]) -> str:
+        return "(?:[^/]+/)*" if found[1] else "[^/]*"
+
+    plain = re.sub(r"(?:(?<=/)|^)(\*\*/)+|\*+", sign, pattern)
+
+    assert matches(pattern, name) is bool(re.fullmatch(plain, name))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("*a" * 100 + "b", "a" * 250), ("**/a/" * 50 + "b", "a/" * 125 + "a"), ("**/*a*a*a*a" * 20, "a/a" * 80)],
+    ids=["stars", "segments", "both"],
+)
+def test_no_pattern_and_no_name_make_it_try_for_ever(pattern: str, name: str) -> None:
+    assert not matches(pattern, name)
+
+
 @given(st.text("ab/*?", max_size=6), st.text("ab/", min_size=1, max_size=3), st.text("ab/", max_size=4))
 @trials(100)
 def test_a_pattern_that_matches_a_name_may_begin_as_the_name_does(pattern: str, prefix: str, rest: str) -> None:
     assert may_begin(pattern, prefix) or not matches(pattern, prefix + rest)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_so"),
+    [
+        ("release-*", "rel*", True),
+        ("release-*", "*-1", True),
+        ("release-*", "main*", False),
+        ("*", "feature/*", False),
+        ("**/*", "feature/*", True),
+        ("[ab]?", "b*", True),
+        ("v1", "v1.0", False),
+    ],
+)
+def test_two_patterns_meet_where_a_name_may_match_both(one: str, other: str, is_so: bool) -> None:
+    assert may_meet(one, other) is may_meet(other, one) is is_so
+
+
+@given(st.text("ab/*?", max_size=6), st.text("ab/*?[]!", max_size=6), st.text("ab/", max_size=5))
+@trials(200)
+def test_patterns_that_match_one_name_are_known_to_meet(one: str, other: str, name: str) -> None:
+    assert may_meet(one, other) or not (matches(one, name) and matches(other, name))
 
 
 @pytest.mark.parametrize(

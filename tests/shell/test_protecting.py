@@ -243,6 +243,24 @@ def test_who_is_found_is_believed_for_a_day_and_who_is_not_for_ten_minutes(
     assert looks[3:] == [(True, 2), (True, 3)]
 
 
+@pytest.mark.usefixtures("people")
+def test_who_was_made_anew_under_the_same_name_is_looked_for_again(github: Sandbox, protecting: Protecting) -> None:
+    """P7.45."""
+    facts = facts_of(protecting)
+    wishing = item(Kind.CREATE, {Field.PUSHERS: actors([], ["core"])}, facts)
+    assert protecting.write(wishing, facts) is None
+    github.world.unprotect(ROCKET, "main")
+    github.world.users._ids["@acme/core"] = 9999
+
+    problem = protecting.write(wishing, facts)
+
+    assert problem is not None
+    assert problem.kind is Trouble.CONFLICT
+    before = protecting.calls
+    assert protecting.write(wishing, facts) is None
+    assert protecting.calls - before == 2  # who that is, and the rule
+
+
 # reading
 
 
@@ -767,7 +785,7 @@ def test_who_changed_protection_is_told_as_far_as_github_tells(
     facts = facts_of(protecting)
     assert protecting.write(by_ruleset(Kind.CREATE, {Field.LINEAR: True}, facts), facts) is None
 
-    told = [(one.by, one.what) for one in protecting.changed_by(ROCKET, since)]
+    told = [(one.by, f"{one.what} {one.about}") for one in protecting.changed_by(ROCKET, since)]
 
     if audited:
         assert told == [

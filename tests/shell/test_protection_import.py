@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mergeq import gathering, reconcile
+from mergeq.config.writing import as_yaml
 from mergeq.core.audit import Result
 from mergeq.core.branchprotector import body, policy_of
 from mergeq.core.planning import in_order
@@ -122,3 +124,9 @@ def test_what_was_written_needs_no_second_time(
     again = gathering.gather(services, gathering.ALL, wishes).plan
     assert again.writes == ()
     assert {item.kind for item in again.items} & {Kind.UNKNOWN, Kind.PARKED} == set()
+
+
+def test_what_is_told_beside_a_configuration_stays_a_comment() -> None:
+    told = as_yaml({"a": 1}, ["the ruleset x\nb: 2\u2028c: 3\x1b[2J stays"])
+
+    assert yaml.safe_load(told) == {"a": 1}

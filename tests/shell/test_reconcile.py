@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -12,14 +13,15 @@ from mergeq.bootstrap import connect_github
 from mergeq.core.audit import AuditRecord, Result
 from mergeq.core.budget import Hold
 from mergeq.core.orders import EVERYTHING
-from mergeq.core.protection import Field, Item, Kind, Target
+from mergeq.core.protection import Field, Item, Kind, RepoFacts, Target
 from mergeq.core.pull import Branch
 from mergeq.sandbox import ManualClock, Sandbox
 from mergeq.sandbox.records import Protection, Restrictions
-from mergeq.sandbox.users import Role
+from mergeq.sandbox.rulesets import Enforcement
+from mergeq.sandbox.users import BOT, Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
-from mergeq.store.protection import WRITER_SECONDS, Sought
+from mergeq.store.protection import PACES, WRITER_SECONDS, Sought
 from tests.conftest import FILES, READY, Mergeq
 from tests.shell.test_landing import hits
 from tests.web.test_webhooks import send
@@ -39,6 +41,7 @@ mergeq:
   protection: {mode: enforce}
 """
 OBSERVED = ENFORCED.replace("mode: enforce", "mode: observe")
+WIDE = ENFORCED.replace("repos:", "protect: true\n      repos:")
 QUEUED = ENFORCED + "tide: {queries: [{orgs: [acme], labels: [lgtm]}]}\n"
 MAIN = Target("acme/rocket", "main")
 
@@ -85,6 +88,11 @@ class Protected:
         }
         assert send(self.mergeq, event, payload, delivery).status_code == 202
 
+    def makes(self, branch: str) -> None:
+        """An event of GitHub's that a branch was made."""
+        payload = {"ref": branch, "ref_type": "branch", "repository": {"full_name": "acme/rocket", "id": 1}}
+        assert send(self.mergeq, "create", payload, f"made {branch}").status_code in {200, 202}
+
     def counted(self, name: str) -> float:
         return sum(value for one, _, value in self.mergeq.store.metrics() if one == f"mergeq_protection_{name}")
 
@@ -114,6 +122,20 @@ def test_what_is_wished_comes_into_force_by_itself_and_is_on_record(protect: Cal
     assert row.after["enforce_admins"] is True
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
     assert protected.counted("applied_total") == 1
+
+
+def test_where_all_is_as_wished_nothing_is_read_until_it_is_due(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    protected.pass_by()
+    before = hits(github, "graphql")
+
+    for seconds in (400.0, 3600.0, 3600.0):
+        protected.pass_by(seconds)
+
+    assert hits(github, "graphql") == before
 
 
 def test_what_is_as_wished_is_never_written_again(protect: Callable[..., Protected]) -> None:
@@ -355,6 +377,30 @@ def test_no_part_of_a_plan_that_waits_is_written_by_a_look_at_one_repository(
     assert [protected.rule("main", name) for name in fleet] == [None, None, None]
 
 
+def test_what_somebody_did_to_one_repository_has_no_other_wait(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.6: or whoever may change one would keep all from being repaired."""
+    protected = protect(many(3, max_weakening=0))
+    protected.pass_by()
+    world = protected.github.world
+    world.protect(fleet[0], "main", required_reviews=6)
+    world.unprotect(fleet[1], "main")
+
+    protected.pass_by(7 * 3600.0)
+    protected.pass_by(7 * 3600.0)
+
+    (held,) = protected.store.held()
+    assert (held.scope, [str(item.target) for item in held.items]) == (fleet[0], ["acme/r0:main"])
+    assert protected.rule("main", fleet[1])
+    assert protected.results(about=fleet[0]).count(Result.HELD) == 1
+    reconcile.acknowledge(protected.mergeq.services, held, "ana", "as wished")
+    protected.pass_by()
+    rule = protected.rule("main", fleet[0])
+    assert rule
+    assert rule.reviews is None
+
+
 def test_a_changed_configuration_is_weighed_as_a_whole_whatever_is_looked_at_first(
     protect: Callable[..., Protected], fleet: list[str]
 ) -> None:
@@ -387,6 +433,98 @@ def test_a_change_is_left_alone_if_somebody_was_faster(protect: Callable[..., Pr
     assert [check.context for check in rule.checks] == ["ci/other"]
 
 
+def test_what_weakens_one_thing_weakens_nothing_else_that_came_meanwhile(protect: Callable[..., Protected]) -> None:
+    """P7.1: more than was chosen, and perhaps agreed to."""
+    protected = protect(ENFORCED.replace(", strict: true", ""))
+    services, world = protected.mergeq.services, protected.github.world
+    world.protect("acme/rocket", "main", ["ci/test"], strict=True)
+    gathered = gathering.gather(services)
+    world.protect("acme/rocket", "main", ["ci/test", "ci/more"], strict=True)
+
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+
+    assert [item.effect for item in gathered.plan.writes] == ["weaken"]
+    assert [why for _, why in report.left] == ["it was changed since the plan was made; plan it again"]
+
+
+def when_asked(times: int, act: Callable[[], object]) -> Callable[[], bool]:
+    """Says that a run goes on, and does something when it is asked so many times."""
+    asked = count(1)
+
+    def goes_on() -> bool:
+        if next(asked) == times:
+            act()
+        return True
+
+    return goes_on
+
+
+def test_what_was_refused_since_the_repository_was_archived_meanwhile_failed(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered, order = gathering.gather(services), enforcing.Order("r1")
+    archive = when_asked(2, lambda: world.archive("acme/rocket"))
+
+    during = enforcing.carry_out(services, gathered, gathered.plan.writes, order, archive)
+    after = enforcing.carry_out(services, gathered, gathered.plan.writes, order)
+
+    assert [(row.result, row.problem.partition(":")[0]) for row in during.rows] == [(Result.FAILED, "archived")]
+    assert [why for _, why in after.left] == ["acme/rocket is archived, so nothing of it can be changed"]
+
+
+def test_of_what_was_sent_before_the_repository_was_archived_nobody_claims_to_know(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered = gathering.gather(services)
+
+    def write(*_: object) -> None:
+        world.archive("acme/rocket")
+
+    monkeypatch.setattr(services.applier, "write", write)
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+    protected.pass_by(400.0)
+
+    assert [why for _, why in report.left] == [
+        "it cannot be told whether it was done: acme/rocket is archived, so nothing of it can be changed"
+    ]
+    assert [(row.result, row.problem) for row in protected.rows(run="r1")] == [
+        (Result.FAILED, "mergeq was stopped before it was sent, or it was lost")
+    ]
+
+
+def test_what_has_to_wait_is_read_again_before_it_is_written(protect: Callable[..., Protected]) -> None:
+    """P7.1: whatever is changed while one's turn is waited for is not written over."""
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    gathered, order = gathering.gather(services), enforcing.Order("r1", "ana", exactly=True)
+    for _ in range(20):
+        protected.store.turn(services.applier.account("acme"), services.now(), 1.0)
+    loosen = when_asked(2, lambda: world.protect("acme/rocket", "main", ["ci/other"]))
+
+    report = enforcing.carry_out(services, gathered, gathered.plan.writes, order, loosen)
+
+    assert [why for _, why in report.left] == ["it was changed since the plan was made; plan it again"]
+    rule = protected.rule()
+    assert rule
+    assert [check.context for check in rule.checks] == ["ci/other"]
+
+
+def test_whoever_halts_everything_is_heard_before_the_next_write(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    github.world.push("acme/rocket", "b0", {"engine.txt": "v1"})
+    protected = protect(ENFORCED.replace("            main:\n", "            b0: {protect: true}\n            main:\n"))
+    services = protected.mergeq.services
+    halt = when_asked(3, lambda: operators.pause(services, EVERYTHING, "ana", "not that"))
+
+    report = reconcile.reconcile(services, gathering.ALL, halt)
+
+    assert len(report.rows) == 1
+    assert [why for _, why in report.left] == [enforcing.STOPPED]
+
+
 def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable[..., Protected]) -> None:
     protected = protect()
     services = protected.mergeq.services
@@ -399,6 +537,69 @@ def test_by_itself_it_is_planned_again_if_that_weakens_nothing(protect: Callable
     rule = protected.rule()
     assert rule
     assert rule.enforce_admins
+
+
+def test_an_organization_that_could_not_be_listed_is_looked_at_again_soon(protect: Callable[..., Protected]) -> None:
+    protected = protect(WIDE)
+    protected.github.world.faults.add("graphql.5xx", times=4)
+
+    protected.pass_by()
+    before = protected.rule()
+    protected.pass_by(310.0)
+
+    assert before is None
+    assert protected.rule()
+
+
+def test_a_changed_configuration_that_could_not_be_weighed_as_a_whole_is_weighed_so_again(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.6: what could not be read is not let through one repository after the other."""
+    protected = protect(many(3, max_repos_changed=2))
+    protected.github.world.faults.add("graphql.5xx", times=None)
+    protected.pass_by()
+    protected.github.world.faults.clear()
+
+    protected.pass_by(310.0)
+
+    assert len(protected.store.held()) == 1
+    assert [protected.rule("main", name) for name in fleet] == [None, None, None]
+
+
+def test_rights_that_are_gone_for_a_moment_are_asked_for_again_within_the_hour(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    protected = protect()
+    protected.pass_by()
+    github.world.users.set_role(BOT, Role.WRITE)
+    github.world.unprotect("acme/rocket", "main")
+    protected.pass_by(7 * 3600.0)
+    before = protected.kinds()
+    github.world.users.set_role(BOT, Role.ADMIN)
+
+    protected.pass_by(3610.0)
+
+    assert before == {"acme/rocket:main": Kind.UNKNOWN}
+    assert protected.rule()
+
+
+def test_a_repository_that_was_deleted_or_renamed_is_not_looked_for_for_ever(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    protected = protect(WIDE)
+    protected.pass_by()
+    services, world = protected.mergeq.services, protected.github.world
+    world.delete_repo(fleet[1])
+    world.rename_repo(fleet[2], "acme/renamed")
+    protected.pass_by(7 * 3600.0)
+    before = [*gathering.gather(services).unknown]
+
+    protected.pass_by(25 * 3600.0)
+
+    assert before == [fleet[1]]
+    assert gathering.gather(services).unknown == {}
+    assert [row.target for row in protected.rows(result="seen")] == [fleet[2], fleet[1]]
+    assert protected.kinds()["acme/renamed:main"] is Kind.NOTHING
 
 
 def test_one_repository_that_fails_stops_no_other(protect: Callable[..., Protected], fleet: list[str]) -> None:
@@ -570,6 +771,24 @@ def test_what_names_nobody_fails_by_itself_and_says_whom(protect: Callable[..., 
     assert protected.counted("failed_total") == 1
 
 
+def test_a_team_that_comes_after_the_configuration_names_it_is_found_soon(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.45: that there is nobody of a name is believed for ten minutes, event or not."""
+    protected = protect(ENFORCED.replace("enforce_admins: true", "restrictions: {users: [], teams: [late]}"))
+    protected.pass_by()
+    github.world.users.join_team("acme/late", "ana")
+    sent = {"action": "added_to_repository", "repository": {"full_name": "acme/rocket", "id": 1}}
+    assert send(protected.mergeq, "team", sent).status_code == 202
+
+    protected.pass_by()
+    before = protected.rule()
+    protected.pass_by(700.0)
+
+    assert before is None
+    assert protected.rule()
+
+
 def test_after_two_refusals_for_want_of_rights_the_rest_of_a_repository_is_not_tried(
     protect: Callable[..., Protected], github: Sandbox
 ) -> None:
@@ -619,6 +838,32 @@ def test_what_github_takes_without_effect_is_tried_once_more_and_then_left_alone
     rule = protected.rule()
     assert rule
     assert rule.restrictions
+    assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+
+
+def test_who_undoes_each_change_at_once_is_named_and_not_left_alone_for_long(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7.8: what had no effect is tried less and less often, but not for the sake of whoever is quick."""
+    protected = protect()
+    services, world = protected.mergeq.services, protected.github.world
+    write = services.applier.write
+
+    def write_in_vain(item: Item, facts: RepoFacts) -> None:
+        assert write(item, facts) is None
+        world.protect("acme/rocket", "main", enforce_admins=False)
+        protected.tells("branch_protection_rule", "edited", "mergeq-bot", f"ours {services.now()}")
+        protected.tells("branch_protection_rule", "edited", "eve", f"hers {services.now()}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services.applier, "write", write_in_vain)
+        for _ in range(12):
+            protected.pass_by(30.0)
+    tried = protected.rows(result="not-effective")
+    protected.pass_by(70.0)
+
+    assert len(tried) > 3
+    assert tried[-1].problem.endswith("; it told of changes by eve, mergeq-bot since")
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
 
 
@@ -739,9 +984,45 @@ def test_what_somebody_else_changes_meanwhile_is_still_told(protect: Callable[..
     protected.pass_by()
 
     assert [(row.result, row.target) for row in protected.rows()] == [
-        (Result.APPLIED, "acme/rocket:main"),
         (Result.SEEN, "acme/rocket:old"),
+        (Result.APPLIED, "acme/rocket:main"),
     ]
+
+
+def test_who_loosens_a_rule_right_before_it_is_written_is_on_record_by_name(protect: Callable[..., Protected]) -> None:
+    """P7.8."""
+    protected = protect()
+    protected.pass_by()
+    services, world = protected.mergeq.services, protected.github.world
+    protected.rewrite(ENFORCED.replace("[ci/test]", "[ci/test, ci/more]"))
+    services.follow()
+    reconcile.note(services, gathered := gathering.gather(services))
+    world.protect("acme/rocket", "main", enforce_admins=False)
+    protected.tells("branch_protection_rule", "edited", "eve", "d1")
+
+    enforcing.carry_out(services, gathered, gathered.plan.writes, enforcing.Order("r1"))
+
+    assert [(row.result, row.by, row.effect) for row in protected.rows()[1:]] == [
+        (Result.SEEN, "eve", "weaken"),
+        (Result.APPLIED, "mergeq", "strengthen"),
+    ]
+    assert protected.counted("drift_total") == 1
+
+
+def test_who_changed_another_rule_is_not_named_for_this_one(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    world = protected.github.world
+    world.audited = True
+    protected.pass_by()
+
+    world.protect("acme/rocket", "main", enforce_admins=False, by="eve")
+    world.protect("acme/rocket", "old", ["ci/old"], by="ana")
+    protected.pass_by(7 * 3600.0)
+
+    assert {row.target: row.by for row in protected.rows(result="seen")} == {
+        "acme/rocket:main": "eve",
+        "acme/rocket:old": "ana",
+    }
 
 
 def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protected], github: Sandbox) -> None:
@@ -757,6 +1038,35 @@ def test_a_ruleset_of_ours_is_kept_as_wished_too(protect: Callable[..., Protecte
     assert [one.name for one in rulesets.values()] == made
     assert protected.results() == [Result.APPLIED, Result.SEEN, Result.APPLIED]
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+
+
+@pytest.mark.parametrize(
+    "switched",
+    [
+        {"enforcement": Enforcement.DISABLED},
+        {"enforcement": Enforcement.EVALUATE},
+        {"conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": ["refs/heads/main"]}}},
+        {"conditions": {"ref_name": {"include": ["refs/heads/other"], "exclude": []}}},
+    ],
+    ids=["off", "only evaluated", "excluded", "for others"],
+)
+def test_a_ruleset_of_ours_that_somebody_has_switched_off_or_to_others_is_put_right(
+    protect: Callable[..., Protected], github: Sandbox, switched: dict[str, object]
+) -> None:
+    """P6.59: GitHub takes no second ruleset of its name."""
+    protected = protect(ENFORCED.replace("mode: enforce", "mode: enforce, backend: ruleset"))
+    protected.pass_by()
+    rulesets = github.world.repo("acme/rocket").rulesets
+    ((number, made),) = rulesets.items()
+    rulesets[number] = replace(made, **switched)  # type: ignore[arg-type]
+
+    protected.pass_by(7 * 3600.0)
+
+    assert [(one.enforcement, one.conditions) for one in rulesets.values()] == [(made.enforcement, made.conditions)]
+    assert [(row.result, row.effect) for row in protected.rows()[1:]] == [
+        (Result.SEEN, "weaken"),
+        (Result.APPLIED, "strengthen"),
+    ]
 
 
 # Exemptions
@@ -825,6 +1135,60 @@ def test_each_event_has_what_it_is_about_looked_at(
     assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == marked
 
 
+@pytest.mark.parametrize(
+    ("branch", "is_read"),
+    [("next", True), ("dependabot/pip/x", False), ("mergeq/main/0123456789ab", False), ("mergeq-scratch/x", False)],
+)
+def test_a_new_branch_has_its_repository_read_if_it_is_to_be_protected(
+    protect: Callable[..., Protected], branch: str, is_read: bool
+) -> None:
+    """P6.30: neither bots' branches nor those on which the queue itself stages."""
+    protected = protect(
+        WIDE.replace("protect: true\n      repos", "protect: true\n      exclude: [^dependabot/]\n      repos")
+    )
+
+    protected.makes(branch)
+
+    assert protected.store.overdue(protected.mergeq.services.now(), 0.0) == ["acme/rocket"] * is_read
+
+
+def test_very_many_branches_are_not_listed_again_for_each_that_comes(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.21: whoever may push could use up what GitHub lets be asked."""
+    for n in range(250):
+        github.world.push("acme/rocket", f"b{n}", {"engine.txt": "v1"})
+    protected = protect(WIDE.replace("mode: enforce", "mode: observe"))
+    protected.pass_by()
+    services = protected.mergeq.services
+
+    for n in range(3):
+        protected.makes(f"c{n}")
+    at_once = protected.store.overdue(services.now(), 0.0)
+    later = protected.store.overdue(services.now() + 24.0, 0.0)
+    protected.tells("branch_protection_rule", "edited", "eve", "d9")
+
+    assert at_once == []
+    assert later == ["acme/rocket"]
+    assert not protected.store.is_idle()
+
+
+def test_events_about_people_have_an_organization_read_no_more_often_than_it_can_be_paid_for(
+    protect: Callable[..., Protected], fleet: list[str]
+) -> None:
+    """P7.21: a fifth of what GitHub lets be asked."""
+    protected = protect(WIDE.replace("mode: enforce", "mode: observe"))
+    protected.pass_by()
+    sent = {"action": "removed", "organization": {"login": "acme"}, "repository": None, "sender": {"login": "bob"}}
+
+    for n in range(3):
+        assert send(protected.mergeq, "membership", sent, f"d{n}").status_code in {200, 202}
+    services = protected.mergeq.services
+
+    assert protected.store.overdue(services.now(), 0.0) == []
+    assert protected.store.overdue(services.now() + (len(fleet) + 1) * 1.8, 0.0) == ["acme"]
+
+
 @pytest.mark.parametrize("config", [ENFORCED, ENFORCED.replace("repos:", "protect: true\n      repos:")])
 def test_a_repository_is_one_however_it_is_spelt(protect: Callable[..., Protected], config: str) -> None:
     protected = protect(config.replace("acme:", "ACME:").replace("rocket:", "Rocket:"))
@@ -871,6 +1235,21 @@ def test_a_writer_that_was_away_too_long_writes_nothing(protect: Callable[..., P
     with pytest.raises(LeaseLost):
         store.note_applied(first, Item(MAIN, Kind.CREATE), row, in_force=None, live=(0.0, {}))
     assert store.audit() == []
+
+
+def test_one_token_writes_for_several_owners_no_faster_than_for_one(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.7: GitHub counts whoever writes."""
+    github.world.create_repo("umbrella/rain", files=FILES)
+    orgs = "umbrella: {repos: {rain: {branches: {main: {protect: true}}}}}"
+    protected = protect(ENFORCED.replace("  orgs:\n", f"  orgs:\n    {orgs}\n"))
+
+    protected.pass_by()
+
+    assert protected.rule("main", "umbrella/rain")
+    assert protected.rule()
+    assert protected.mergeq.services.queue.connection.hkeys(PACES) == [b"*"]
 
 
 def test_writes_for_one_owner_keep_their_distance(protect: Callable[..., Protected]) -> None:

@@ -431,6 +431,13 @@ def test_names_of_orgs_and_repositories_have_no_case(wishes: Wishes, loaded: Loa
     assert warned(text) == []
 
 
+def test_who_says_observe_in_other_letters_is_heard(loaded: Load) -> None:
+    found = loaded(prow(ALL) + ours("mode: enforce\norgs: {Acme: {mode: observe}}"))
+
+    assert found.protection_mode("acme") is Mode.OBSERVE
+    assert found.protection_mode("umbrella") is Mode.ENFORCE
+
+
 def test_names_that_differ_by_case_alone_are_told(warned: Refuse) -> None:
     """P2.8."""
     (line,) = warned(prow("orgs: {acme: {protect: true}, Acme: {protect: true}}"))
@@ -983,6 +990,27 @@ def test_what_no_level_sets_is_as_the_floor_has_it(wishes: Wishes) -> None:
     assert (wish.values[Field.REVIEWS], wish.values[Field.ENFORCE_ADMINS], wish.problem) == (1, True, "")
     (source,) = wish.sources[Field.REVIEWS]
     assert (source.level, source.place.endswith("config.yaml:5")) == ("floor", True)
+
+
+def test_a_field_that_prow_does_not_know_is_as_the_floor_has_it_unless_github_has_more(loaded: Load) -> None:
+    """P6.15: what only stays as it is could stay below."""
+    found = loaded(prow(ALL) + ours("floor: {required_conversation_resolution: true, required_deployments: [prod]}"))
+    more = frozenset({"prod", "canary"})
+    rules = (Rule("BPR_1", "main", {**OFF, Field.DEPLOYMENTS: more}),)
+
+    (bare,) = found.wishes(RepoFacts("acme/rocket", branches=frozenset({"main"})), NOON)
+    (kept,) = found.wishes(RepoFacts("acme/rocket", rules=rules, branches=frozenset({"main"})), NOON)
+
+    assert (bare.values[Field.CONVERSATIONS], bare.values[Field.DEPLOYMENTS]) == (True, frozenset({"prod"}))
+    assert (kept.values[Field.CONVERSATIONS], kept.values[Field.DEPLOYMENTS]) == (True, more)
+
+
+def test_a_floor_that_ownership_takes_away_is_told(warned: Refuse) -> None:
+    (line,) = warned(
+        prow(ALL) + ours(f"{FLOOR}\norgs: {{acme: {{ownership: {{required_pull_request_reviews: external}}}}}}")
+    )
+
+    assert f"leaves {Field.REVIEWS} as it is, so `mergeq.protection.floor` does not hold that there" in line
 
 
 @pytest.mark.parametrize(
