@@ -245,8 +245,10 @@ return token
 """
 PROTECTION_TAKE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+local token = redis.call('INCR', KEYS[4])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-return 1
+redis.call('HSET', KEYS[3], ARGV[1], token)
+return token
 """
 PROTECTION_DUE = """
 for index = 2, 3 do
