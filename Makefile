@@ -73,7 +73,7 @@ soak: $(VENV)/.develop $(VENV)/.foreign ## all that takes long: every answer jud
 	done
 	@$(BIN)/python -m tests.crash --seed $$(date +%j) --minutes $(MINUTES)
 	@$(BIN)/python -m tests.simulate --seeds $(SEEDS) --steps $(STEPS)
-	@$(BIN)/python -m pytest -q -m soak tests/simulate tests/journeys
+	@$(BIN)/python -m pytest -q -m soak tests/simulate tests/crash tests/journeys
 	@$(BIN)/python -m tests.mutation --seed $$(date +%j) --minutes $(MINUTES)
 
 screenshots: $(VENV)/.develop ## pictures of every page while the demo runs, in build/screenshots; needs a Chromium

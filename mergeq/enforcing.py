@@ -48,7 +48,7 @@ from mergeq.core.pull import Branch
 from mergeq.core.rulesets import in_place, matches, standing
 from mergeq.gathering import Gathered, planned, seen_as, warned
 from mergeq.github import Changed, HeldBack, Unreadable
-from mergeq.store import Lease, LeaseLost
+from mergeq.store import Away, Lease, LeaseLost, reaching
 from mergeq.store.protection import Writer
 from mergeq.sync import is_served
 
@@ -66,6 +66,7 @@ RETRIED = frozenset({Trouble.RATE_LIMITED, Trouble.SERVER, Trouble.CONFLICT})
 _IN_A_ROW = 10  # changes of a repository between two looks at it,
 _FRESH = 15.0  # which is not older than so many seconds when one is sent
 _REFUSED = "GitHub refused two changes here for want of administration rights"
+_STRICTER_FIRST = "what is to be stricter comes first, and was not done"
 _REFUSALS = 2  # for want of rights, after which the rest of a repository is not tried (P7.7)
 
 
@@ -117,6 +118,7 @@ def carry_out(
 ) -> Report:
     """Write items, one after the other in a repository and a few repositories at once, and verify each by reading it
     again. Each ends on record, by itself; what was not tried is left, and is tried again. `say` hears of each row.
+    Raises Away.
     """
     by_repo: dict[str, list[Item]] = {}
     for item in items:
@@ -156,14 +158,15 @@ class _Work:
         self._services, self._gathered, self._order = services, gathered, order
         self._store, self._going, self._say = services.store.protection, going, say
         self._refusals = 0
+        self._is_behind = False  # something that was to be stricter by now is not
         self.rows: list[AuditRecord] = []
         self.left: list[tuple[Item, str]] = []
 
     def on(self, repo: str, items: Sequence[Item]) -> None:
-        """Carry out the items of a repository; nothing that goes wrong here stops others (D8)."""
+        """Carry out the items of a repository; nothing that goes wrong here stops others (D8). Raises Away."""
         todo = list(items)
         try:
-            with self._writing(repo) as writer:
+            with reaching(), self._writing(repo) as writer:
                 if writer is None:
                     self._leave(todo, "somebody else is writing there", _AGAIN)
                     return
@@ -174,6 +177,8 @@ class _Work:
             if todo:
                 is_refused = self._refusals >= _REFUSALS
                 self._leave(todo, _REFUSED if is_refused else STOPPED, None)
+        except Away:
+            raise  # nothing can be put off: whoever took this up is missed, and it is looked at again
         except LeaseLost:
             self._leave(todo, "another writer took over", _AGAIN)
         except HeldBack as error:
@@ -217,7 +222,9 @@ class _Work:
         return planned(self._services, self._gathered, {facts.repo: facts})
 
     def _chosen(self, wanted: Item, now_planned: Plan) -> Item | None:
-        """What is to be done now of what was planned; None where that is nothing, or not what was meant."""
+        """What is to be done now of what was planned; None where that is nothing, or not what was meant, or what is
+        weaker while something that strengthens is to be tried again (P7.7).
+        """
         item = _of(now_planned, wanted.target)
         if item is None or item.kind is Kind.NOTHING:
             return None  # it is as wished by now
@@ -226,6 +233,10 @@ class _Work:
             return None
         if item.hash != wanted.hash and (self._order.exactly or _is_worse(item, wanted)):
             self._leave([wanted], "it was changed since the plan was made; plan it again", _AGAIN)
+            self._is_behind |= wanted.effect is not Effect.WEAKEN
+            return None
+        if self._is_behind and item.effect is Effect.WEAKEN:
+            self._leave([wanted], _STRICTER_FIRST, LATER)
             return None
         return item
 
@@ -246,6 +257,7 @@ class _Work:
             with _branches_kept(services, item.target) as busy:
                 if busy:
                     self._leave([wanted], f"the queue is at work on {busy}", _AGAIN)
+                    self._is_behind |= item.effect is not Effect.WEAKEN
                     continue
                 if wait := store.turn(services.applier.account(_org(item)), services.now(), _INTERVAL):
                     services.sleep(wait)
@@ -260,6 +272,8 @@ class _Work:
                 problem = _write(services, item, facts)
                 row = replace(row, calls=services.applier.calls - before)
             self._refusals += problem is not None and problem.kind is Trouble.NO_ADMIN
+            is_passing = problem is not None and problem.kind in RETRIED
+            self._is_behind |= is_passing and item.effect is not Effect.WEAKEN
             sent.append(_Sent(item, row, problem))
             if problem is not None and problem.kind is Trouble.RATE_LIMITED:
                 self._leave(items[index + 1 :], problem.text, LATER)

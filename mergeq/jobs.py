@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from rq import SimpleWorker, Worker
@@ -138,7 +139,7 @@ def turn(name: str) -> None:
                 with held(store, branch, services.now()) as lease:
                     if lease is None:
                         return
-                    with _held_on_to(services, lease):
+                    with _held_on_to(services, name, partial(store.extend, lease)):
                         stale = _round(services, lease, stale)
         except LeaseLost:
             services.log.warning("another worker took over", branch=name)
@@ -187,20 +188,20 @@ def _round(services: Services, lease: Lease, stale: int) -> int:
 
 
 @contextmanager
-def _held_on_to(services: Services, lease: Lease) -> Iterator[None]:
-    """Extend a lease for as long as this process lives and works, so that nobody waits long for one that was killed."""
+def _held_on_to(services: Services, about: str, extend: Callable[[float], None]) -> Iterator[None]:
+    """Extend a right for as long as this process lives and works, so that nobody waits long for one that was killed."""
     over = threading.Event()
 
-    def extend() -> None:
+    def hold() -> None:
         while not over.wait(_BEAT_SECONDS):
             try:
-                services.store.extend(lease, services.now())
+                extend(services.now())
             except LeaseLost:
                 return
             except Exception as error:  # noqa: BLE001 -- as when Redis is away: a later beat may find it
-                services.log.warning("lease not extended", branch=str(lease.branch), error=type(error).__name__)
+                services.log.warning("not held on to", about=about, error=type(error).__name__)
 
-    threading.Thread(target=extend, name="lease", daemon=True).start()
+    threading.Thread(target=hold, name="lease", daemon=True).start()
     try:
         yield
     finally:
@@ -336,9 +337,7 @@ def tick(services: Services, stopping: threading.Event) -> None:
     while not stopping.is_set():
         try:
             if is_new:
-                services.store.sweep_afresh()
-                services.store.protection.begin_afresh()
-                _judge_again(services)
+                look_at_everything(services)
                 is_new = False
             tick_once(services)
         except Exception as error:  # noqa: BLE001 -- as when Redis is away: what was not done is done by a later beat
@@ -346,12 +345,17 @@ def tick(services: Services, stopping: threading.Event) -> None:
         stopping.wait(_TICK_SECONDS)
 
 
+def look_at_everything(services: Services) -> None:
+    """Have all be due at once: for whoever begins, or begins with another configuration."""
+    services.store.sweep_afresh()
+    services.store.protection.begin_afresh()
+    _judge_again(services)
+
+
 def tick_once(services: Services) -> None:
     """One beat: start the sweeps that are due, and send for branches whose mark or lease is overdue."""
     if services.follow():
-        services.store.sweep_afresh()
-        services.store.protection.begin_afresh()
-        _judge_again(services)
+        look_at_everything(services)
     if not services.config.open_pull_searches() and not services.store.is_founded():
         _found(services)
     if not services.store.is_founded() and services.store.begin_sweep(_EPOCH, services.now(), _UNFOUNDED_SECONDS):
@@ -374,23 +378,27 @@ def protect(scope: str) -> None:
     services = _bound[-1]
     services.follow()
     store, began = services.store.protection, services.now()
-    if (taken := store.take(scope, began, _seconds_for(scope))) is None:
+    if (look := store.take(scope, began)) is None:
         return
     try:
-        if (wide := reconcile.widened(services, scope)) != scope:
-            _protect_again(services, wide)
-        else:
-            report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
-            if any(why == enforcing.STOPPED for _, why in report.left):
-                _protect_again(services, scope)
+        with reaching(), _held_on_to(services, scope, partial(store.hold_on, look)):
+            if (wide := reconcile.widened(services, scope)) != scope:
+                _protect_again(services, wide)
+            else:
+                report = reconcile.reconcile(services, scope, lambda: services.now() - began < _WRITING_SECONDS)
+                if any(why == enforcing.STOPPED for _, why in report.left):
+                    _protect_again(services, scope)
     except HeldBack as error:
         store.put_off(scope, error.until)
         services.log.warning("protection held back", about=scope, seconds=error.until - services.now(), why=str(error))
+    except Away as error:
+        services.log.warning("protection waits for Redis", about=scope, error=str(error))
+        return  # it is not done: what nobody holds on to is taken up by the next
     except Exception:
         store.put_off(scope, services.now() + _OUTAGE)
         services.store.count("mergeq_protection_failed_total", org=scope.partition("/")[0], reason="error")
         services.log.exception("protection failed", about=scope)
-    store.done(scope, taken)
+    store.done(look)
 
 
 def _protect_again(services: Services, scope: str) -> None:

@@ -19,6 +19,7 @@ _P = "mergeq:protection:"
 DIRTY = _P + "dirty"  # sorted set: ``*``, ORG or ORG/REPO that is to be looked at -> since when
 LATER = _P + "later"  # sorted set: the same -> when it is to be looked at
 TAKEN = _P + "taken"  # sorted set: the same -> when it is to be looked at again, if whoever took it has died
+LOOKS = _P + "looks"  # hash: the same -> token of the look that has it
 SAID = _P + "said"  # list: scope and Announced, newest last
 LIVE = _P + "live"  # hash: ORG/REPO -> when it was read, a blank, what protects it as `spoken_facts` gives it
 SEEN = _P + "seen"  # hash: ORG/REPO -> SeenRepo
@@ -40,12 +41,21 @@ ROWS = _P + "rows"  # hash: id -> AuditRecord
 AUDIT = _P + "audit"  # sorted set: id of an AuditRecord by its time
 AUDIT_OF = _P + "audit:"  # the same per ORG/REPO in lower case
 
+LOOK_SECONDS = 60.0  # whoever looks extends it meanwhile, so that only what has died or hangs is looked at again
 WRITER_SECONDS = 60.0  # whoever writes extends it before each thing it does
 _MEMORY_SECONDS = 120.0  # for how long it is remembered who an event was by: GitHub's API lags behind its events
 _SAID = 10_000
 _ACK_SECONDS = 86400.0
 _RUNS = 1000
 _ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is being looked at, by whoever took it with this `token`."""
+
+    scope: str
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +138,19 @@ class ProtectionStore:
         """
         return _texts(self._due(keys=[DIRTY, LATER, TAKEN], args=[now, now - patience]))
 
-    def take(self, scope: str, now: float, patience: float) -> float | None:
-        """Take what is marked; None when it is not. Unless it is `done` it is marked again at the time that is
-        returned, which is in `patience` seconds.
-        """
-        return now + patience if self._taking(keys=[DIRTY, TAKEN], args=[scope, now + patience]) else None
+    def take(self, scope: str, now: float) -> Look | None:
+        """Take what is marked; None when it is not. Unless it is `done` or held on to, it is marked again soon."""
+        look = Look(scope, secrets.token_hex(8))
+        return look if self._taking(keys=[DIRTY, TAKEN, LOOKS], args=[scope, now + LOOK_SECONDS, look.token]) else None
 
-    def done(self, scope: str, until: float) -> None:
-        """Whoever took something until then has not died; another who took it since then may."""
-        if self._redis.zscore(TAKEN, scope) == until:
-            self._redis.zrem(TAKEN, scope)
+    def hold_on(self, look: Look, now: float) -> None:
+        """Look on for as long again. Raises LeaseLost."""
+        if not self._extending(keys=[TAKEN, LOOKS], args=[look.scope, look.token, now + LOOK_SECONDS]):
+            raise LeaseLost(look.scope)
+
+    def done(self, look: Look) -> None:
+        """Whoever took something has not died; another who took it since then may."""
+        self._releasing(keys=[TAKEN, LOOKS], args=[look.scope, look.token])
 
     def is_idle(self) -> bool:
         """Whether nothing is to be looked at now."""

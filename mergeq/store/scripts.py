@@ -244,6 +244,7 @@ return 1
 PROTECTION_TAKE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
 return 1
 """
 PROTECTION_DUE = """

@@ -11,6 +11,7 @@ from mergeq.core.history import HistoryRecord, Outcome
 from mergeq.core.pull import Branch
 from mergeq.sandbox.records import Pull
 from tests.crash.journeys import BRANCH, CONTEXT, REPO
+from tests.crash.protecting import unfinished, unprotected, untold
 from tests.crash.worlds import World
 
 _KEPT = 3 * 3600.0  # seconds; leftovers are kept for two hours at most
@@ -27,7 +28,8 @@ def violations(world: World, statuses: list[tuple[str, str]]) -> list[str]:
     world.pass_time(_KEPT)
     refs = (name for name, tip in repo.git.branches().items() if repo.moved_at.get(tip, 0.0) <= start)
     leftover = sorted(name for name in refs if name.startswith(_OURS))  # what was red may be tried again by then
-    return found + [f"{name} is still there three hours later" for name in leftover] + _failures(world)
+    found += [f"{name} is still there three hours later" for name in leftover]
+    return [*found, *unprotected(world), *unfinished(world), *untold(world), *_failures(world)]
 
 
 def open_statuses(world: World) -> list[tuple[str, str]]:
@@ -139,6 +141,8 @@ def _rest(world: World) -> Iterator[str]:
     store, branch = world.services.store, Branch.parse(f"{REPO}:{BRANCH}")
     if not store.is_idle():
         yield "the branch is not idle"
+    if not world.is_done():
+        yield "not all is done"
     if world.is_late:
         yield f"it took {world.took:.0f} s"
     if store.intent(branch) is not None:
@@ -162,5 +166,5 @@ def _statuses(world: World, statuses: list[tuple[str, str]]) -> Iterator[str]:
 
 def _failures(world: World) -> list[str]:
     """Tracebacks: mergeq's own, which nothing may cause, and RQ's, which only Redis may by being away."""
-    signs = ("turn failed",) if world.without_redis else ("turn failed", "Traceback")
+    signs = ("turn failed", "protection failed", *([] if world.without_redis else ["Traceback"]))
     return [f"the log says: {line}" for line in world.log() if any(sign in line for sign in signs)]

@@ -146,7 +146,7 @@ class Counter:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a child counts and notes down in `folder`, and where something ends, if anywhere. A `wrong` mergeq does not
-    write down what it is about to land.
+    write down what it is about to land. A timer that is `new` begins as one does that was started again.
     """
 
     folder: str
@@ -154,6 +154,7 @@ class Plan:
     point: Point | None = None
     redis_pid: int = 0
     wrong: bool = False
+    new: bool = False
 
     def counter(self, server: Server) -> Counter:
         return Counter(Path(self.folder) / f"{self.part}-{server}.count")

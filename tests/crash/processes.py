@@ -203,6 +203,8 @@ def _be(part: Part, where: Where, plan: Plan) -> None:
         case Part.WORKER:
             jobs.work(made)
         case Part.TICK:
+            if plan.new:
+                jobs.look_at_everything(made)
             jobs.tick_once(made)
         case Part.WEB:
             make_server("127.0.0.1", where.port, create_app(made), threaded=True).serve_forever()

@@ -4,9 +4,10 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,14 +19,14 @@ from mergeq.bootstrap import Services
 from mergeq.processes import EmbeddedRedis
 from mergeq.sandbox import Sandbox, WsgiAdapter
 from mergeq.web import create_app
-from tests.crash.journeys import BRANCH, REPO, Journey, start
+from tests.crash.journeys import ASKED_LATER, BRANCH, REPO, Journey, start
 from tests.crash.points import End, Part, Plan, Point
 from tests.crash.processes import PATIENCE, Nursery, SharedClock, Where, keep_time_of_rq
+from tests.crash.protecting import Acts, unfinished, unprotected
 
 _LOOK = threading.Event()
 _HOOK = "http://mergeq.test"
-_BEATS = (*[60.0] * 20, *[600.0] * 12)  # seconds of virtual time between two beats; more than three hours in all
-_SOON = 1200.0  # seconds after which all is done, unless it depends on the hourly sweep
+_BEATS = (*[60.0] * 30, *[600.0] * 11)  # seconds of virtual time between two beats; more than two hours in all
 _SILENT = 3  # beats in a row without anything to do, after which nothing more is expected
 
 
@@ -39,12 +40,15 @@ class World:
     github: Sandbox
     clock: SharedClock
     services: Services
+    intake: Services  # of a changed configuration each part hears by itself
     nursery: Nursery
     servers: "Servers"
     where: Where
     plan: Plan
+    acts: Acts = field(init=False)
     before: frozenset[str] = frozenset()
     took: float = 0.0
+    _is_new: bool = False
     _alive: dict[Part, int] = field(default_factory=dict)
 
     @property
@@ -73,19 +77,34 @@ class World:
             self.run(Part.WEB)
         else:
             url = _HOOK
-            self.github.world.webhooks.session.mount(_HOOK, WsgiAdapter(create_app(self.services)))
+            self.github.world.webhooks.session.mount(_HOOK, WsgiAdapter(create_app(self.intake)))
         self.github.world.add_hook(f"{url}/webhooks/github", self.where.secret)
+
+    def watch(self) -> None:
+        """Note what happens from here on, and have happen later what is not mergeq's doing."""
+        self.before = frozenset(self.github.world.repo(REPO).git.history(BRANCH))
+        self.acts = self.github.world.acts = Acts(self.github.world.repo(REPO), self.services)
+        for config in self.journey.configs[1:]:
+            self.clock.call_later(ASKED_LATER, partial(self._configure, config))
+        for after, act in self.journey.acts:
+            self.clock.call_later(after, partial(act, self.github))
+
+    def _configure(self, config: str) -> None:
+        new = Path(self.where.folder) / "config.new"
+        new.write_text(config)
+        new.replace(new.with_suffix(".yaml"))
+        self._is_new = True
 
     def is_apart(self, part: Part) -> bool:
         """Whether a part is a process of its own here: where it is ended, or where its writes are counted."""
         return part is Part.WORKER or self.ends is part or self.plan.point is None
 
     def go_on(self) -> float:
-        """Let time pass until nothing is left to do, and no longer than three hours; how many seconds went by."""
+        """Let time pass until nothing is left to do, and no longer than these beats; how many seconds went by."""
         silent, began = 0, self.clock.now()
         for seconds in _BEATS:
             self._beat(seconds)
-            silent = silent + 1 if self.is_done() else 0
+            silent = silent + 1 if self._asked(self.is_done) else 0
             if silent == _SILENT:
                 break
         self.took = self.clock.now() - began
@@ -95,7 +114,7 @@ class World:
     def is_late(self) -> bool:
         """Whether it took longer than it may, though no event was lost."""
         told = not self.without_redis and not (self.plan.point and self.plan.point.kind.part is Part.WEB)
-        return told and self.took > _SOON
+        return told and self.took > self.journey.soon
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time go by, and then do what is due."""
@@ -105,13 +124,16 @@ class World:
     def is_done(self) -> bool:
         """Whether all has landed that is to land, and nothing is left to do."""
         pulls = self.github.world.repo(REPO).pulls
-        have_landed = all(any(pulls[number].merged for number in group) for group in self.journey.lands)
-        return have_landed and self.services.store.is_idle()
+        have_landed = all(any(one in pulls and pulls[one].merged for one in group) for group in self.journey.lands)
+        are_protected = not self.journey.rules or not any((*unprotected(self), *unfinished(self)))
+        return have_landed and are_protected and self.services.store.is_idle()
 
     def _beat(self, seconds: float) -> None:
         self._advance(seconds)
         if self.is_apart(Part.TICK):
-            self.nursery.wait(self.nursery.start(Part.TICK, self.where, self.plan), self._mend)
+            had_fired, plan = self.fired, replace(self.plan, new=self._is_new)
+            self.nursery.wait(self.nursery.start(Part.TICK, self.where, plan), self._mend)
+            self._is_new = self.fired and not had_fired
         else:
             with contextlib.suppress(redis.ConnectionError):
                 jobs.tick_once(self.services)
@@ -122,8 +144,14 @@ class World:
     def _advance(self, seconds: float) -> bool:
         """Let time pass; whether that gave the worker something to do."""
         self.clock.advance(seconds)
-        self._mend()
-        return self.services.queue.count > 0
+        return self._asked(lambda: self.services.queue.count > 0)
+
+    def _asked(self, question: Callable[[], bool]) -> bool:
+        """What Redis answers, which may be killed just now."""
+        while True:
+            self._mend()
+            with contextlib.suppress(redis.ConnectionError):
+                return question()
 
     def _until_idle(self) -> None:
         """Wait until the worker waits for jobs and there are none. Raises TimeoutError."""
@@ -152,8 +180,9 @@ class World:
     def close(self) -> None:
         for pid in self._alive.values():
             self.nursery.kill(pid)
-        self.services.github.close()
-        self.services.queue.connection.close()
+        for services in (self.services, self.intake):
+            services.github.close()
+            services.queue.connection.close()
 
 
 class Servers:
@@ -209,21 +238,22 @@ def world(journey: Journey, point: Point | None, nursery: Nursery, servers: Serv
         clock = SharedClock(folder / "time")
         github = stack.enter_context(Sandbox(folder / "github", clock=clock))
         url = github.serve()
-        (folder / "config.yaml").write_text(journey.config)
+        (folder / "config.yaml").write_text(journey.configs[0])
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = int(free.getsockname()[1])
         where = Where(str(folder), url, github.token, github.webhook_secret, servers.url, port)
-        services = where.services()
+        services, intake = where.services(), where.services()
         services.store.found(clock.now())
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         keep_time_of_rq(clock.now)
         plan = Plan(str(folder), Part.WORKER, point, servers.pid, wrong)
-        made = World(journey, github, clock, services, nursery, servers, where, plan)
+        made = World(journey, github, clock, services, intake, nursery, servers, where, plan)
         stack.callback(made.close)
         made.listen()
         made.run(Part.WORKER)
         start(github, journey)
-        made.before = frozenset(github.world.repo(REPO).git.history(BRANCH))
+        made.watch()
+        github.settle()
         yield made
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -363,7 +364,7 @@ def test_a_worker_holds_on_to_its_branch_for_as_long_as_it_is_at_it(
     with held(mergeq.store, MAIN, clock.now()) as lease:
         assert lease is not None
         clock.advance(LEASE_SECONDS - 1)
-        with jobs._held_on_to(mergeq.services, lease):
+        with jobs._held_on_to(mergeq.services, str(MAIN), partial(mergeq.store.extend, lease)):
             for _ in range(1000):
                 if clean_redis.zscore("mergeq:working", str(MAIN)) == clock.now() + LEASE_SECONDS:
                     break

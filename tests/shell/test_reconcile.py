@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
+import redis
 
 from mergeq import enforcing, gathering, jobs, operators, reconcile
 from mergeq.bootstrap import connect_github
@@ -21,7 +22,7 @@ from mergeq.sandbox.rulesets import Enforcement
 from mergeq.sandbox.users import BOT, Role
 from mergeq.store import LeaseLost
 from mergeq.store.paging import cursor_of
-from mergeq.store.protection import PACES, WRITER_SECONDS, Sought
+from mergeq.store.protection import PACES, WRITER_SECONDS, ProtectionStore, Sought
 from tests.conftest import FILES, READY, Mergeq
 from tests.shell.test_landing import hits
 from tests.web.test_webhooks import send
@@ -615,6 +616,50 @@ def test_one_repository_that_fails_stops_no_other(protect: Callable[..., Protect
     assert protected.kinds()["acme/r1:main"] is Kind.UNKNOWN
 
 
+STRICTER_AND_LOOSER = ENFORCED.replace("            main:\n", "            old: {protect: true}\n            main:\n")
+
+
+def test_nothing_is_weakened_before_what_is_to_be_stricter_first(
+    protect: Callable[..., Protected], github: Sandbox
+) -> None:
+    """P7.7: a failure that passes leaves both for the next run, in which they have their order again."""
+    github.world.push("acme/rocket", "old", {"engine.txt": "v1"})
+    github.world.protect("acme/rocket", "old", ["ci/test"])
+    protected = protect(STRICTER_AND_LOOSER)
+    github.world.faults.add("graphql.5xx", times=1, after=2, args={"code": 502})
+
+    protected.pass_by()
+    at_first = (protected.rule(), protected.rule("old"))
+    protected.pass_by(enforcing.LATER)
+
+    assert at_first[0] is None
+    assert at_first[1]
+    assert at_first[1].checks, "still as strict as it was"
+    old = protected.rule("old")
+    assert protected.rule()
+    assert old
+    assert not old.checks
+    assert [(row.target, row.result) for row in protected.rows()] == [
+        ("acme/rocket:main", Result.FAILED),
+        ("acme/rocket:main", Result.APPLIED),
+        ("acme/rocket:old", Result.APPLIED),
+    ]
+
+
+def test_what_fails_for_good_keeps_nothing_else_waiting(protect: Callable[..., Protected], github: Sandbox) -> None:
+    """P7.7: a failure is that of one branch."""
+    github.world.push("acme/rocket", "old", {"engine.txt": "v1"})
+    github.world.protect("acme/rocket", "old", ["ci/test"])
+    protected = protect(STRICTER_AND_LOOSER.replace("enforce_admins: true", "restrictions: {users: [nobody-at-all]}"))
+
+    protected.pass_by()
+
+    old = protected.rule("old")
+    assert protected.rule() is None
+    assert old
+    assert not old.checks
+
+
 def test_two_writers_never_meet_in_one_repository(protect: Callable[..., Protected]) -> None:
     protected = protect()
     other = protected.store.acquire("acme/rocket", protected.mergeq.services.now())
@@ -677,6 +722,43 @@ def test_a_failure_of_mergeqs_own_is_tried_again_in_a_minute(
     assert before is None
     assert protected.rule()
     assert protected.counted("failed_total") == 1
+
+
+def test_a_write_in_whose_middle_redis_goes_away_is_told_calmly_and_taken_up_again(
+    protect: Callable[..., Protected], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protected = protect()
+
+    def gone(*_: object, **__: object) -> None:
+        raise redis.ConnectionError("Redis was killed")
+
+    with monkeypatch.context() as away:
+        away.setattr(ProtectionStore, "note_applied", gone)
+        protected.pass_by()
+    said = "".join(capsys.readouterr())
+    protected.pass_by(60.0)
+    protected.pass_by(60.0)
+
+    assert "protection waits for Redis" in said
+    assert "Traceback" not in said
+    assert protected.results() == [Result.APPLIED]
+    assert protected.store.intents("acme/rocket") == []
+
+
+def test_a_look_whose_worker_died_is_taken_up_again_after_a_minute(protect: Callable[..., Protected]) -> None:
+    protected = protect()
+    store = protected.store
+    now = protected.mergeq.services.now()
+    store.begin(now, store.begun())
+    store.mark([gathering.ALL], now)
+    assert store.take(gathering.ALL, now)
+
+    protected.pass_by(50.0)
+    before = protected.rule()
+    protected.pass_by(10.0)
+
+    assert before is None
+    assert protected.rule()
 
 
 def test_a_store_that_was_lost_learns_what_is_in_force_and_writes_nothing(
@@ -1266,21 +1348,38 @@ def test_what_was_taken_and_not_done_is_looked_at_again(protect: Callable[..., P
     store = protect().store
     store.mark(["acme"], 0.0)
 
-    first, second = store.take("acme", 1.0, 60.0), store.take("acme", 1.0, 60.0)
+    first, second = store.take("acme", 1.0), store.take("acme", 1.0)
+    assert first
+    assert second is None
+    store.hold_on(first, 41.0)
 
-    assert (first, second) == (61.0, None)
-    assert store.overdue(60.0, 5.0) == []
-    assert store.overdue(61.0, 5.0) == ["acme"]
+    assert store.overdue(100.0, 5.0) == []
+    assert store.overdue(101.0, 5.0) == ["acme"], "a minute after it was last held on to"
+
+
+def test_what_another_has_taken_is_his(protect: Callable[..., Protected]) -> None:
+    store = protect().store
+    store.mark(["acme"], 0.0)
+    dead = store.take("acme", 1.0)
+    store.overdue(61.0, 5.0)
+    assert dead
+    assert store.take("acme", 62.0)
+
+    store.done(dead)
+
+    with pytest.raises(LeaseLost):
+        store.hold_on(dead, 63.0)
+    assert store.overdue(122.0, 5.0) == ["acme"], "who took it later has died too"
 
 
 def test_what_is_put_off_while_it_is_looked_at_stays_put_off(protect: Callable[..., Protected]) -> None:
     store = protect().store
     store.mark(["acme"], 0.0)
-    taken = store.take("acme", 1.0, 60.0)
+    taken = store.take("acme", 1.0)
     assert taken
     store.put_off("acme", 100.0)
 
-    store.done("acme", taken)
+    store.done(taken)
 
     assert store.overdue(99.0, 5.0) == []
     assert store.overdue(100.0, 5.0) == ["acme"]

@@ -105,14 +105,19 @@ def found(wrong: Wrong, folder: Path, processes: int = 1) -> "subprocess.Complet
     """Let seeds go by in a copy of mergeq with the mistake, made in an empty folder, until a law is broken: then it
     exits with 1 and says which.
     """
+    asked = ["--seeds", wrong.seeds, "--until-broken", "--processes", str(processes)]
+    return run(wrong, folder, "tests.simulate", *asked)
+
+
+def run(wrong: Wrong, folder: Path, module: str, *asked: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module of the tests on a copy of mergeq with the mistake, made in an empty folder."""
     shutil.copytree(_ROOT / "mergeq", folder / "mergeq", ignore=shutil.ignore_patterns("__pycache__"))
     for name in _BESIDE:
         (folder / name).symlink_to(_ROOT / name)
     (folder / "mergeq" / wrong.file).write_text(spoilt(wrong))
-    asked = ["--seeds", wrong.seeds, "--until-broken", "--processes", str(processes)]
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "tests.simulate", *asked],
+        [sys.executable, "-m", module, *asked],
         cwd=folder,
         env=environment,
         capture_output=True,
