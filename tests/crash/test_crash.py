@@ -41,9 +41,9 @@ WRONG = {
     ): (AT_LIFTING, "something about rules is meant still"),
     Wrong(
         "whoever died is believed to have written",
-        "reconcile.py",
-        "    if any(one.target == item.target and one.kind in WRITES and one.hash == item.hash for one in items):\n",
-        "    if not items:\n",
+        "enforcing.py",
+        "    if there != item.before:\n",
+        "    if facts:\n",
     ): (AT_LIFTING, "and GitHub saw nothing"),
     Wrong(
         "rules are weakened though what comes first was not done",
