@@ -43,6 +43,7 @@ from mergeq.core.compat import Compat
 from mergeq.core.explain import lines
 from mergeq.core.history import HistoryRecord
 from mergeq.core.orders import EVERYTHING
+from mergeq.core.plan_text import counted
 from mergeq.core.pull import Branch
 from mergeq.github import Unreadable
 from mergeq.processes import start, stop, watch
@@ -486,9 +487,10 @@ def config_check(paths: tuple[Path, ...], *, as_json: bool) -> None:
     for kind in ("problem", "warning") if not as_json else ():
         for line in found[f"{kind}s"]:
             click.echo(f"{kind}: {line['where']}: {line['says']}")
-    counts = f"{len(found['files'])} files, {found['queries']} queries, {len(found['warnings'])} warnings"
-    refused = f"{len(found['problems'])} problems: this configuration cannot be used"
-    verdict = f"ok: {counts}" if found["ok"] else refused
+    files, queries = counted(len(found["files"]), "file"), counted(found["queries"], "query", "queries")
+    verdict = f"ok: {files}, {queries}, {counted(len(found['warnings']), 'warning')}"
+    if not found["ok"]:
+        verdict = f"{counted(len(found['problems']), 'problem')}: this configuration cannot be used"
     click.echo(json.dumps(found) if as_json else verdict)
     if not found["ok"]:
         sys.exit(1)

@@ -468,6 +468,7 @@ def _explained_json(found: Explained) -> dict[str, Any]:
             }
             for one in found.settings
         ],
+        "missing": found.is_missing,
         "unknown": list(found.unknown),
         "items": [spoken_item(item) for item in found.items],
     }
@@ -488,7 +489,7 @@ def _explained_lines(found: Explained) -> Iterator[str]:
     if found.settings:
         yield f"{found.branch} is protected:"
     elif not found.unknown:
-        yield f"{found.branch} is not protected"
+        yield f"{found.branch} {'does not exist, and would not be' if found.is_missing else 'is not'} protected"
     for one in found.settings:
         yield f"  {one.field}: {plan_text.said(one.field, one.value)}"
         yield f"      demanded by {', '.join(one.by)}"

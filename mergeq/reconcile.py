@@ -366,6 +366,7 @@ class Explained:
     settings: tuple[Setting, ...] = ()
     unknown: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
+    is_missing: bool = False
 
 
 def explain(services: Services, branch: Branch) -> Explained:
@@ -378,7 +379,13 @@ def explain(services: Services, branch: Branch) -> Explained:
     rows = services.store.protection.audit(Sought(about=branch.full_repo), limit=2000)
     items = tuple(item for item in gathered.plan.items if matches(item.target.pattern, branch.name))
     settings = tuple(_setting(gathered, branch, demand, rows) for demand in found.demands)
-    return Explained(branch, settings, found.unknown, items)
+    return Explained(branch, settings, found.unknown, items, is_missing=not settings and _is_missing(services, branch))
+
+
+def _is_missing(services: Services, branch: Branch) -> bool:
+    """Whether a repository certainly has no branch of that name."""
+    names = services.planner.read([branch.full_repo], branches=[branch.full_repo])[branch.full_repo].branches
+    return names is not None and branch.name not in names
 
 
 def _setting(gathered: Gathered, branch: Branch, demand: Demand, rows: Sequence[AuditRecord]) -> Setting:

@@ -111,10 +111,10 @@ def summary(plan: Plan) -> str:
     writes, repos = plan.writes, {item.target.repo for item in plan.writes}
     unknown = sum(item.kind is Kind.UNKNOWN for item in plan.items)
     if not writes:
-        told = _counted(len(plan.items), "branch or pattern", "branches and patterns")
+        told = counted(len(plan.items), "branch or pattern", "branches and patterns")
         return f"not known: {unknown} of {told} could not be read" if unknown else f"nothing to do: {told} looked at"
     weaker = sum(item.effect is Effect.WEAKEN for item in writes)
-    parts = [_counted(len(writes), "change"), f"in {_counted(len(repos), 'repository', 'repositories')}"]
+    parts = [counted(len(writes), "change"), f"in {counted(len(repos), 'repository', 'repositories')}"]
     parts += [f"of which {weaker} protect{'s' * (weaker == 1)} less"] if weaker else []
     watched = sum(item.mode is Mode.OBSERVE for item in writes)
     parts += [f"of which {watched} only observed"] if watched else []
@@ -122,7 +122,8 @@ def summary(plan: Plan) -> str:
     return f"plan {plan.hash[:12]}: {' '.join(parts[:2])}{''.join(f', {one}' for one in parts[2:])}"
 
 
-def _counted(count: int, one: str, many: str = "") -> str:
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something, in words."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
@@ -176,7 +177,7 @@ def _headed(names: tuple[str, ...], sign: str, why: str, *rest: str) -> Iterator
     if len(told) <= _WIDTH:
         yield f"{sign} {told}  {why}"
     else:
-        yield f"{sign} {_counted(len(names), 'branch or pattern', 'branches and patterns')}  {why}"
+        yield f"{sign} {counted(len(names), 'branch or pattern', 'branches and patterns')}  {why}"
         yield from (f"    {line}" for line in wrap(told, 2 * _WIDTH, break_long_words=False, break_on_hyphens=False))
     yield from rest
 

@@ -104,7 +104,7 @@ def test_a_configuration_that_can_be_used_is_ok(mergeq: Run, write: Write) -> No
 
     done = mergeq("config", "check", "--config", file)
 
-    assert (done.exit_code, done.stdout) == (0, "ok: 1 files, 1 queries, 0 warnings\n")
+    assert (done.exit_code, done.stdout) == (0, "ok: 1 file, 1 query, 0 warnings\n")
 
 
 def test_what_has_no_effect_is_told_and_is_still_ok(mergeq: Run, write: Write) -> None:
@@ -115,7 +115,7 @@ def test_what_has_no_effect_is_told_and_is_still_ok(mergeq: Run, write: Write) -
     as_json = mergeq("config", "check", "--config", file, "--json")
 
     assert done.exit_code == as_json.exit_code == 0
-    assert done.stdout.splitlines() == [f"warning: {file}:3:8: {says}", "ok: 1 files, 1 queries, 1 warnings"]
+    assert done.stdout.splitlines() == [f"warning: {file}:3:8: {says}", "ok: 1 file, 1 query, 1 warning"]
     assert document(as_json, "check") == {
         "ok": True,
         "files": [str(file)],
@@ -151,7 +151,7 @@ def test_without_a_configuration_the_environment_is_asked(
     (file,) = write("tide: {queries: [{orgs: [acme]}]}\n")
     monkeypatch.setenv("MERGEQ_CONFIG", str(file))
 
-    assert mergeq("config", "check").stdout == "ok: 1 files, 1 queries, 0 warnings\n"
+    assert mergeq("config", "check").stdout == "ok: 1 file, 1 query, 0 warnings\n"
 
 
 # queries

@@ -332,6 +332,15 @@ def test_a_branch_without_protection_says_so(desk: Callable[..., Desk]) -> None:
     assert "only observed" in told
 
 
+def test_a_branch_that_is_not_there_is_not_taken_for_one_without_protection(desk: Callable[..., Desk]) -> None:
+    at = desk(OBSERVED)
+
+    assert at.says("explain", "acme/rocket:mian") == "acme/rocket:mian does not exist, and would not be protected\n"
+    document = json.loads(at.says("explain", "acme/rocket:mian", "--json"))
+    schemas.validator("protect-explain").validate(document)
+    assert document["missing"] is True
+
+
 def test_the_audit_is_filtered_and_a_row_is_a_line(desk: Callable[..., Desk]) -> None:
     """P6.59."""
     at = desk()
