@@ -167,17 +167,10 @@ def _forget_gone(services: Services, gathered: Gathered) -> set[str]:
 
 
 def _measure(services: Services, gathered: Gathered) -> None:
-    """The gauges of whole owners, and what is counted of every look (P3.19)."""
-    store = services.store
-    is_whole = "/" not in gathered.scope and not gathered.is_asked
-    orgs = {repo.partition("/")[0] for repo in gathered.facts} if is_whole else set()
-    for org in orgs:
-        kinds = [item.kind for item in gathered.plan.items if item.target.repo.startswith(f"{org}/")]
-        for kind in Kind:
-            store.set_gauge("mergeq_protection_branches", kinds.count(kind), org=org, reason=kind.value)
+    """What is counted of every look (P3.19)."""
     reason = "asked" if gathered.is_asked else "changes" if gathered.plan.writes else "nothing"
     org = "" if gathered.is_asked else gathered.scope.partition("/")[0]
-    store.count("mergeq_protection_plans_total", org=org, reason=reason)
+    services.store.count("mergeq_protection_plans_total", org=org, reason=reason)
 
 
 # a run

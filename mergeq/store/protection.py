@@ -3,6 +3,7 @@ wished, who writes, what is held or left alone, and the audit. Losing it never w
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ LOOKS = _P + "looks"  # hash: the same -> token of the look that has it
 SAID = _P + "said"  # list: scope and Announced, newest last
 LIVE = _P + "live"  # hash: ORG/REPO -> when it was read, a blank, what protects it as `spoken_facts` gives it
 SEEN = _P + "seen"  # hash: ORG/REPO -> SeenRepo
+KINDS = _P + "kinds"  # hash: ORG/REPO -> how many of its targets are of each kind
 BEGUN = _P + "begun"  # when a look at everything last became due
 WHOLE = _P + "whole"  # when all was last looked at, a blank, by which configuration
 APPLIED = _P + "applied:"  # hash per ORG/REPO: pattern -> InForce
@@ -203,8 +205,10 @@ class ProtectionStore:
 
     def note_seen(self, repos: Iterable[SeenRepo]) -> None:
         """Remember what a look found, for pages."""
-        if found := {one.repo: msgspec.json.encode(_spoken_seen(one)) for one in repos}:
-            self._redis.hset(SEEN, mapping=found)
+        if seen := list(repos):
+            kinds = {one.repo: msgspec.json.encode(Counter(item.kind.value for item in one.items)) for one in seen}
+            self._redis.hset(SEEN, mapping={one.repo: msgspec.json.encode(_spoken_seen(one)) for one in seen})
+            self._redis.hset(KINDS, mapping=kinds)
             self._redis.incr(*self._touch)
 
     def seen(self, scope: str = "*") -> Iterator[SeenRepo]:
@@ -215,6 +219,14 @@ class ProtectionStore:
                 if (one := _heard_seen(raw)) is not None:
                     yield one
 
+    def kinds(self) -> dict[str, Counter[str]]:
+        """How many targets the last looks found, by owner and kind."""
+        found: dict[str, Counter[str]] = {}
+        for repo, counted in self._redis.hgetall(KINDS).items():
+            org = repo.decode().partition("/")[0]
+            found.setdefault(org, Counter()).update(msgspec.json.decode(counted))
+        return found
+
     def spelt(self, repo: str) -> str:
         """A repository as it was called when it was looked at last; as it is where it never was."""
         return next((one for one in _texts(self._redis.hkeys(SEEN)) if one.lower() == repo.lower()), repo)
@@ -223,8 +235,8 @@ class ProtectionStore:
         """Forget what was seen of all repositories within a scope but these."""
         kept = set(but)
         if gone := [name for name in _texts(self._redis.hkeys(SEEN)) if is_within(name, scope) and name not in kept]:
-            self._redis.hdel(SEEN, *gone)
-            self._redis.hdel(LIVE, *gone)
+            for one in SEEN, KINDS, LIVE:
+                self._redis.hdel(one, *gone)
             self._redis.incr(*self._touch)
 
     def note_whole(self, at: float, config: str) -> None:

@@ -17,7 +17,7 @@ from mergeq.bootstrap import Services
 from mergeq.core.audit import AuditRecord, SeenRepo
 from mergeq.core.history import HistoryRecord
 from mergeq.core.orders import EVERYTHING
-from mergeq.core.protection import Mode
+from mergeq.core.protection import Kind, Mode
 from mergeq.core.pull import Branch
 from mergeq.core.query import scope_of
 from mergeq.store import SavedPool, Wanted, cursor_of
@@ -50,7 +50,6 @@ _HELP = {
     "mergeq_triggers_total": "Staged runs that CI was told of, by how that ended.",
     "mergeq_sweep_missed_total": "Branches of which a sweep found what no webhook had told.",
     "mergeq_webhooks_redelivered_total": "Webhook deliveries that GitHub was asked to make again.",
-    "mergeq_protection_branches": "Targets of protection at the last look, by what is to be done about them.",
     "mergeq_protection_held": "Plans of protection that wait for a person.",
     "mergeq_protection_run_seconds": "Seconds the last run of protection took.",
     "mergeq_protection_plans_total": "Looks at protection, by whether anything was to be changed.",
@@ -62,7 +61,7 @@ _HELP = {
 _GAUGES = frozenset(
     {
         *("pooledprs", "updatetime", "syncdur"),
-        *(f"mergeq_protection_{name}" for name in ("branches", "held", "run_seconds")),
+        *(f"mergeq_protection_{name}" for name in ("held", "run_seconds")),
     }
 )
 _AS_TIDE_SPELLS = frozenset({"tidepoolerrors", "tidesyncheartbeat"})  # counters whose name has no `_total` (T9)
@@ -267,7 +266,16 @@ class _Metrics:
                 families[name] = kind(name, _HELP.get(name, name), labels=sorted(labels))
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
         found = (*self._of_branches(), *self._of_configuration(), *self._of_limits(), *self._of_webhooks())
-        return [*families.values(), *found]
+        return [*families.values(), *found, self._of_protection()]
+
+    def _of_protection(self) -> Metric:
+        """What is to be done about protection, as it was when each repository was looked at last."""
+        told = "Targets of protection at the last look, by what is to be done about them."
+        gauge = GaugeMetricFamily("mergeq_protection_branches", told, labels=["org", "reason"])
+        for org, counted in sorted(self._services.store.protection.kinds().items()):
+            for kind in Kind:
+                gauge.add_metric([org, kind.value], counted[kind.value])
+        return gauge
 
     def _of_branches(self) -> list[Metric]:
         """Which branches are halted, and of which pools nothing comes."""

@@ -122,6 +122,7 @@ def test_what_is_wished_comes_into_force_by_itself_and_is_on_record(protect: Cal
     assert row.after
     assert row.after["enforce_admins"] is True
     assert protected.kinds() == {"acme/rocket:main": Kind.NOTHING}
+    assert protected.store.kinds() == {"acme": {"no-op": 1}}
     assert protected.counted("applied_total") == 1
 
 

@@ -453,13 +453,14 @@ def test_the_audit_comes_as_json_lines_for_whoever_asks(audited: Mergeq, query: 
 
 
 def test_figures_of_protection_are_gauges_and_counters_with_a_word_on_each(guarding: Mergeq) -> None:
-    guarding.store.set_gauge("mergeq_protection_branches", 3, org="acme", reason="no-op")
+    seen(guarding.store, *(item(f"acme/rocket:{name}") for name in ("main", "next", "lts")))
     guarding.store.count("mergeq_protection_drift_total", org="acme", reason="weaken")
 
     text = guarding.web.get("/metrics").text
 
     assert "# TYPE mergeq_protection_branches gauge" in text
     assert 'mergeq_protection_branches{org="acme",reason="no-op"} 3.0' in text
+    assert 'mergeq_protection_branches{org="acme",reason="update"} 0.0' in text
     assert "# TYPE mergeq_protection_drift_total counter" in text
     assert "# HELP mergeq_protection_drift_total Changes of protection by others" in text
 
