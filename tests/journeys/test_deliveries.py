@@ -102,14 +102,27 @@ def send(page: str, delivery: str, payload: Any, secret: str = SECRET, event: st
     return requests.post(f"{page}/webhooks/github", data=body, headers=headers, timeout=60).status_code
 
 
-@pytest.fixture(scope="module")
-def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
-    seed = tmp_path_factory.mktemp("seed") / "seed.json"
+@contextmanager
+def seeded(folder: Path) -> Iterator[GitHub]:
+    seed = folder / "seed.json"
     rocket = {"nameWithOwner": "acme/rocket"}
     prs = [{"pr": {"repository": rocket, "title": title}, "files": {f"{title}.txt": "x\n"}} for title in TITLES]
     seed.write_text(json.dumps({"repos": {"acme/rocket": {"files": FILES}}, "prs": prs}))
     with sandbox("--seed", str(seed)) as where:
         yield GitHub(where)
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    with seeded(tmp_path_factory.mktemp("seed")) as made:
+        yield made
+
+
+@pytest.fixture
+def quiet_github(tmp_path: Path) -> Iterator[GitHub]:
+    """One at which no other mergeq is at work."""
+    with seeded(tmp_path) as made:
+        yield made
 
 
 def environment(github: GitHub, folder: Path, redis_url: str, **more: str) -> dict[str, str]:
@@ -222,7 +235,7 @@ def test_while_the_secret_is_changed_no_delivery_is_refused(
 
 
 def test_while_redis_starts_again_nothing_is_lost_that_was_taken_and_what_was_not_lands_later(
-    github: GitHub, tmp_path: Path, listen: str
+    quiet_github: GitHub, tmp_path: Path, listen: str
 ) -> None:
     server = EmbeddedRedis(tmp_path / "redis")
     answers: dict[str, int] = {}
@@ -234,19 +247,19 @@ def test_while_redis_starts_again_nothing_is_lost_that_was_taken_and_what_was_no
             number += 1
             answers[f"load-{number}"] = send(page, f"load-{number}", LABELED, event="pull_request")
 
-    env = environment(github, tmp_path, server.url)
+    env = environment(quiet_github, tmp_path, server.url)
     with ExitStack() as up:
         up.enter_context(server)
         with web(env, listen) as page:
-            hook = github.listen(page)
+            hook = quiet_github.listen(page)
             sender = threading.Thread(target=load, args=(page,), daemon=True)
             sender.start()
             assert eventually(lambda: list(answers.values()).count(202) > 20)
             up.close()
             assert eventually(lambda: 503 in answers.values())
-            github.approve("Away")
+            quiet_github.approve("Away")
             failed = f"/hooks/{hook}/deliveries?status=failure"
-            assert eventually(lambda: {one["status_code"] for one in github.ask("GET", failed)} >= {503})
+            assert eventually(lambda: {one["status_code"] for one in quiet_github.ask("GET", failed)} >= {503})
             up.enter_context(server)
             was = len(answers)
             assert eventually(lambda: list(answers.values())[was:].count(202) > 20)
@@ -260,4 +273,4 @@ def test_while_redis_starts_again_nothing_is_lost_that_was_taken_and_what_was_no
             with redis.Redis.from_url(server.url) as connection:
                 assert set(answers) <= kept(connection)
             with running("worker", **env), running("tick", **env):
-                assert eventually(lambda: github.has_landed("Away"))
+                assert eventually(lambda: quiet_github.has_landed("Away"))

@@ -53,7 +53,11 @@ def running(*arguments: str, **env: str) -> Iterator["subprocess.Popen[str]"]:
         finally:
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
-            print(*child.communicate(timeout=PATIENCE))  # noqa: T201 -- shown with a journey that failed
+            try:
+                print(*child.communicate(timeout=PATIENCE))  # noqa: T201 -- shown with a journey that failed
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise
 
 
 @contextmanager
