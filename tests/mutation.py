@@ -7,10 +7,13 @@ over; what was not reached then is another seed's.
 import argparse
 import ast
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +23,9 @@ import click
 
 _ROOT = Path(__file__).parents[1]
 _BESIDE = ("tests", "policies", "schemas", "webui", "deploy", "Makefile", "README.md")
+_PREPARES = 900.0  # seconds at most until mutmut has run the tests unchanged, and begins
+_BEGINS = "Running mutation testing"
+_MUTMUT = (sys.executable, "-m", "mutmut")
 _QUIET = ("-p", "no:xdist", "-p", "no:cov", "-p", "no:cacheprovider")
 
 
@@ -106,18 +112,33 @@ def mutate(part: Part, seed: int, minutes: float) -> bool:
     (place / "pyproject.toml").write_text("\n".join([project, "[tool.mutmut]", *lines, ""]))
     wanted = [name for file in part.files for name in functions(file)]
     random.Random(seed).shuffle(wanted)
-    with suppress(subprocess.TimeoutExpired), (place / "log").open("w") as log:
-        _mutmut(place, ["run", "--max-children", "2", *wanted], timeout=minutes * 60, stdout=log, stderr=log)
+    _try_out(place, wanted, minutes * 60)
     return _judged(part, place)
 
 
-def _mutmut(place: Path, words: Sequence[str], **options: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "mutmut", *words]
-    return subprocess.run(command, cwd=place, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+def _try_out(place: Path, wanted: Sequence[str], seconds: float) -> None:
+    """Run mutmut for so long from its first mutant on, and end it then with all that it has started."""
+    said, until, has_begun = place / "log", time.monotonic() + _PREPARES, False
+    command, env = [*_MUTMUT, "run", "--max-children", "2", *wanted], os.environ | {"PYTHONUNBUFFERED": "1"}
+    with (
+        said.open("w") as log,
+        subprocess.Popen(command, cwd=place, stdout=log, stderr=log, start_new_session=True, env=env) as child,
+    ):
+        try:
+            while child.poll() is None and time.monotonic() < until:
+                if not has_begun and _BEGINS in said.read_text():
+                    until, has_begun = time.monotonic() + seconds, True
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(1.0)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
 
 def _judged(part: Part, place: Path) -> bool:
-    listed = _mutmut(place, ["results", "--all", "true"], capture_output=True).stdout
+    listed = subprocess.run(
+        [*_MUTMUT, "results", "--all", "true"], cwd=place, text=True, check=False, capture_output=True
+    ).stdout
     states = dict(line.strip().rsplit(": ", 1) for line in listed.splitlines() if ": " in line)
     killed = sum(state in {"killed", "timeout"} for state in states.values())
     survived = sorted(name for name, state in states.items() if state == "survived")
