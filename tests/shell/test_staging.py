@@ -345,8 +345,9 @@ def test_what_may_not_have_been_pushed_to_be_tested_is_staged_again(
     assert mergeq.history()[0].outcome is Outcome.LANDED
 
 
+@pytest.mark.parametrize("is_staged", [True, False], ids=["staged still", "not staged any more"])
 def test_the_ref_of_what_has_landed_is_swept_though_nothing_happens_on_its_branch_any_more(
-    github: Sandbox, mergeq: Mergeq, clock: ManualClock
+    github: Sandbox, start_mergeq: Callable[..., Mergeq], mergeq: Mergeq, clock: ManualClock, is_staged: bool
 ) -> None:
     pull = ready(github, "Add fins", {"fins.txt": "four\n"})
     github.settle()
@@ -354,25 +355,11 @@ def test_the_ref_of_what_has_landed_is_swept_though_nothing_happens_on_its_branc
     tested = staging_refs(github)
 
     clock.advance(25 * 3600)
-    work(github, mergeq, 2)
+    work(github, mergeq if is_staged else start_mergeq(CONFIG), 2)
 
     assert pull.merged
     assert len(tested) == 1
     assert staging_refs(github) == []
-
-
-def test_the_refs_of_a_branch_that_is_not_staged_any_more_are_swept(
-    github: Sandbox, start_mergeq: Callable[..., Mergeq], mergeq: Mergeq, clock: ManualClock
-) -> None:
-    pull = ready(github, "Add fins", {"fins.txt": "four\n"})
-    github.settle()
-    work(github, mergeq, 3)
-    tested = staging_refs(github)
-
-    clock.advance(25 * 3600)
-    work(github, start_mergeq(CONFIG), 2)
-
-    assert (pull.merged, len(tested), staging_refs(github)) == (True, 1, [])
 
 
 def test_lgtm_does_not_count_for_a_commit_that_was_known_elsewhere_and_pushed_after_it(
